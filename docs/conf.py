@@ -1,0 +1,64 @@
+"""How the documentation is built: Sphinx, MyST and furo, with every warning an error."""
+
+import re
+from importlib.metadata import version as version_of
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+project = "agentic"
+author = "The agentic developers"
+project_copyright = "2026, The agentic developers"
+release = version_of("agentic-decisioning")
+version = ".".join(release.split(".")[:2])
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+default_role = "literal"  # single backticks mean code, in docstrings as in Markdown
+
+html_theme = "furo"
+html_title = f"agentic {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes of attrs classes are described once, in `Attributes:`
+napoleon_custom_sections = [("Source", "notes_style")]
+
+nitpicky = True
+# The build asks nothing of the network, so what belongs to Python, numpy or attrs is named but not linked.
+# Names of ours are checked.
+nitpick_ignore_regex = [(r"py:.*", r"(?!agentic\b)[\w.]+\..*")]
+
+PRIVATE_FILE = re.compile(r"^(agentic(?:\.[a-z]\w*)?)\._\w+\.(\w.*)$")
+
+
+def resolve_by_public_path(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
+) -> nodes.reference | None:
+    """Link `agentic.room._file.Name`, the path of a class, to `agentic.room.Name`, which is documented."""
+    found = PRIVATE_FILE.match(node.get("reftarget", ""))
+    if node.get("refdomain") != "py" or found is None:
+        return None
+    target = ".".join(found.groups())
+    role = node["reftype"]
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, role, target, node, contnode)
+
+
+def keep_colons(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Stop napoleon from taking "Doing nothing: always a candidate" for "type: description"."""
+    if what in {"attribute", "data", "property"} and lines and lines[0]:
+        lines[0] = f": {lines[0]}"
+
+
+def setup(app: Sphinx) -> None:
+    """Register what this file adds to Sphinx."""
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon, which is at 500
+    app.connect("missing-reference", resolve_by_public_path)

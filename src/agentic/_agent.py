@@ -1,0 +1,996 @@
+"""The agent: what an application holds. I/O at both ends of the walk, nothing else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic import _noise, zones
+from agentic._codec import fingerprint, plain
+from agentic._flow import CONTENDED, CORE, HOLDOUT, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._plan import assemble, bind, checked
+from agentic._records import DecisionBatch, batch_of, read_ids, unknown_decision
+from agentic._replay import Explanation, Replayed, explain_row, replay_rows
+from agentic.arrays import I64, U64, Block, Feedback, Receipt
+from agentic.conditions import Coded
+from agentic.errors import (
+    ConfigurationError,
+    InvalidContextError,
+    InvalidOutcomeError,
+    InvalidSubjectError,
+    LogError,
+    StoreError,
+    UnknownGoalError,
+)
+from agentic.features import Values
+from agentic.policies import Fixed, SquareCB
+from agentic.protocols import (
+    Feature,
+    FeatureProvider,
+    Guardrail,
+    Hears,
+    Learner,
+    Policy,
+    ProvenanceLog,
+    StateStore,
+)
+from agentic.provenance import MemoryLog
+from agentic.rewards import Goals, Ledger, Recorded
+from agentic.state import MemoryStore, Pools
+from agentic.types import EXPOSED, NO_ACTION, Action, Decision, Fact, ZoneKnown, micros
+
+logger = logging.getLogger("agentic")
+
+_WAVE: Final = 8192
+_CELLS: Final = 1 << 18
+_LOSSES: Final = 16
+_MOST_BYTES: Final = 512
+_REMEMBERED: Final = 1 << 17
+_SCHEMA: Final = 1
+
+
+@attrs.frozen(eq=False)
+class _Published:
+    """A policy in charge, with what the log says of it."""
+
+    policy: Policy
+    version: str
+    meta: dict[str, Any]  # JSON-compatible
+
+
+@attrs.frozen
+class Learned:
+    """What one call of ``learn`` did.
+
+    Attributes:
+        closed: Rewards that became final.
+        used: Of these, the ones the policy learned from; the holdout's are not.
+        policy_version: Version in charge afterwards.
+        changed: Whether that is another one than before.
+    """
+
+    closed: int
+    used: int
+    policy_version: str
+    changed: bool
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Agent:
+    """Decides for every subject what to send, when, or whether to send at all, and learns from it.
+
+    One agent is one use case: actions, features, a policy, guardrails and goals. Its part for each
+    subject is a record in the store, not an object. Safe for threads.
+
+    Args:
+        name: Names the use case in records and logs.
+        actions: The candidates; ``NO_ACTION`` is always one.
+        features: What is known of subjects; anything else in a context is refused.
+        policy: Weighs the candidates; ``SquareCB()`` by default, the frugal one.
+        guardrails: Hard rules, in any order.
+        goals: Turn outcomes into rewards; without goals nothing is learned.
+        providers: Fetch features the context does not bring; earlier ones win.
+        store: Keeps subject records; in memory by default.
+        log: Keeps what was decided and what came of it; in memory by default.
+        control: Decides for the holdout; nothing is sent by default.
+        fallback: Decides where the policy fails; nothing is sent by default.
+        holdout: Share of subjects left to the control policy, 0 to 1.
+        random_control: Share of subjects decided uniformly among what the rules allow, 0 to 1.
+        exploration_floor: Share of probability spread evenly over what the rules allow, 0 to 1.
+        zone: Time zone of subjects whose zone is not known; unknown zones are treated most strictly.
+        seed: Of every draw; same seed, same subjects, same decisions.
+        salt: Of the assignment to holdout and random control; agents with one salt share a holdout.
+        clock: Returns the time; the system clock by default.
+
+    Raises:
+        ConfigurationError: Parts do not fit together; the message says which and what to do.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        actions: Sequence[Action],
+        *,
+        features: Sequence[Feature] = (),
+        policy: Policy | None = None,
+        guardrails: Sequence[Guardrail] = (),
+        goals: Goals | None = None,
+        providers: Sequence[FeatureProvider] = (),
+        store: StateStore | None = None,
+        log: ProvenanceLog | None = None,
+        control: Policy | None = None,
+        fallback: Policy | None = None,
+        holdout: float = 0.0,
+        random_control: float = 0.0,
+        exploration_floor: float = 0.0,
+        zone: str | None = None,
+        seed: int = 0,
+        salt: str | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
+            raise ConfigurationError(
+                f"an agent's name must be 1 to 200 printable characters, got {name!r}", value=name
+            )
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ConfigurationError(f"seed must be an integer, got {seed!r}", value=seed)
+        if goals is not None and not isinstance(goals, Goals):
+            raise ConfigurationError(f"goals must be Goals(...), got {goals!r}", value=goals)
+        for provider in providers:
+            if not isinstance(provider, FeatureProvider):
+                raise ConfigurationError(
+                    f"{provider!r} is not a feature provider: it needs fetch(subjects, names, now)",
+                    value=provider,
+                )
+        self._name = name
+        self._seed = seed
+        self._assembly = assemble(
+            name,
+            actions=actions,
+            features=features,
+            guardrails=guardrails,
+            control=Fixed(NO_ACTION) if control is None else control,
+            fallback=Fixed(NO_ACTION) if fallback is None else fallback,
+            holdout=holdout,
+            random_control=random_control,
+            floor=exploration_floor,
+            seed=seed,
+            salt=name if salt is None else salt,
+        )
+        self._goals = goals
+        self._providers = tuple(providers)
+        self._store: StateStore = MemoryStore() if store is None else store
+        self._log: ProvenanceLog = MemoryLog() if log is None else log
+        self._clock = clock
+        self._zone = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
+        self._pools = Pools(name, self._assembly.pooled, self.plan.space, self._store)
+        self._ledger = Ledger(goals) if goals is not None else None
+        self._reason_codes = {guardrail: guardrail.upper() for guardrail in self.plan.guardrails}
+        self._failures: dict[str, int] = {}
+        self._requests: dict[tuple[str, str], int] = {}
+        self._request_lock = threading.Lock()
+        self._learn_lock = threading.Lock()
+        self._versions: dict[str, Policy] = {}
+        self._published = self._publish(SquareCB() if policy is None else policy)
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Names the use case."""
+        return self._name
+
+    @property
+    def plan(self) -> Plan:
+        """The agent as the flow sees it: catalogue, features, guardrails."""
+        return self._assembly.plan
+
+    @property
+    def log(self) -> ProvenanceLog:
+        """What was decided, and what came of it."""
+        return self._log
+
+    @property
+    def store(self) -> StateStore:
+        """Where the subject records are."""
+        return self._store
+
+    @property
+    def goals(self) -> Goals | None:
+        """What turns outcomes into rewards."""
+        return self._goals
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in charge. Assigning another one publishes it, or rolls back to an earlier one."""
+        return self._published.policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._published = self._publish(policy)
+
+    @property
+    def policy_version(self) -> str:
+        """Hash of the content of the policy in charge."""
+        return self._published.version
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often each plugin raised or answered nonsense and was replaced by something safe."""
+        return dict(self._failures)
+
+    @property
+    def budgets(self) -> dict[str, float]:
+        """What is left in each shared pool, in its unit."""
+        return {name: left / 1e6 for name, left in self._pools.left(micros(self._clock())).items()}
+
+    @property
+    def pending(self) -> int:
+        """Decisions whose reward window is still open."""
+        return 0 if self._ledger is None else self._ledger.pending
+
+    def _publish(self, policy: Policy) -> _Published:
+        ready = bind(checked(policy), self.plan.space)
+        version = fingerprint(ready)
+        self._versions[version] = ready
+        return _Published(ready, version, self._meta(version))
+
+    def _meta(self, version: str) -> dict[str, Any]:
+        return {
+            "schema": _SCHEMA,
+            "agent": self._name,
+            "policy": version,
+            "reasons": [self._reason_codes[guardrail] for guardrail in self.plan.guardrails],
+            "actions": list(self.plan.catalogue.ids),
+            "features": list(self._assembly.schema.names),
+            "seed": self._seed,
+            "layout": self.plan.layout.fingerprint,
+        }
+
+    # -- decide -------------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        subject: str,
+        context: Mapping[str, object] | None = None,
+        *,
+        request_id: str | None = None,
+        slots: int = 1,
+        now: datetime | None = None,
+    ) -> Decision:
+        """Decide for one subject: ``decide_many`` with one row.
+
+        Args:
+            subject: Opaque id, 1 to 512 bytes of UTF-8.
+            context: Feature values known to the caller.
+            request_id: Asked again with the same id, the first answer is returned.
+            slots: Actions to choose.
+            now: The time; the agent's clock by default.
+
+        Raises:
+            InvalidSubjectError: The id cannot be stored.
+            InvalidTimeError: ``now`` has no zone.
+            UnknownFeatureError: The context names something no feature declares.
+            LogError: The log failed, so the decision does not stand.
+        """
+        if context is not None and not isinstance(context, Mapping):
+            raise InvalidContextError(
+                f"context must be a mapping of feature names to values, got {context!r}"
+            )
+        columns = None if context is None else {name: [value] for name, value in context.items()}
+        requests = None if request_id is None else [request_id]
+        return self.decide_many([subject], columns, request_ids=requests, slots=slots, now=now)[0]
+
+    def decide_many(
+        self,
+        subjects: Sequence[str],
+        context: Mapping[str, Any] | None = None,  # columns: lists, arrays or Coded
+        *,
+        request_ids: Sequence[str] | None = None,
+        slots: int = 1,
+        now: datetime | None = None,
+    ) -> DecisionBatch:
+        """Decide for many subjects at once; a subject may appear more than once.
+
+        Args:
+            subjects: n opaque ids.
+            context: Columns of n values by feature name.
+            request_ids: n ids; a row whose id was seen before for its subject returns the first answer.
+            slots: Actions to choose for each.
+            now: The time; the agent's clock by default.
+
+        Raises:
+            InvalidSubjectError: An id cannot be stored; nothing was decided.
+            InvalidContextError: A column has another length.
+            InvalidTimeError: ``now`` has no zone.
+            UnknownFeatureError: The context names something no feature declares.
+            LogError: The log failed, so the decisions do not stand.
+        """
+        subjects = _checked_subjects(subjects)
+        at = micros(self._clock() if now is None else now)
+        if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
+            raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
+        if context is not None and not isinstance(context, Mapping):
+            raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
+        if request_ids is None:
+            return self._decide(subjects, context or {}, None, slots, at)
+        if len(request_ids) != len(subjects) or not all(isinstance(one, str) for one in request_ids):
+            raise InvalidContextError(
+                f"request_ids must be {len(subjects)} strings, one for each subject, got {request_ids!r}"
+            )
+        return self._decide_once(subjects, context or {}, request_ids, slots, at)
+
+    def _decide_once(
+        self, subjects: list[str], context: Mapping[str, Any], request_ids: Sequence[str], slots: int, at: int
+    ) -> DecisionBatch:
+        """Decide the requests that are new and find the answers of the others."""
+        asked = list(zip(subjects, request_ids, strict=True))
+        with self._request_lock:
+            first: dict[tuple[str, str], int] = {}
+            for row, request in enumerate(asked):
+                if request not in self._requests:
+                    first.setdefault(request, row)
+            if first:
+                rows = list(first.values())
+                fresh = self._decide(
+                    [subjects[row] for row in rows],
+                    {name: _rows_of(column, rows) for name, column in context.items()},
+                    [request_ids[row] for row in rows],
+                    slots,
+                    at,
+                )
+                for request, position in zip(first, fresh.positions.tolist(), strict=True):
+                    self._requests[request] = position
+                if len(first) == len(asked):
+                    self._forget_requests()
+                    return fresh
+            found = self._fetch(np.array([self._requests[request] for request in asked]))
+            self._forget_requests()
+        return found
+
+    def _forget_requests(self) -> None:
+        while len(self._requests) > _REMEMBERED:
+            del self._requests[next(iter(self._requests))]
+
+    def _decide(
+        self,
+        subjects: list[str],
+        context: Mapping[str, Any],
+        request_ids: list[str] | None,
+        slots: int,
+        at: int,
+    ) -> DecisionBatch:
+        began = time.perf_counter_ns()
+        published, n, plan = self._published, len(subjects), self.plan
+        values = self._assembly.schema.gather(subjects, context, self._providers, at)
+        for failed in values.failed:
+            self._count_failure(failed, None)
+        tickets = None if request_ids is None else _noise.text_keys(request_ids) | np.uint64(1 << 63)
+        out = self._blank_columns(subjects, values, slots, at)
+        undo: list[_Settled] = []
+        step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
+        for lo in range(0, n, step):
+            for rows in _waves(subjects, lo, min(lo + step, n)):
+                self._decide_wave(published.policy, subjects, values, tickets, rows, out, slots, at, undo)
+        out["tag"] = _noise.fold(plan.seed, out["key"], out["ticket"], at)
+        out["cost"] = plan.catalogue.cost[out["action"]].sum(axis=1)
+        out["compute_us"] = np.full(n, (time.perf_counter_ns() - began) / 1e3 / max(n, 1), dtype=np.float32)
+        block = Block("decision", out, self._current_meta(published))
+        first = self._append(block, undo).first
+        if self._ledger is not None and n:
+            self._ledger.open(first, out["at"], out["action"] != plan.catalogue.idle, out["tag"])
+        return batch_of(block, first, plan.catalogue)
+
+    def _current_meta(self, published: _Published) -> dict[str, Any]:
+        if published.meta["reasons"] != list(self._reason_codes.values()):
+            # A guardrail told its reason code for the first time.
+            published.meta.update(reasons=list(self._reason_codes.values()))
+        return published.meta
+
+    def _append(self, block: Block, undo: list[_Settled]) -> Receipt:
+        """Log the block; where that fails, take back what was settled and stop."""
+        try:
+            return self._log.append(block)
+        except Exception as error:
+            for settled in reversed(undo):
+                self._take_back(settled)
+            raise LogError(
+                f"the log refused {len(block)} {block.kind} records ({error}): they do not stand, ask again"
+            ) from error
+
+    def _take_back(self, settled: _Settled) -> None:
+        """Restore records that nobody changed since; others stay counted, which is the safe side."""
+        layout = self.plan.layout
+        now = self._store.load(settled.names, layout)
+        width = layout.dtype.itemsize
+        there = now.rows.view(np.uint8).reshape(-1, width)
+        mine = settled.stands & (there == settled.written.view(np.uint8).reshape(-1, width)).all(axis=1)
+        names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
+        self._store.store(names, settled.before[mine], now.versions[mine], layout)
+
+    def _blank_columns(
+        self, subjects: list[str], values: Values, slots: int, at: int
+    ) -> dict[str, NDArray[Any]]:
+        n, k = len(subjects), len(self.plan.catalogue)
+        names: NDArray[Any] = np.empty(n, dtype=object)
+        names[:] = subjects
+        return {
+            "tag": np.empty(n, np.uint64),
+            "subject": names,
+            "key": np.empty(n, np.uint64),
+            "at": np.full(n, at, np.int64),
+            "ticket": np.empty(n, np.uint64),
+            "arm": np.empty(n, np.uint8),
+            "zone": np.empty(n, np.int16),
+            "values": values.matrix,
+            "status": values.status,
+            "denied": np.empty((n, k), self.plan.denied_dtype),
+            "action": np.empty((n, slots), np.int64),
+            "probability": np.empty((n, slots)),
+            "explored": np.empty((n, slots), np.bool_),
+            "score": np.empty((n, slots)),
+            "spread": np.empty((n, slots)),
+            "policy_failed": np.empty(n, np.bool_),
+        }
+
+    def _decide_wave(
+        self,
+        policy: Policy,
+        subjects: list[str],
+        values: Values,
+        tickets: U64 | None,
+        rows: slice | I64,
+        out: dict[str, NDArray[Any]],
+        slots: int,
+        at: int,
+        undo: list[_Settled],
+    ) -> None:
+        """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
+        todo, losses, denied = rows, 0, 0
+        broken: frozenset[str] = frozenset()
+        while True:
+            names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
+            records, versions, failed = self._load(names)
+            denied |= failed
+            before = records.copy()
+            wave = self._wave(names, records, values, tickets, todo, slots, at)
+            wave.denied, wave.broken = denied, broken
+            if self._pools:
+                wave.available, failed = self._take(at, slots)
+                wave.denied |= failed
+            walked = walk(self.plan, policy, wave)
+            self._note(walked)
+            if len(walked.broken) > len(broken):
+                self._pools.give(wave.available, at)
+                broken = walked.broken
+                continue
+            count = walked.count
+            stands = np.ones(count, dtype=np.bool_)
+            if not denied:
+                stands, failed = self._save(names[:count], records[:count], versions[:count])
+                denied |= failed
+                undo.append(_Settled(names[:count], before[:count], records[:count], stands))
+            self._pools.give(_unspent(self.plan, wave, walked, stands), at)
+            index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
+            _write(
+                out,
+                todo if stands.all() and count == len(names) else index[:count][stands],
+                wave,
+                walked,
+                stands,
+            )
+            left = np.concatenate([np.flatnonzero(~stands), np.arange(count, len(names))])
+            if not len(left):
+                return
+            todo = index[left]
+            losses += not stands.all()
+            if losses > _LOSSES and not denied:
+                denied = CONTENDED
+
+    def _load(self, names: list[str]) -> tuple[NDArray[Any], I64, int]:
+        """Records and versions; blank ones, and the reason to deny, when the store is down."""
+        try:
+            found = self._store.load(names, self.plan.layout)
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
+            self._count_failure("store", error)
+            return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
+        return found.rows, found.versions, 0
+
+    def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
+        """Which rows stand; none, and the reason to deny, when the store is down."""
+        try:
+            return self._store.store(names, records, versions, self.plan.layout), 0
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
+            self._count_failure("store", error)
+            return np.zeros(len(names), dtype=np.bool_), STATE_UNAVAILABLE
+
+    def _take(self, at: int, slots: int) -> tuple[dict[str, int], int]:
+        try:
+            return self._pools.take(at, slots), 0
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
+            self._count_failure("store", error)
+            return dict.fromkeys(self.plan.charges, 0), STATE_UNAVAILABLE
+
+    def _wave(
+        self,
+        names: list[str],
+        records: NDArray[Any],
+        values: Values,
+        tickets: U64 | None,
+        rows: slice | I64,
+        slots: int,
+        at: int,
+    ) -> Wave:
+        """Put together what the walk needs to know of these rows."""
+        schema = self._assembly.schema
+        keys = np.ascontiguousarray(records[f"{CORE}.key"])
+        strangers = np.flatnonzero(keys == 0)
+        if len(strangers):
+            keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
+            records[f"{CORE}.key"] = keys
+        matrix = values.matrix[rows]
+        columns = schema.columns(matrix)
+        numbers = records[f"{CORE}.decisions"].astype(np.uint64)
+        zone = np.ascontiguousarray(records[f"{CORE}.zone"])
+        if self._assembly.zone_feature is not None:
+            told = columns[self._assembly.zone_feature]
+            codes = told.codes if isinstance(told, Coded) else told
+            zone = np.where(codes >= 0, np.nan_to_num(codes, nan=-1), zone).astype(np.int16)
+        if self._zone != zones.UNKNOWN:
+            zone[zone == zones.UNKNOWN] = self._zone
+        return Wave(
+            keys,
+            numbers if tickets is None else tickets[rows],
+            np.full(len(names), at, np.int64),
+            zone,
+            schema.encode(matrix),
+            columns,
+            records,
+            {},
+            slots,
+        )
+
+    def _note(self, walked: Walked) -> None:
+        """Remember reason codes, count failures; each kind of failure is logged once."""
+        self._reason_codes.update(walked.reasons)
+        for name, error in walked.failures:
+            self._count_failure(name, error)
+
+    def _count_failure(self, name: str, error: Exception | None) -> None:
+        seen = self._failures.get(name, 0)
+        self._failures[name] = seen + 1
+        if not seen:
+            logger.warning(
+                "agent %s: %s failed and was replaced by something safe", self._name, name, exc_info=error
+            )
+
+    # -- facts and outcomes -------------------------------------------------------------------------
+
+    def tell(self, subject: str, *facts: Fact, now: datetime | None = None) -> None:
+        """Take note of facts about a subject: consent, time zone, suppression.
+
+        When the call returns, the next decision knows. Facts are logged.
+
+        Raises:
+            InvalidSubjectError: The id cannot be stored.
+            ConfigurationError: No guardrail of this agent listens to such a fact.
+            StoreError: The store kept changing or failed; nothing was noted.
+        """
+        for fact in facts:
+            self.tell_many([subject], fact, now=now)
+
+    def tell_many(self, subjects: Sequence[str], fact: Fact, *, now: datetime | None = None) -> None:
+        """Take note of one fact about many subjects; raises as ``tell`` does."""
+        names = list(dict.fromkeys(_checked_subjects(subjects)))
+        at = micros(self._clock() if now is None else now)
+        listeners = {
+            n: g for n, g in self.plan.guardrails.items() if isinstance(g, Hears) and n in self.plan.stateful
+        }
+        todo = names
+        for _ in range(_LOSSES * 8):
+            if not todo:
+                break
+            found = self._store.load(todo, self.plan.layout)
+            heard = self._hear(found.rows, fact, at, listeners)
+            if not heard:
+                raise ConfigurationError(
+                    f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose, or add the"
+                    " guardrail that needs it",
+                    value=fact,
+                )
+            stands = self._store.store(todo, found.rows, found.versions, self.plan.layout)
+            todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
+        if todo:
+            raise StoreError(
+                f"{len(todo)} subjects kept changing while {fact!r} was noted: tell it again", value=todo
+            )
+        who: NDArray[Any] = np.empty(len(names), dtype=object)
+        who[:] = names
+        columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
+        self._append(
+            Block("fact", columns, {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}), []
+        )
+
+    def _hear(self, rows: NDArray[Any], fact: Fact, at: int, listeners: Mapping[str, Hears]) -> bool:
+        if isinstance(fact, ZoneKnown):
+            code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
+            rows[f"{CORE}.zone"] = code
+            return True
+        heard = False
+        for name, listener in listeners.items():
+            heard |= listener.hear(self.plan.layout.part(rows, name), fact, at)
+        return heard
+
+    def record(
+        self,
+        decision_id: str,
+        outcome: str,
+        value: float = 1.0,
+        *,
+        slot: int = 0,
+        at: datetime | None = None,
+        event_id: str | None = None,
+    ) -> Recorded:
+        """Record what came of a decision.
+
+        Args:
+            decision_id: ``Decision.id``.
+            outcome: Name of a goal, or ``"exposed"``.
+            value: Multiplies the goal's weight: an amount, a count; finite.
+            slot: Which choice of a slate it belongs to.
+            at: When it happened; the agent's clock by default.
+            event_id: The same event twice counts once. By default a goal counts once for a decision.
+
+        Returns:
+            What was made of it: counted, duplicate, late, early, closed.
+
+        Raises:
+            UnknownDecisionError: No such decision in this agent's log.
+            UnknownGoalError: No goal counts this outcome.
+            InvalidOutcomeError: The value is not a finite number, or the slot does not exist.
+        """
+        values = None if isinstance(value, float) and value == 1.0 else [value]
+        events = None if event_id is None else [event_id]
+        return self.record_many(
+            [decision_id], [outcome], values, slots=[slot], at=None if at is None else [at], event_ids=events
+        )[0]
+
+    def record_many(
+        self,
+        decision_ids: Sequence[str],
+        outcomes: Sequence[str] | str,
+        values: Sequence[float] | NDArray[np.float64] | None = None,
+        *,
+        slots: Sequence[int] | None = None,
+        at: Sequence[datetime] | datetime | None = None,
+        event_ids: Sequence[str] | None = None,
+    ) -> list[Recorded]:
+        """Record many outcomes; raises as ``record`` does, and then nothing is recorded.
+
+        Args:
+            decision_ids: m ids.
+            outcomes: m names, or one name for all.
+            values: m numbers; 1 by default.
+            slots: m slots; 0 by default.
+            at: m times, or one for all; the agent's clock by default.
+            event_ids: m ids.
+        """
+        if self._ledger is None or self._goals is None:
+            raise UnknownGoalError(
+                f"agent {self._name!r} has no goals, so no outcome counts: pass goals=Goals(...)"
+            )
+        m = len(decision_ids)
+        names = [outcomes] * m if isinstance(outcomes, str) else list(outcomes)
+        for name in names:
+            if name != EXPOSED and name not in self._goals.values:
+                raise UnknownGoalError(
+                    f"no goal counts the outcome {name!r}: there are {sorted(self._goals.values)!r} and"
+                    f" {EXPOSED!r}",
+                    value=name,
+                    expected=sorted(self._goals.values),
+                )
+        amounts = np.ones(m) if values is None else _checked_values(values)
+        places = np.zeros(m, np.int64) if slots is None else np.asarray(slots)
+        if at is None:
+            times = np.full(m, micros(self._clock()), np.int64)
+        elif isinstance(at, datetime):
+            times = np.full(m, micros(at), np.int64)
+        else:
+            times = np.array([micros(one) for one in at], np.int64)
+        for length, what in (
+            (len(names), "outcomes"),
+            (len(amounts), "values"),
+            (len(places), "slots"),
+            (len(times), "at"),
+        ):
+            if length != m:
+                raise InvalidOutcomeError(
+                    f"{what} must have {m} entries, one for each decision, got {length}"
+                )
+        if event_ids is not None and (len(event_ids) != m or not all(isinstance(e, str) for e in event_ids)):
+            raise InvalidOutcomeError(f"event_ids must be {m} strings, got {event_ids!r}")
+        if m and (places.dtype.kind not in "iu" or places.min() < 0):
+            raise InvalidOutcomeError(f"slots must be integers from 0, got {slots!r}", value=slots)
+        tags, positions = read_ids(decision_ids)
+        self._check_decisions(decision_ids, tags, positions)
+        event_names = [f"goal/{name}" for name in names] if event_ids is None else event_ids
+        events = _noise.text_keys([one.encode("utf-8", "replace").decode() for one in event_names])
+        what: NDArray[Any] = np.array(names, dtype=object)
+        columns = {
+            "decision": positions,
+            "slot": places.astype(np.int64),
+            "outcome": what,
+            "value": amounts,
+            "at": times,
+            "event": events,
+        }
+        self._append(Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name}), [])
+        found = self._ledger.record(positions, columns["slot"], names, amounts, times, events)
+        return [Recorded(status) for status in found.tolist()]
+
+    def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64) -> None:
+        """Refuse ids that name no decision of this log."""
+        assert self._ledger is not None  # noqa: S101 - the caller checked; for the type checker
+        for row in np.flatnonzero(~self._ledger.knows(positions, tags)).tolist():
+            # Closed windows leave the ledger; the log still knows the decision.
+            found = self._find(int(positions[row]))
+            if found is None or found.columns["tag"][0] != tags[row]:
+                raise unknown_decision(decision_ids[row])
+
+    # -- learn --------------------------------------------------------------------------------------
+
+    def learn(self, *, now: datetime | None = None) -> Learned:
+        """Close the rewards that are final, learn from them, and publish the next policy.
+
+        The holdout is never learned from. Rewards are logged as they close.
+
+        Raises:
+            LearningError: The policy cannot learn from such rewards; they stay closed, it stays in charge.
+        """
+        if self._ledger is None:
+            raise UnknownGoalError(
+                f"agent {self._name!r} has no goals to learn from: pass goals=Goals({{...}}, window=...)"
+            )
+        at = micros(self._clock() if now is None else now)
+        with self._learn_lock:
+            before = self._published
+            closed = self._ledger.close(at)
+            if not len(closed.position):
+                return Learned(0, 0, before.version, changed=False)
+            columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
+            meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
+            self._append(Block("reward", columns, meta), [])
+            used, policy = 0, before.policy
+            if isinstance(policy, Learner):
+                for feedback in self.feedback_of(closed.position, closed.slot, closed.reward):
+                    policy = policy.learn(feedback)
+                    used += len(feedback)
+            if used:
+                self._published = self._publish(policy)
+            return Learned(
+                len(closed.position), used, self._published.version, changed=self._published is not before
+            )
+
+    def feedback_of(self, position: I64, slot: I64, reward: NDArray[np.float64], /) -> Iterator[Feedback]:
+        """Join rewards with what was logged of their decisions, block by block, without the holdout.
+
+        Args:
+            position: Shape (m,), ascending: log numbers of decisions.
+            slot: Shape (m,).
+            reward: Shape (m,).
+        """
+        schema, catalogue = self._assembly.schema, self.plan.catalogue
+        end = int(position[-1]) if len(position) else -1
+        for receipt, block in self._log.read(int(position[0]) if len(position) else 0):
+            if receipt.first > end:
+                break
+            if block.kind != "decision":
+                continue
+            lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
+            rows, place = position[lo:hi] - receipt.first, slot[lo:hi]
+            columns = block.columns
+            action = columns["action"][rows, np.minimum(place, columns["action"].shape[1] - 1)]
+            # Slots after the one that ended a slate were no choice.
+            ended = np.cumsum(columns["action"] == catalogue.idle, axis=1)[
+                rows, np.minimum(place, columns["action"].shape[1] - 1)
+            ]
+            keep = (columns["arm"][rows] != HOLDOUT) & (
+                (ended == 0) | ((action == catalogue.idle) & (ended == 1))
+            )
+            if not keep.any():
+                continue
+            rows, place, action = rows[keep], place[keep], action[keep]
+            yield Feedback(
+                catalogue=catalogue,
+                X=schema.encode(np.asfortranarray(columns["values"][rows])),
+                action=action,
+                reward=reward[lo:hi][keep],
+                probability=columns["probability"][rows, place],
+                allowed=columns["denied"][rows] == 0,
+                keys=columns["key"][rows],
+                at=columns["at"][rows],
+            )
+
+    # -- look back ----------------------------------------------------------------------------------
+
+    def explain(self, decision_id: str) -> Explanation:
+        """Say why a decision came out as it did; ``str()`` of it is for people.
+
+        Raises:
+            UnknownDecisionError: No such decision in this agent's log.
+        """
+        found = self._named(decision_id)
+        policy = self._versions.get(found.meta["policy"])
+        return explain_row(self.plan, self._assembly.schema, policy, found)
+
+    def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
+        """Decide again from what was logged: one decision, or the whole log.
+
+        Without ``policy`` each decision is recomputed with the policy version that made it and must come
+        out the same. With one, the answer says what would have changed.
+
+        Raises:
+            UnknownDecisionError: No such decision in this agent's log.
+        """
+        other = None if policy is None else bind(checked(policy), self.plan.space)
+        if decision_id is not None:
+            batches: Iterator[DecisionBatch] = iter([self._named(decision_id)])
+        else:
+            batches = self._decisions()
+        return replay_rows(self.plan, self._assembly.schema, self._versions, batches, other)
+
+    def _decisions(self) -> Iterator[DecisionBatch]:
+        for receipt, block in self._log.read():
+            if block.kind == "decision":
+                yield batch_of(block, receipt.first, self.plan.catalogue)
+
+    def _named(self, decision_id: str) -> DecisionBatch:
+        tags, positions = read_ids([decision_id])
+        found = self._find(int(positions[0]))
+        if found is None or found.columns["tag"][0] != tags[0]:
+            raise unknown_decision(decision_id)
+        return found
+
+    def _find(self, position: int) -> DecisionBatch | None:
+        """The decision at a place in the log, as a batch of one."""
+        if position < 0:
+            return None
+        for receipt, block in self._log.read(position):
+            if block.kind != "decision" or not receipt.first <= position < receipt.first + receipt.count:
+                return None
+            return batch_of(block, receipt.first, self.plan.catalogue).take(
+                np.array([position - receipt.first])
+            )
+        return None
+
+    def _fetch(self, positions: I64) -> DecisionBatch:
+        """Decisions by their places in the log, in the order asked."""
+        found = [self._find(position) for position in positions.tolist()]
+        there = [batch for batch in found if batch is not None]
+        columns = {name: np.concatenate([b.columns[name] for b in there]) for name in there[0].columns}
+        return DecisionBatch(columns, there[0].meta, positions, self.plan.catalogue)
+
+
+@attrs.frozen(eq=False)
+class _Settled:
+    """Rows that were stored, to be taken back if the log fails."""
+
+    names: list[str]
+    before: NDArray[Any]
+    written: NDArray[Any]
+    stands: NDArray[np.bool_]
+
+
+def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:
+    """What the wave took out of each pool and did not spend on rows that stand."""
+    left = {}
+    for name, charge in plan.charges.items():
+        spent = charge[walked.drawn.action[: walked.count]].sum(axis=1)
+        left[name] = wave.available[name] - int(spent[stands].sum())
+    return left
+
+
+def _write(
+    out: dict[str, NDArray[Any]], rows: slice | I64, wave: Wave, walked: Walked, stands: NDArray[np.bool_]
+) -> None:
+    """Copy the rows that stand into the batch's columns."""
+    drawn = walked.drawn
+    columns = {
+        "key": wave.keys,
+        "ticket": wave.ticket,
+        "arm": walked.arm,
+        "zone": wave.zone,
+        "denied": walked.denied,
+        "action": drawn.action,
+        "probability": drawn.probability,
+        "explored": drawn.explored,
+        "score": drawn.score,
+        "spread": drawn.spread,
+        "policy_failed": walked.policy_failed,
+    }
+    whole = isinstance(rows, slice)
+    for name, column in columns.items():
+        out[name][rows] = column if whole else column[: walked.count][stands]
+
+
+def _checked_subjects(subjects: Sequence[str]) -> list[str]:
+    """The ids as a list, if each can be stored."""
+    if isinstance(subjects, str | bytes):
+        raise InvalidSubjectError(f"subjects must be a list of ids, got one: {subjects!r}", value=subjects)
+    names = subjects if type(subjects) is list else list(subjects)
+    try:
+        # One pass in C over all ids: not a string, a lone surrogate, too long, empty, reserved.
+        joined = "\n".join(names)
+        encoded = joined.encode()
+        longest = max(map(len, names), default=1)
+        if (
+            len(encoded) == len(joined)
+            and longest <= _MOST_BYTES
+            and "" not in names
+            and "\x00" not in joined
+        ):
+            return names
+    except (TypeError, UnicodeEncodeError):
+        pass
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidSubjectError(f"a subject must be a string, got {name!r}: use str(...)", value=name)
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            raise InvalidSubjectError(
+                f"a subject must be encodable as UTF-8, got {name!r} with a lone surrogate", value=name
+            ) from None
+        if not 1 <= size <= _MOST_BYTES:
+            raise InvalidSubjectError(
+                f"a subject must be 1 to {_MOST_BYTES} bytes of UTF-8, got {size}: hash longer ids",
+                value=name[:80],
+            )
+        if name.startswith("\x00"):
+            raise InvalidSubjectError(f"a subject must not begin with a NUL, got {name!r}", value=name)
+    return names
+
+
+def _checked_values(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    for value in listed:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not -1e15 < value < 1e15:
+            raise InvalidOutcomeError(
+                f"an outcome's value must be a finite number between -1e15 and 1e15, got {value!r}",
+                value=value,
+            )
+    return np.array(listed, dtype=np.float64)
+
+
+def _rows_of(column: Any, rows: list[int]) -> Any:  # a column of any kind, some of its rows
+    if isinstance(column, Coded):
+        return Coded(column.codes[np.array(rows)], column.categories)
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    return [column[row] for row in rows]
+
+
+def _waves(subjects: list[str], lo: int, hi: int) -> Iterator[slice | I64]:
+    """Split rows so that no subject appears twice in one wave; a subject's rows keep their order."""
+    names = subjects[lo:hi]
+    if len(set(names)) == len(names):
+        yield slice(lo, hi)
+        return
+    seen: dict[str, int] = {}
+    turn = np.empty(len(names), dtype=np.int64)
+    for row, name in enumerate(names):
+        turn[row] = seen[name] = seen.get(name, -1) + 1
+    for wave in range(int(turn.max()) + 1):
+        yield lo + np.flatnonzero(turn == wave)

@@ -1,0 +1,463 @@
+"""How one batch is decided: the file to read first.
+
+::
+
+    recall  enrich | lay out -> guard -> propose -> draw -> settle | record
+      (I/O, Agent) |            this file, pure                    | (I/O, Agent)
+
+``walk`` decides one wave: rows of distinct subjects whose records and features are at hand. It does no
+I/O, reads no clock and owns no dice. One decision is a wave of one row; a row's answer depends on that
+row alone, except through pools that all subjects share, which are charged in row order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic import _noise, zones
+from agentic.arrays import (
+    F64,
+    I64,
+    U64,
+    Batch,
+    Bools,
+    Chosen,
+    Layout,
+    Proposal,
+    Records,
+    Review,
+    Space,
+)
+from agentic.catalogue import Catalogue
+from agentic.conditions import Column, Condition
+from agentic.protocols import Guardrail, Policy, Stateful
+
+ARMS: Final = ("policy", "holdout", "random_control")
+POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
+
+CORE: Final = "agentic"
+"""The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
+
+REASONS: Final = (
+    "NOT_ELIGIBLE",
+    "ELIGIBILITY_UNKNOWN",
+    "ZONE_UNKNOWN",
+    "OUTRANKED",
+    "CONTENDED",
+    "STATE_UNAVAILABLE",
+)
+NOT_ELIGIBLE, ELIGIBILITY_UNKNOWN, ZONE_UNKNOWN, OUTRANKED, CONTENDED, STATE_UNAVAILABLE = (
+    1 << i for i in range(6)
+)
+MOST_GUARDRAILS: Final = (64 - len(REASONS)) // 2
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """What does not change between batches: an agent, checked, bound and laid out.
+
+    Attributes:
+        space: Catalogue and features.
+        layout: The subject record.
+        guardrails: By their unique names, in order. Bit 6 + 2i of ``denied`` says that guardrail i denied
+            by its rule, bit 7 + 2i that it denied for want of knowledge, both that it failed.
+        stateful: Names of guardrails with fields of their own.
+        charges: For each pool the price of every candidate in millionths, shape (k,).
+        eligible: Conditions and the columns each is asked for.
+        control: Decides for the holdout.
+        fallback: Decides where the policy fails.
+        holdout: Share of subjects left to the control policy.
+        random_control: Share of subjects decided uniformly among what the rules allow.
+        assignment: Key of the assignment hash.
+        floor: Share of probability spread evenly over all allowed candidates.
+        seed: Of every draw.
+        denied_dtype: Unsigned integer wide enough for all reasons.
+    """
+
+    space: Space
+    layout: Layout
+    guardrails: Mapping[str, Guardrail]
+    stateful: Mapping[str, Stateful]
+    charges: Mapping[str, I64]
+    eligible: Sequence[tuple[Condition, I64]]
+    control: Policy
+    fallback: Policy
+    holdout: float
+    random_control: float
+    assignment: int
+    floor: float
+    seed: int
+    denied_dtype: np.dtype[Any]
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The candidate actions."""
+        return self.space.catalogue
+
+
+def denial_dtype(guardrails: int, /) -> np.dtype[Any]:
+    """The narrowest unsigned integer that holds every reason of this many guardrails."""
+    bits = len(REASONS) + 2 * guardrails
+    return np.dtype(next(f"u{width // 8}" for width in (8, 16, 32, 64) if bits <= width))
+
+
+@attrs.define(eq=False)
+class Wave:
+    """Rows to decide together: distinct subjects, everything about them at hand.
+
+    Attributes:
+        keys: Shape (n,), uint64.
+        ticket: Shape (n,), uint64: what makes this draw another one than the subject's last.
+        now: Shape (n,), int64.
+        zone: Shape (n,), int16.
+        X: Shape (n, d), float64.
+        columns: For conditions.
+        rows: Shape (n,), structured as the plan's layout; written by ``settle``.
+        available: What may be spent out of each pool, in millionths.
+        slots: Actions per row.
+        denied: Reason bits that hold for every candidate but doing nothing.
+        broken: Guardrails that failed to settle: they deny.
+    """
+
+    keys: U64
+    ticket: U64
+    now: I64
+    zone: NDArray[np.int16]
+    X: F64
+    columns: Mapping[str, Column]
+    rows: Records
+    available: Mapping[str, int]
+    slots: int
+    denied: int = 0
+    broken: frozenset[str] = frozenset()
+
+
+@attrs.define(eq=False)
+class Walked:
+    """What became of a wave.
+
+    Only the first ``count`` rows are decided: after them a shared pool ran low, and the rest must be
+    asked again.
+
+    Attributes:
+        count: Rows decided; 0 when a guardrail failed to settle, see ``broken``.
+        arm: Shape (n,), uint8, index into ``ARMS``.
+        denied: Shape (n, k), unsigned: reason bits of every candidate.
+        drawn: The draw.
+        policy_failed: Shape (n,), bool: somebody else than the policy decided.
+        spent: Of each pool, in millionths, by the first ``count`` rows.
+        failures: Names of guardrails and policies that raised or answered nonsense, with the error.
+        reasons: Reason code by guardrail name.
+        broken: Guardrails that failed to settle, now or before.
+    """
+
+    count: int
+    arm: NDArray[np.uint8]
+    denied: NDArray[Any]
+    drawn: Drawn
+    policy_failed: Bools
+    spent: dict[str, int]
+    failures: list[tuple[str, Exception]]
+    reasons: dict[str, str]
+    broken: frozenset[str]
+
+
+@attrs.define(eq=False)
+class Drawn:
+    """Choices: shape (n, s) each. Slots after the one that does nothing do nothing, for certain."""
+
+    action: I64
+    probability: F64
+    explored: Bools
+    score: F64
+    spread: F64
+
+
+def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
+    """Decide one wave."""
+    failures: list[tuple[str, Exception]] = []
+    reasons: dict[str, str] = {}
+    batch, denied = lay_out(plan, wave)
+    guard(plan, batch, denied, wave, failures, reasons)
+    batch.allowed = denied == 0
+    arm = assign(plan, wave.keys)
+    weights, proposal, failed = propose(plan, policy, batch, arm, failures)
+    drawn = draw(plan, batch, weights, proposal, wave.ticket, arm)
+    count, spent = affordable(plan, drawn.action, wave)
+    broken = wave.broken | settle(plan, batch, drawn.action, wave, count, failures)
+    if len(broken) > len(wave.broken):
+        count, spent = 0, dict.fromkeys(spent, 0)
+    return Walked(count, arm, denied, drawn, failed, spent, failures, reasons, broken)
+
+
+def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
+    """Set out the candidates: when each would arrive, and who is eligible at all."""
+    catalogue, n = plan.catalogue, len(wave.keys)
+    denied: NDArray[Any] = np.full((n, len(catalogue)), wave.denied, dtype=plan.denied_dtype)
+    for condition, columns in plan.eligible:
+        truth = condition.evaluate_columns(wave.columns, n)
+        verdict = np.where(truth.true, 0, np.where(truth.unknown, ELIGIBILITY_UNKNOWN, NOT_ELIGIBLE))
+        denied[:, columns] |= verdict.astype(denied.dtype)[:, None]
+    batch = Batch(
+        catalogue,
+        wave.keys,
+        wave.now,
+        delivery_times(catalogue, wave.now, wave.zone),
+        wave.zone,
+        wave.X,
+        wave.columns,
+        denied == 0,
+        wave.slots,
+    )
+    at_local_time = catalogue.send_minute >= 0
+    if at_local_time.any():
+        lost = np.flatnonzero(wave.zone == zones.UNKNOWN)
+        denied[np.ix_(lost, np.flatnonzero(at_local_time))] |= denied.dtype.type(ZONE_UNKNOWN)
+    return batch, denied
+
+
+def delivery_times(catalogue: Catalogue, now: I64, zone: NDArray[np.int16], /) -> I64:
+    """When each candidate would reach the subject, shape (n, k)."""
+    shape = (len(now), len(catalogue))
+    if not catalogue.delay_us.any() and (catalogue.send_minute < 0).all():
+        return np.broadcast_to(now[:, None], shape)
+    out = now[:, None] + catalogue.delay_us
+    for column in np.flatnonzero(catalogue.send_minute >= 0).tolist():
+        out[:, column] = zones.next_local(zone, out[:, column], int(catalogue.send_minute[column]))
+    return out
+
+
+def guard(
+    plan: Plan,
+    batch: Batch,
+    denied: NDArray[Any],
+    wave: Wave,
+    failures: list[tuple[str, Exception]],
+    reasons: dict[str, str],
+    /,
+) -> None:
+    """Ask every guardrail and write its denials into ``denied``; doing nothing stays possible."""
+    for index, (name, guardrail) in enumerate(plan.guardrails.items()):
+        batch.rows = plan.layout.part(wave.rows, name) if name in plan.stateful else None
+        batch.available = wave.available.get(name)
+        rule = denied.dtype.type(1 << (len(REASONS) + 2 * index))
+        unknown = denied.dtype.type(2 << (len(REASONS) + 2 * index))
+        try:
+            if name in wave.broken:
+                raise RuntimeError(f"guardrail {name!r} failed to settle")
+            review = guardrail.review(batch)
+            bits = _denials(review, denied.shape, rule, unknown)
+            reasons[name] = review.reason
+        except Exception as error:  # noqa: BLE001 - a plugin is called: a failing guardrail denies
+            failures.append((name, error))
+            bits = rule | unknown
+        denied |= bits
+    batch.rows = batch.available = None
+    catalogue = plan.catalogue
+    denied[:, catalogue.idle] = 0
+    if catalogue.mandatory.any():
+        outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
+        denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
+
+
+def _denials(
+    review: Review, shape: tuple[int, ...], rule: Any, unknown: Any
+) -> NDArray[Any]:  # numpy scalars
+    allowed = np.asarray(review.allowed)
+    if allowed.dtype != np.bool_:
+        raise TypeError(f"allowed must be bool, got {allowed.dtype}")
+    if np.broadcast_shapes(allowed.shape, shape) != shape:
+        raise ValueError(f"allowed must be broadcastable to {shape}, got {allowed.shape}")
+    if review.unknown is None:
+        return np.where(allowed, rule.dtype.type(0), rule)
+    missing = np.asarray(review.unknown)
+    if missing.dtype != np.bool_ or np.broadcast_shapes(missing.shape, shape) != shape:
+        raise ValueError(f"unknown must be bool and broadcastable to {shape}, got {missing.shape}")
+    return np.where(allowed, rule.dtype.type(0), np.where(missing, unknown, rule))
+
+
+def assign(plan: Plan, keys: U64, /) -> NDArray[np.uint8]:
+    """Which arm each subject is in, by a salted hash: the same in every process and forever."""
+    arm = np.zeros(len(keys), dtype=np.uint8)
+    if plan.holdout or plan.random_control:
+        place = _noise.uniform(_noise.fold(plan.assignment, keys))
+        arm[place < plan.holdout + plan.random_control] = RANDOM_CONTROL
+        arm[place < plan.holdout] = HOLDOUT
+    return arm
+
+
+def propose(
+    plan: Plan,
+    policy: Policy,
+    batch: Batch,
+    arm: NDArray[np.uint8],
+    failures: list[tuple[str, Exception]],
+    /,
+) -> tuple[F64, Proposal, Bools]:
+    """Ask the policy, or whoever stands in for it: weights of allowed candidates, scores, who failed."""
+    weights, proposal = _ask(policy, batch, failures)
+    failed = ~_sound(weights)
+    for rows, stand_in in (
+        (np.flatnonzero(failed), plan.fallback),
+        (np.flatnonzero(arm == HOLDOUT), plan.control),
+    ):
+        if len(rows):
+            part = batch.take(rows)
+            weights[rows] = _ask(stand_in, part, failures)[0]
+    random = arm == RANDOM_CONTROL
+    if random.any():
+        weights[random] = batch.allowed[random]
+    failed &= arm == POLICY
+    empty = ~_sound(weights)
+    if empty.any():
+        weights[empty] = 0.0
+        idle = batch.allowed[:, plan.catalogue.idle]
+        weights[empty & idle, plan.catalogue.idle] = 1.0
+        # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
+        weights[empty & ~idle] = batch.allowed[empty & ~idle]
+    return weights, proposal, failed
+
+
+def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) -> tuple[F64, Proposal]:
+    shape = batch.allowed.shape
+    try:
+        proposal = policy.propose(batch)
+        given = np.asarray(proposal.weights, dtype=np.float64)
+        if given.shape != shape:
+            raise ValueError(f"weights must have shape {shape}, got {given.shape}")
+        for extra in (proposal.score, proposal.spread):
+            if extra is not None and np.shape(extra) != shape:
+                raise ValueError(f"score and spread must have shape {shape}, got {np.shape(extra)}")
+        return np.where(batch.allowed, given, 0.0), proposal
+    except Exception as error:  # noqa: BLE001 - a plugin is called: a failing policy is replaced
+        failures.append((getattr(policy, "name", type(policy).__name__), error))
+        return np.full(shape, np.nan), Proposal(np.full(shape, np.nan))
+
+
+def _sound(weights: F64) -> Bools:
+    """Rows whose weights are finite, not negative and not all zero."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = np.cumsum(weights, axis=1)[:, -1]
+        sound: Bools = (total > 0) & (total < np.inf) & (weights.min(axis=1) >= 0)
+    return sound
+
+
+def draw(
+    plan: Plan, batch: Batch, weights: F64, proposal: Proposal, ticket: U64, arm: NDArray[np.uint8], /
+) -> Drawn:
+    """Normalise, apply the exploration floor, and draw each slot with keyed noise.
+
+    A slate is drawn without replacement, slot by slot: each slot's probability is the one given the
+    slots before it. ``NO_ACTION`` ends a slate.
+    """
+    n, slots = len(batch), batch.slots
+    rows = np.arange(n)
+    idle = plan.catalogue.idle
+    action = np.full((n, slots), idle, dtype=np.int64)
+    probability = np.ones((n, slots))
+    explored = np.zeros((n, slots), dtype=np.bool_)
+    score, spread = np.full((n, slots), np.nan), np.full((n, slots), np.nan)
+    going = np.ones(n, dtype=np.bool_)
+    if plan.floor:
+        weights = _floored(weights, batch.allowed, np.where(arm == POLICY, plan.floor, 0.0))
+    for slot in range(slots):
+        running = np.cumsum(weights, axis=1)
+        total = running[:, -1]
+        going &= total > 0
+        noise = _noise.uniform(_noise.fold(plan.seed, batch.keys, ticket, _noise.DRAW + slot))
+        # The first column whose running sum exceeds the mark; it has weight, so it is allowed.
+        pick = (running <= (noise * total)[:, None]).sum(axis=1)
+        pick = np.where(going, pick, idle)
+        taken = weights[rows, pick]
+        action[:, slot] = pick
+        probability[:, slot] = np.where(going, taken / np.where(going, total, 1.0), 1.0)
+        explored[:, slot] = going & (taken < weights.max(axis=1))
+        asked = going & (arm == POLICY)
+        if proposal.score is not None:
+            score[:, slot] = np.where(asked, proposal.score[rows, pick], np.nan)
+        if proposal.spread is not None:
+            spread[:, slot] = np.where(asked, proposal.spread[rows, pick], np.nan)
+        if slot + 1 < slots:
+            going &= pick != idle
+            if slot == 0:
+                weights = weights.copy()
+            weights[rows, pick] = 0.0
+    return Drawn(action, probability, explored, score, spread)
+
+
+def _floored(weights: F64, allowed: Bools, floor: F64) -> F64:
+    total = np.cumsum(weights, axis=1)[:, -1:]
+    many = allowed.sum(axis=1, keepdims=True)
+    share = floor[:, None]
+    return np.where(allowed, weights / total * (1.0 - share) + share / many, 0.0)
+
+
+def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
+    """The probability with which this policy would choose each candidate in the first slot, shape (n, k).
+
+    What ``walk`` would draw from, after every rule that is in ``batch.allowed``; for evaluation.
+    """
+    arm = np.zeros(len(batch), dtype=np.uint8)
+    weights, _, _ = propose(plan, policy, batch, arm, [])
+    if plan.floor:
+        weights = _floored(weights, batch.allowed, np.full(len(batch), plan.floor))
+    total: F64 = np.cumsum(weights, axis=1)[:, -1:]
+    return np.asarray(weights / total, dtype=np.float64)
+
+
+def affordable(plan: Plan, action: I64, wave: Wave, /) -> tuple[int, dict[str, int]]:
+    """How many rows from the front the shared pools can pay, and what those rows spend.
+
+    Row i was decided as if the pools still held what the wave began with. That is true as long as
+    what is left before row i pays for every candidate that the wave's beginning could pay for.
+    """
+    count = len(action)
+    totals = {}
+    for name, charge in plan.charges.items():
+        spent = charge[action].sum(axis=1)
+        totals[name] = np.cumsum(spent)
+        payable = charge[charge * wave.slots <= wave.available[name]]
+        dearest = int(payable.max(initial=0)) * wave.slots
+        before = wave.available[name] - (totals[name] - spent)
+        count = min(count, int(np.searchsorted(-before, -dearest, side="right")))
+    return count, {name: int(total[count - 1]) if count else 0 for name, total in totals.items()}
+
+
+def settle(
+    plan: Plan,
+    batch: Batch,
+    action: I64,
+    wave: Wave,
+    count: int,
+    failures: list[tuple[str, Exception]],
+    /,
+) -> frozenset[str]:
+    """Let every stateful guardrail write its fields of the first ``count`` rows; count the decision.
+
+    Returns:
+        Names of those that raised: what they watch over cannot be written, so they must deny.
+    """
+    rows = wave.rows
+    if count < len(batch):
+        batch, action, rows = batch.take(slice(0, count)), action[:count], rows[:count]
+    rows[f"{CORE}.decisions"] += 1
+    broken = set()
+    if plan.stateful:
+        line = np.arange(len(batch))[:, None]
+        chosen = Chosen(action, batch.delivery[line, action], action != plan.catalogue.idle)
+        for name, component in plan.stateful.items():
+            if name in wave.broken:
+                continue
+            batch.rows = plan.layout.part(rows, name)
+            try:
+                component.settle(batch, chosen)
+            except Exception as error:  # noqa: BLE001 - a plugin is called: what cannot settle denies
+                failures.append((name, error))
+                broken.add(name)
+        batch.rows = None
+    return frozenset(broken)

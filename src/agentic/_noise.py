@@ -1,0 +1,91 @@
+"""Where chance comes from: uniforms that are a hash of what they are for.
+
+A uniform is a pure function of (seed, subject key, counter, stream), so one row, a batch, a partition
+and a replay draw the same numbers in any order. The mixer is splitmix64's finaliser, applied once per
+word of the key; arithmetic is modulo 2^64 on purpose.
+
+Source: Steele, Lea & Flood 2014, Fast splittable pseudorandom number generators, figure 14 (variant 13).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+U64 = NDArray[np.uint64]
+
+_GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_TO_UNIT: Final = 2.0**-53
+
+# Streams keep draws for different purposes independent of each other.
+DRAW: Final = 1
+EXPOSE: Final = 2
+
+
+def mix(words: U64, /) -> U64:
+    """Scramble 64-bit words so that every input bit moves about half of the output bits.
+
+    Args:
+        words: Shape (n,), uint64. Left unchanged.
+    """
+    out = words + _GAMMA
+    out ^= out >> _S30
+    out *= _MIX_1
+    out ^= out >> _S27
+    out *= _MIX_2
+    out ^= out >> _S31
+    return out
+
+
+def fold(seed: int, /, *words: U64 | int) -> U64:
+    """Fold several key words into one scrambled word per row.
+
+    Args:
+        seed: Any integer; taken modulo 2^64.
+        words: Arrays of shape (n,), or integers that hold for all rows.
+    """
+    state: U64 = np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)
+    for word in words:
+        column = np.array([word & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) if isinstance(word, int) else word
+        state = mix(state ^ column)
+    return state
+
+
+def uniform(hashes: U64, /) -> NDArray[np.float64]:
+    """Turn scrambled words into uniforms in [0, 1), 53 bits each.
+
+    Args:
+        hashes: Shape (n,), uint64.
+    """
+    out: NDArray[np.float64] = (hashes >> _S11).astype(np.float64)
+    out *= _TO_UNIT
+    return out
+
+
+def text_key(text: str, /, *, salt: bytes = b"") -> int:
+    """Hash a text to 64 bits, the same in every process.
+
+    Args:
+        text: Must be encodable as UTF-8.
+        salt: Up to 64 bytes; keeps keys of different agents unlinkable.
+    """
+    digest = hashlib.blake2b(text.encode(), digest_size=8, key=salt, person=b"agentic.key").digest()
+    return int.from_bytes(digest, "little")
+
+
+def text_keys(texts: Sequence[str], /, *, salt: bytes = b"") -> U64:
+    """Hash many texts: ``text_key`` of each, shape (n,), uint64."""
+    start = hashlib.blake2b(digest_size=8, key=salt, person=b"agentic.key")
+    raw = bytearray()
+    for text in texts:
+        state = start.copy()
+        state.update(text.encode())
+        raw += state.digest()
+    return np.frombuffer(raw, dtype="<u8").astype(np.uint64)

@@ -1,0 +1,183 @@
+"""How an agent is put together: parts checked, bound to each other, and laid out as one plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from agentic import _noise
+from agentic._flow import CORE, MOST_GUARDRAILS, Plan, denial_dtype
+from agentic.arrays import I64, Field, Layout, Space
+from agentic.catalogue import Catalogue
+from agentic.conditions import Condition
+from agentic.errors import ConfigurationError
+from agentic.features import Schema, TimeZone
+from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Stateful
+from agentic.types import Action
+
+CORE_FIELDS = (
+    Field("key", "u8", role="profile"),
+    Field("decisions", "u4"),
+    Field("zone", "i2", (), -1, role="profile"),
+)
+
+
+@attrs.frozen(eq=False)
+class Assembly:
+    """The parts of an agent, fitted together."""
+
+    plan: Plan
+    schema: Schema
+    pooled: dict[str, Pooled]
+    zone_feature: str | None
+
+
+def assemble(
+    name: str,
+    *,
+    actions: Iterable[Action],
+    features: Sequence[Feature],
+    guardrails: Sequence[Guardrail],
+    control: Policy,
+    fallback: Policy,
+    holdout: float,
+    random_control: float,
+    floor: float,
+    seed: int,
+    salt: str,
+) -> Assembly:
+    """Check the parts, bind them to the catalogue and the features, and lay out the subject record.
+
+    Raises:
+        ConfigurationError: Parts do not fit together.
+    """
+    catalogue = Catalogue.of(actions)
+    for guardrail in guardrails:
+        if not isinstance(guardrail, Guardrail):
+            raise ConfigurationError(
+                f"{guardrail!r} is not a guardrail: it needs a name and review(batch)", value=guardrail
+            )
+    if len(guardrails) > MOST_GUARDRAILS:
+        raise ConfigurationError(
+            f"an agent takes at most {MOST_GUARDRAILS} guardrails, got {len(guardrails)}",
+            value=len(guardrails),
+        )
+    declared = [f for part in guardrails if isinstance(part, Declares) for f in part.features]
+    schema = Schema.of(_distinct([*features, *declared]))
+    space = Space(
+        catalogue, schema.width, tuple(schema.encoded), frozenset(schema.fields), dict(schema.categories)
+    )
+    bound = {unique: bind(guardrail, space) for unique, guardrail in _named(guardrails).items()}
+    stateful: dict[str, Stateful] = {n: g for n, g in bound.items() if isinstance(g, Stateful)}
+    pooled: dict[str, Pooled] = {n: g for n, g in bound.items() if isinstance(g, Pooled)}
+    for share, what in (
+        (holdout, "holdout"),
+        (random_control, "random_control"),
+        (floor, "exploration_floor"),
+    ):
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise ConfigurationError(f"{what} must be a share from 0 to 1, got {share!r}", value=share)
+    if holdout + random_control > 1:
+        raise ConfigurationError(
+            f"holdout and random_control together must not exceed 1, got {holdout + random_control}",
+            value=holdout + random_control,
+        )
+    plan = Plan(
+        space=space,
+        layout=Layout.compose(name, {CORE: CORE_FIELDS, **{n: part.fields for n, part in stateful.items()}}),
+        guardrails=bound,
+        stateful=stateful,
+        charges={n: _charge(n, part, space) for n, part in pooled.items()},
+        eligible=_eligible(space),
+        control=bind(checked(control), space),
+        fallback=bind(checked(fallback), space),
+        holdout=float(holdout),
+        random_control=float(random_control),
+        assignment=_noise.text_key(f"assignment/{salt}"),
+        floor=float(floor),
+        seed=_noise.text_key(f"draw/{name}/{seed}"),
+        denied_dtype=denial_dtype(len(bound)),
+    )
+    zoned = [feature.name for feature in schema.features if isinstance(feature, TimeZone)]
+    if len(zoned) > 1:
+        raise ConfigurationError(f"an agent reads one TimeZone feature, got {zoned!r}", value=zoned)
+    return Assembly(plan, schema, pooled, zoned[0] if zoned else None)
+
+
+def bind(part: Any, space: Space, /) -> Any:  # a policy or a guardrail: what came in comes out
+    """Bind a component that wants to be bound."""
+    return part.bind(space) if isinstance(part, Binds) else part
+
+
+def checked(policy: object, /) -> Policy:
+    """The policy, if it is one.
+
+    Raises:
+        ConfigurationError: It lacks a name or ``propose``.
+    """
+    if isinstance(policy, type) or not isinstance(policy, Policy):
+        raise ConfigurationError(
+            f"{policy!r} is not a policy: pass an object with a name and propose(batch)", value=policy
+        )
+    return policy
+
+
+def _distinct(features: list[Feature]) -> list[Feature]:
+    """Features a guardrail declares again, exactly as the agent did, count once."""
+    seen: dict[str, Feature] = {}
+    out = []
+    for feature in features:
+        if seen.get(getattr(feature, "name", "")) == feature:
+            continue
+        seen[getattr(feature, "name", "")] = feature
+        out.append(feature)
+    return out
+
+
+def _named(guardrails: Sequence[Guardrail]) -> dict[str, Guardrail]:
+    """Guardrails by name; twins are numbered."""
+    out: dict[str, Guardrail] = {}
+    for guardrail in guardrails:
+        name, twin = guardrail.name, 2
+        if not isinstance(name, str) or not name.isidentifier() or name == CORE:
+            raise ConfigurationError(
+                f"a guardrail's name must be a word other than {CORE!r}, got {name!r}", value=name
+            )
+        while name in out:
+            name, twin = f"{guardrail.name}_{twin}", twin + 1
+        out[name] = guardrail
+    return out
+
+
+def _charge(name: str, part: Pooled, space: Space) -> I64:
+    charge = np.asarray(part.charge(space))
+    if charge.shape != (len(space.catalogue),) or charge.dtype != np.int64 or (charge < 0).any():
+        raise ConfigurationError(
+            f"guardrail {name!r}: charge must be int64, not negative, one for each of"
+            f" {len(space.catalogue)} actions, got {charge!r}",
+            value=charge,
+        )
+    if charge[space.catalogue.idle]:
+        raise ConfigurationError(f"guardrail {name!r}: NO_ACTION must be free of charge")
+    return charge
+
+
+def _eligible(space: Space) -> list[tuple[Condition, I64]]:
+    """Each distinct eligibility condition, with the columns it is asked for."""
+    found: dict[Condition, list[int]] = {}
+    for column, action in enumerate(space.catalogue.actions):
+        condition = action.eligible
+        if condition is None:
+            continue
+        if unknown := condition.fields - space.fields:
+            raise ConfigurationError(
+                f"action {action.id!r} is eligible by {sorted(unknown)!r}, which no feature declares:"
+                f" declared are {sorted(space.fields)!r}",
+                value=sorted(unknown),
+                expected=sorted(space.fields),
+            )
+        found.setdefault(condition, []).append(column)
+    return [(condition, np.array(columns)) for condition, columns in found.items()]

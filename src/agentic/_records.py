@@ -1,0 +1,217 @@
+"""How decisions look: ids, columnar batches of them, and the view of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic._flow import ARMS, REASONS
+from agentic.arrays import F64, I64, U64, USABLE, Block, Bools
+from agentic.catalogue import Catalogue
+from agentic.errors import UnknownDecisionError
+from agentic.types import Choice, Cost, Decision, instant
+
+_DIGITS = 32
+
+
+def write_ids(tags: U64, positions: I64, /) -> list[str]:
+    """Name records: 16 hexadecimal digits of tag, 16 of position."""
+    pairs = np.empty((len(tags), 2), dtype=">u8")
+    pairs[:, 0] = tags
+    pairs[:, 1] = positions.astype(np.uint64)
+    text = pairs.tobytes().hex()
+    return [text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)]
+
+
+def read_ids(ids: Sequence[str], /) -> tuple[U64, I64]:
+    """Split names of records into tags and positions; position -1 where a text is no decision id."""
+    texts = [
+        text if isinstance(text, str) and len(text) == _DIGITS and text.isascii() else "" for text in ids
+    ]
+    pairs = np.zeros((len(texts), 2), dtype=">u8")
+    good = np.array([bool(text) for text in texts], dtype=np.bool_)
+    try:
+        pairs[good] = np.frombuffer(bytes.fromhex("".join(texts)), dtype=">u8").reshape(-1, 2)
+    except ValueError:
+        for row, text in enumerate(texts):
+            try:
+                pairs[row] = np.frombuffer(bytes.fromhex(text), dtype=">u8") if text else 0
+            except ValueError:
+                good[row] = False
+    positions = pairs[:, 1].astype(np.uint64)
+    good &= positions < 1 << 62
+    return pairs[:, 0].astype(np.uint64), np.where(good, positions, 0).astype(np.int64) - ~good
+
+
+def unknown_decision(decision_id: object, /) -> UnknownDecisionError:
+    """The error for an id that names no record."""
+    return UnknownDecisionError(
+        f"no decision {decision_id!r} in this agent's log: pass the id of a decision this agent made",
+        value=decision_id,
+    )
+
+
+@attrs.frozen(eq=False)
+class DecisionBatch:
+    """Many decisions as columns; a ``Decision`` is a row of it, made when somebody looks.
+
+    Attributes:
+        columns: The logged columns, shape (n, ...) each; ``docs/reference`` lists them.
+        meta: What holds for all of them: agent, policy version, reason codes.
+        positions: Shape (n,), int64: where the log keeps each.
+        catalogue: The actions.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    meta: dict[str, Any]  # JSON-compatible
+    positions: I64
+    catalogue: Catalogue
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def ids(self) -> list[str]:
+        """Decision ids."""
+        return write_ids(self.columns["tag"], self.positions)
+
+    @property
+    def subjects(self) -> list[str]:
+        """Whom each is for."""
+        subjects: list[str] = self.columns["subject"].tolist()
+        return subjects
+
+    @property
+    def action(self) -> I64:
+        """Shape (n, s), int: columns of the catalogue."""
+        return self.columns["action"]
+
+    @property
+    def action_ids(self) -> NDArray[np.object_]:
+        """Shape (n,): id of the action in the first slot."""
+        return np.array(self.catalogue.ids, dtype=object)[self.action[:, 0]]
+
+    @property
+    def probability(self) -> F64:
+        """Shape (n, s): exact probability of each choice."""
+        return self.columns["probability"]
+
+    @property
+    def explored(self) -> Bools:
+        """Shape (n, s)."""
+        return self.columns["explored"]
+
+    @property
+    def sends(self) -> Bools:
+        """Shape (n,): the decision sends at least one thing."""
+        found: Bools = (self.action != self.catalogue.idle).any(axis=1)
+        return found
+
+    @property
+    def arms(self) -> list[str]:
+        """Arm of each."""
+        return [ARMS[arm] for arm in self.columns["arm"].tolist()]
+
+    @property
+    def cost(self) -> F64:
+        """Shape (n,): price of the messages."""
+        return self.columns["cost"]
+
+    @property
+    def degraded(self) -> Bools:
+        """Shape (n,): a feature was missing, stale or bad, or the policy failed."""
+        usable = np.isin(self.columns["status"], USABLE).all(axis=1)
+        found: Bools = ~usable | self.columns["policy_failed"]
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How often each action was chosen, by id."""
+        found = np.bincount(self.action.reshape(-1), minlength=len(self.catalogue))
+        return {action_id: int(count) for action_id, count in zip(self.catalogue.ids, found, strict=True)}
+
+    def take(self, rows: I64, /) -> DecisionBatch:
+        """The same batch with only these rows."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return DecisionBatch(columns, self.meta, self.positions[rows], self.catalogue)
+
+    def denials(self) -> dict[str, int]:
+        """How many candidates each reason struck out; a candidate may have several reasons."""
+        bits = self.columns["denied"]
+        found: dict[str, int] = {}
+        for code, mask, value in reason_bits(self.meta["reasons"]):
+            count = int(((bits & mask) == value).sum())
+            if count:
+                found[code] = found.get(code, 0) + count
+        return found
+
+    def __getitem__(self, row: int, /) -> Decision:
+        n = len(self)
+        if not -n <= row < n:
+            raise IndexError(f"row {row} of a batch of {n} decisions")
+        row %= n
+        columns, actions = self.columns, self.catalogue.actions
+        bits = columns["denied"][row]
+        reasons: dict[str, tuple[str, ...]] = {}
+        for code, mask, value in reason_bits(self.meta["reasons"]):
+            struck = np.flatnonzero((bits & mask) == value)
+            if len(struck):
+                reasons[code] = (*reasons.get(code, ()), *(self.catalogue.ids[i] for i in struck.tolist()))
+        status = columns["status"][row].tolist()
+        degraded = [
+            name for name, code in zip(self.meta["features"], status, strict=True) if code not in USABLE
+        ]
+        if columns["policy_failed"][row]:
+            degraded.append("policy")
+        return Decision(
+            id=write_ids(columns["tag"][row : row + 1], self.positions[row : row + 1])[0],
+            subject=columns["subject"][row],
+            agent=self.meta["agent"],
+            at=instant(columns["at"][row]),
+            choices=tuple(
+                Choice(actions[a], p, e, s, d)
+                for a, p, e, s, d in zip(
+                    columns["action"][row].tolist(),
+                    columns["probability"][row].tolist(),
+                    columns["explored"][row].tolist(),
+                    columns["score"][row].tolist(),
+                    columns["spread"][row].tolist(),
+                    strict=True,
+                )
+            ),
+            arm=ARMS[columns["arm"][row]],
+            policy_version=self.meta["policy"],
+            reasons=MappingProxyType(reasons),
+            degraded=tuple(degraded),
+            cost=Cost(
+                float(columns["cost"][row]),
+                float(columns["compute_us"][row]),
+                int((bits == 0).sum()),
+            ),
+        )
+
+
+def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:
+    """How to read ``denied``: (code, mask, value) triples; a code holds where bits & mask == value.
+
+    Args:
+        reasons: The guardrails' reason codes, in order.
+    """
+    found = [(code, 1 << bit, 1 << bit) for bit, code in enumerate(REASONS)]
+    for index, code in enumerate(reasons):
+        low = 1 << (len(REASONS) + 2 * index)
+        both = low | low << 1
+        found += [(code, both, low), (f"{code}_UNKNOWN", both, low << 1), (f"{code}_FAILED", both, both)]
+    return found
+
+
+def batch_of(block: Block, first: int, catalogue: Catalogue, /) -> DecisionBatch:
+    """Show a block of the log as decisions."""
+    return DecisionBatch(block.columns, block.meta, np.arange(first, first + len(block)), catalogue)

@@ -1,0 +1,210 @@
+"""How a decision is explained and decided again, from what was logged of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic._flow import Drawn, Plan, delivery_times, draw, probabilities, propose
+from agentic._records import DecisionBatch
+from agentic.arrays import Batch, Status
+from agentic.features import Schema
+from agentic.protocols import Explainer, Policy
+from agentic.types import Decision
+
+
+@attrs.frozen
+class Candidate:
+    """One candidate of an explained decision.
+
+    Attributes:
+        action: Its id.
+        probability: Of the first slot; exactly 0 when denied; ``nan`` when the policy version is gone.
+        reasons: Why it was struck out; empty when it was allowed.
+    """
+
+    action: str
+    probability: float
+    reasons: tuple[str, ...]
+
+
+@attrs.frozen
+class Explanation:
+    """Why a decision came out as it did.
+
+    Attributes:
+        decision: The decision.
+        candidates: Every candidate, in order of id.
+        features: Values as used, by name; ``None`` where there was none.
+        statuses: Where each value came from.
+        contributions: What each feature column added to the best candidate's score, largest first;
+            empty when the policy cannot say.
+    """
+
+    decision: Decision
+    candidates: tuple[Candidate, ...]
+    features: Mapping[str, object]
+    statuses: Mapping[str, str]
+    contributions: Mapping[str, float]
+
+    def __str__(self) -> str:
+        decision, choice = self.decision, self.decision.choices[0]
+        how = "explored" if choice.explored else "the most probable"
+        first = f"{decision.subject} at {decision.at:%Y-%m-%d %H:%M} UTC: {choice.action.id}"
+        lines = [f"{first} with probability {choice.probability:.3f} ({how}, arm {decision.arm})"]
+        known = ", ".join(
+            f"{name} {value!r}" + ("" if self.statuses[name] == "present" else f" ({self.statuses[name]})")
+            for name, value in self.features.items()
+        )
+        if known:
+            lines.append(f"  knew: {known}")
+        allowed = sorted(
+            (c for c in self.candidates if not c.reasons), key=lambda c: (-c.probability, c.action)
+        )
+        lines += [f"  {candidate.probability:6.3f}  {candidate.action}" for candidate in allowed[:8]]
+        if len(allowed) > 8:
+            lines.append(f"          and {len(allowed) - 8} more")
+        for reason, actions in decision.reasons.items():
+            some = ", ".join(actions[:4]) + (f" and {len(actions) - 4} more" if len(actions) > 4 else "")
+            lines.append(f"  struck out by {reason}: {some}")
+        if self.contributions:
+            parts = ", ".join(f"{name} {part:+.3f}" for name, part in list(self.contributions.items())[:5])
+            lines.append(f"  moved by: {parts}")
+        if decision.degraded:
+            lines.append(f"  degraded: {', '.join(decision.degraded)}")
+        return "\n".join(lines)
+
+
+@attrs.frozen(eq=False)
+class Replayed:
+    """What deciding again gave.
+
+    Attributes:
+        decisions: How many were decided again.
+        same: How many chose the same actions with the same probabilities.
+        missing: How many could not be, because their policy version is not kept any more.
+        changed: Shape (m,): ids of up to 1,000 decisions that came out otherwise.
+        before: How often each action was logged, over the replayed.
+        after: How often each is chosen now.
+    """
+
+    decisions: int
+    same: int
+    missing: int
+    changed: tuple[str, ...]
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+    @property
+    def identical(self) -> bool:
+        """Every decision was decided again and came out the same."""
+        return self.same == self.decisions and not self.missing
+
+
+def logged_batch(plan: Plan, schema: Schema, found: DecisionBatch, /) -> Batch:
+    """The batch as a policy saw it, from the log; ``allowed`` is what the rules left."""
+    columns = found.columns
+    matrix = np.asfortranarray(columns["values"])
+    return Batch(
+        plan.catalogue,
+        columns["key"],
+        columns["at"],
+        delivery_times(plan.catalogue, columns["at"], columns["zone"]),
+        columns["zone"],
+        schema.encode(matrix),
+        schema.columns(matrix),
+        columns["denied"] == 0,
+        columns["action"].shape[1],
+    )
+
+
+def replay_rows(
+    plan: Plan,
+    schema: Schema,
+    versions: Mapping[str, Policy],
+    batches: Iterator[DecisionBatch],
+    policy: Policy | None,
+    /,
+) -> Replayed:
+    """Decide logged rows again, with the policy that made them or with another."""
+    decisions = same = missing = 0
+    changed: list[str] = []
+    k = len(plan.catalogue)
+    before, after = np.zeros(k, np.int64), np.zeros(k, np.int64)
+    for found in batches:
+        asked = versions.get(found.meta["policy"]) if policy is None else policy
+        if asked is None:
+            missing += len(found)
+            continue
+        for lo in range(0, len(found), 8192):
+            part = found.take(np.arange(lo, min(lo + 8192, len(found))))
+            drawn = _again(plan, schema, asked, part)
+            alike = (drawn.action == part.action).all(axis=1)
+            if policy is None:
+                alike &= (drawn.probability == part.probability).all(axis=1)
+            decisions += len(part)
+            same += int(alike.sum())
+            before += np.bincount(part.action.reshape(-1), minlength=k)
+            after += np.bincount(drawn.action.reshape(-1), minlength=k)
+            if len(changed) < 1000:
+                changed += part.take(np.flatnonzero(~alike)).ids[: 1000 - len(changed)]
+    ids = plan.catalogue.ids
+    return Replayed(decisions, same, missing, tuple(changed), _counts(ids, before), _counts(ids, after))
+
+
+def _counts(ids: tuple[str, ...], found: NDArray[np.int64]) -> dict[str, int]:
+    return {action_id: int(count) for action_id, count in zip(ids, found, strict=True)}
+
+
+def _again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBatch) -> Drawn:
+    batch = logged_batch(plan, schema, found)
+    arm = found.columns["arm"]
+    weights, proposal, _ = propose(plan, policy, batch, arm, [])
+    return draw(plan, batch, weights, proposal, found.columns["ticket"], arm)
+
+
+def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: DecisionBatch, /) -> Explanation:
+    """Explain a batch of one."""
+    decision = found[0]
+    batch = logged_batch(plan, schema, found)
+    odds = np.full(len(plan.catalogue), np.nan)
+    contributions: dict[str, float] = {}
+    if policy is not None:
+        if decision.arm == "policy":
+            odds = probabilities(plan, policy, batch)[0]
+        else:
+            weights, _, _ = propose(plan, policy, batch, found.columns["arm"], [])
+            odds = weights[0] / weights[0].sum()
+        if isinstance(policy, Explainer):
+            contributions = _readable(policy.explain(batch, 0), plan)
+    struck: dict[str, list[str]] = {}
+    for reason, actions in decision.reasons.items():
+        for action in actions:
+            struck.setdefault(action, []).append(reason)
+    values, status = found.columns["values"][0], found.columns["status"][0]
+    return Explanation(
+        decision,
+        tuple(
+            Candidate(action_id, float(chance), tuple(struck.get(action_id, ())))
+            for action_id, chance in zip(plan.catalogue.ids, odds, strict=True)
+        ),
+        schema.describe(values, status),
+        {name: _status(code) for name, code in zip(schema.names, status.tolist(), strict=True)},
+        contributions,
+    )
+
+
+def _status(code: int) -> str:
+    return Status(code).name.lower()
+
+
+def _readable(parts: Mapping[str, float], plan: Plan) -> dict[str, float]:
+    named: dict[str, Any] = {}
+    for key, part in parts.items():
+        name = plan.space.encoded[int(key)] if key.isdigit() and int(key) < plan.space.width else key
+        named[name] = float(part)
+    return dict(sorted(named.items(), key=lambda item: (-abs(item[1]), item[0])))

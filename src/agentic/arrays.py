@@ -1,0 +1,365 @@
+"""What lives for one batch: columns and matrices; every shape is stated here, once.
+
+``n`` rows are subjects, ``k`` columns are actions in order of id, ``d`` is the width of the encoded
+features, ``s`` slots. Times are int64 microseconds since 1970 UTC. Arrays handed to a plugin are to be
+read, except a component's own fields of ``rows`` in ``settle`` and ``hear``.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, Self
+
+import attrs
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from agentic.catalogue import Catalogue
+from agentic.conditions import Coded, Column
+from agentic.errors import LayoutError
+
+Bools = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+# A structured array: its fields are only known at run time.
+Records = NDArray[Any]
+
+
+class Status(enum.IntEnum):
+    """Where a feature value came from, or why there is none; 1 to 4 are numbered as Feast does."""
+
+    PRESENT = 1
+    NULL = 2
+    NOT_FOUND = 3
+    STALE = 4
+    DEFAULTED = 5
+    ERROR = 6
+    INVALID = 7
+    CLIPPED = 8
+    OTHER = 9
+
+
+USABLE: Final = (Status.PRESENT, Status.CLIPPED, Status.OTHER)
+"""Statuses with a value; every other one marks the decision degraded."""
+
+
+@attrs.frozen(eq=False)
+class Columns:
+    """What a feature provider returns: one column per name, a value or a reason for each row.
+
+    Attributes:
+        values: Shape (n,) each: numbers, bools or texts; entries whose status is not usable are ignored.
+        status: Shape (n,) each, uint8, a ``Status``; a missing name means all ``PRESENT``.
+        at: Shape (n,) each, float64: seconds since 1970 when the value was true, ``nan`` when unknown.
+    """
+
+    values: Mapping[str, NDArray[Any]]
+    status: Mapping[str, NDArray[np.uint8]] = attrs.field(factory=dict)
+    at: Mapping[str, F64] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class Field:
+    """One field of the subject record.
+
+    Attributes:
+        name: Unique in its component.
+        dtype: A fixed-width numpy dtype without objects.
+        shape: Of one subject's value.
+        default: What a subject nobody has seen has.
+        role: ``"behaviour"`` (short-lived) or ``"profile"`` (kept until erased).
+    """
+
+    name: str
+    dtype: DTypeLike
+    shape: tuple[int, ...] = ()
+    default: Any = 0  # a scalar or array of the dtype
+    role: Literal["behaviour", "profile"] = "behaviour"
+
+
+@attrs.frozen(eq=False)
+class Layout:
+    """The subject record of one agent: the fields of its components as one structured dtype.
+
+    Attributes:
+        name: Whose record it is.
+        dtype: Structured, packed; field names are ``component.field``.
+        blank: Shape (), the record of a subject nobody has seen.
+        fingerprint: Hash of names, dtypes, shapes and defaults.
+        parts: For each component the dtype that shows only its fields, under their own names.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    blank: Records
+    fingerprint: str
+    parts: Mapping[str, np.dtype[Any]]
+
+    @classmethod
+    def compose(cls, name: str, components: Mapping[str, Sequence[Field]], /) -> Layout:
+        """Lay the components' fields out, widest first, so that every field is aligned.
+
+        Raises:
+            LayoutError: A field appears twice, or its dtype holds objects.
+        """
+        placed: list[tuple[str, str, Field, np.dtype[Any]]] = []
+        for component, fields in components.items():
+            if len({field.name for field in fields}) < len(fields):
+                raise LayoutError(f"component {component!r} declares a field twice", value=component)
+            for field in fields:
+                dtype = np.dtype(field.dtype)
+                if dtype.hasobject or dtype.itemsize == 0:
+                    raise LayoutError(
+                        f"field {component}.{field.name} needs a fixed-width dtype, got {dtype!r}",
+                        value=dtype,
+                    )
+                placed.append((component, field.name, field, dtype))
+        placed.sort(key=lambda item: (-item[3].alignment, item[0], item[1]))
+        dtype = np.dtype([(f"{c}.{f}", t, field.shape) for c, f, field, t in placed])
+        blank: Records = np.zeros((), dtype=dtype)
+        for component, field_name, field, _ in placed:
+            blank[f"{component}.{field_name}"] = field.default
+        told = repr((name, dtype.descr)).encode() + blank.tobytes()
+        parts = {}
+        for component in components:
+            own = [(f, f"{c}.{f}") for c, f, _, _ in placed if c == component]
+            formats = [dtype.fields[full] for _, full in own] if dtype.fields is not None else []
+            parts[component] = np.dtype(
+                {
+                    "names": [f for f, _ in own],
+                    "formats": [entry[0] for entry in formats],
+                    "offsets": [entry[1] for entry in formats],
+                    "itemsize": max(dtype.itemsize, 1),
+                }
+            )
+        blank.flags.writeable = False
+        return cls(
+            name=name,
+            dtype=dtype,
+            blank=blank,
+            parts=parts,
+            fingerprint=hashlib.sha256(told).hexdigest()[:16],
+        )
+
+    def new(self, n: int, /) -> Records:
+        """Records of ``n`` subjects nobody has seen, shape (n,)."""
+        rows: Records = np.empty(n, dtype=self.dtype)
+        rows[:] = self.blank
+        return rows
+
+    def part(self, rows: Records, component: str, /) -> Records:
+        """Show a component its own fields of ``rows``: a view, shape (n,)."""
+        return rows.view(self.parts[component])
+
+
+@attrs.frozen(eq=False)
+class Rows:
+    """Subject records as a store hands them out.
+
+    Attributes:
+        rows: Shape (n,), structured as the layout says; a private copy.
+        versions: Shape (n,), int64; 0 for a subject the store does not know.
+    """
+
+    rows: Records
+    versions: I64
+
+
+@attrs.frozen(eq=False)
+class Space:
+    """What a component is bound to before it works: the candidates, and what is known of subjects.
+
+    Attributes:
+        catalogue: The actions.
+        width: Columns of ``X``.
+        encoded: Name of each column of ``X``.
+        fields: Names that conditions may use.
+        categories: Declared values by the name of a category.
+    """
+
+    catalogue: Catalogue
+    width: int
+    encoded: tuple[str, ...]
+    fields: frozenset[str]
+    categories: Mapping[str, tuple[str, ...]]
+
+
+@attrs.define(eq=False)
+class Batch:
+    """What a policy or guardrail may see of the rows being decided. Read it; do not write to it.
+
+    Attributes:
+        catalogue: The actions.
+        keys: Shape (n,), uint64: a hash of each subject, for keyed randomness and assignment.
+        now: Shape (n,), int64: when each row is decided.
+        delivery: Shape (n, k), int64: when each candidate would reach the subject.
+        zone: Shape (n,), int16: the subject's time zone as ``agentic.zones`` numbers it, -1 unknown.
+        X: Shape (n, d), float64, finite: encoded features; the last column is 1.
+        columns: Feature values before defaults, for conditions: ``nan`` where missing.
+        allowed: Shape (n, k), bool: candidates that may still be chosen.
+        slots: How many actions each row gets.
+        rows: Shape (n,), structured: the component's own fields, a private copy; ``None`` without fields.
+        available: The component's shared pool in millionths; ``None`` without a pool.
+    """
+
+    catalogue: Catalogue
+    keys: U64
+    now: I64
+    delivery: I64
+    zone: NDArray[np.int16]
+    X: F64
+    columns: Mapping[str, Column]
+    allowed: Bools
+    slots: int = 1
+    rows: Records | None = None
+    available: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def action_ids(self) -> tuple[str, ...]:
+        """Ids of the candidates, in column order."""
+        return self.catalogue.ids
+
+    def take(self, index: I64 | slice, /) -> Self:
+        """The same batch with only these rows."""
+        return type(self)(
+            catalogue=self.catalogue,
+            keys=self.keys[index],
+            now=self.now[index],
+            delivery=self.delivery[index],
+            zone=self.zone[index],
+            X=self.X[index],
+            columns={name: take_column(column, index) for name, column in self.columns.items()},
+            allowed=self.allowed[index],
+            slots=self.slots,
+            rows=None if self.rows is None else self.rows[index],
+            available=self.available,
+        )
+
+    def narrow(self, allowed: Bools, /) -> Self:
+        """The same batch with fewer candidates: shape (n, k)."""
+        return type(self)(
+            self.catalogue,
+            self.keys,
+            self.now,
+            self.delivery,
+            self.zone,
+            self.X,
+            self.columns,
+            self.allowed & allowed,
+            self.slots,
+            self.rows,
+            self.available,
+        )
+
+
+def take_column(column: Column, index: I64 | slice, /) -> Column:
+    """The same column with only these rows."""
+    if isinstance(column, Coded):
+        return Coded(column.codes[index], column.categories)
+    return column[index]
+
+
+@attrs.frozen(eq=False)
+class Proposal:
+    """What a policy answers.
+
+    Attributes:
+        weights: Shape (n, k), float64, finite, not negative; need not sum to 1. Candidates that are not
+            allowed are struck out by the flow whatever their weight.
+        score: Shape (n, k), the policy's estimate of the reward, or ``None``.
+        spread: Shape (n, k), standard deviation of that estimate, or ``None``.
+    """
+
+    weights: F64
+    score: F64 | None = None
+    spread: F64 | None = None
+
+
+@attrs.frozen(eq=False)
+class Review:
+    """What a guardrail answers.
+
+    Attributes:
+        allowed: Bool, broadcastable to (n, k).
+        reason: Upper-case code of the denials, ``"QUIET_HOURS"``.
+        unknown: Bool, broadcastable to (n, k): denials made because something was not known.
+    """
+
+    allowed: Bools
+    reason: str
+    unknown: Bools | None = None
+
+
+@attrs.frozen(eq=False)
+class Chosen:
+    """What was drawn, for ``settle``.
+
+    Attributes:
+        action: Shape (n, s), int64: columns of the catalogue; ``idle`` fills slots with nothing to send.
+        delivery: Shape (n, s), int64: when each reaches the subject.
+        sends: Shape (n, s), bool: the slot really sends something.
+    """
+
+    action: I64
+    delivery: I64
+    sends: Bools
+
+
+@attrs.frozen(eq=False)
+class Feedback:
+    """What a policy learns from: closed decisions, everything as logged.
+
+    Attributes:
+        catalogue: The actions, as the columns of ``allowed`` count them.
+        X: Shape (n, d), float64.
+        action: Shape (n,), int64.
+        reward: Shape (n,), float64, finite.
+        probability: Shape (n,), float64, in (0, 1].
+        allowed: Shape (n, k), bool: the candidates there were.
+        keys: Shape (n,), uint64: subjects.
+        at: Shape (n,), int64: when it was decided.
+    """
+
+    catalogue: Catalogue
+    X: F64
+    action: I64
+    reward: F64
+    probability: F64
+    allowed: Bools
+    keys: U64
+    at: I64
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+@attrs.define(eq=False)
+class Block:
+    """A columnar batch of logged records of one kind.
+
+    Attributes:
+        kind: ``"decision"``, ``"outcome"``, ``"fact"`` or a plugin's own.
+        columns: Arrays of the same length, by name.
+        meta: What holds for all records of the block: JSON-compatible.
+    """
+
+    kind: str
+    columns: dict[str, NDArray[Any]]
+    meta: dict[str, Any]  # JSON-compatible
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+
+@attrs.frozen
+class Receipt:
+    """Where a log put a block: records ``first`` to ``first + count - 1``."""
+
+    first: int
+    count: int

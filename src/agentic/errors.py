@@ -1,0 +1,115 @@
+"""What can go wrong, as one tree.
+
+::
+
+    AgenticError
+    ├── ConfigurationError (ValueError)      parts that do not fit together; raised when an agent is built
+    │   ├── CatalogueError                   actions: empty, duplicate, malformed
+    │   └── LayoutError                      subject records: a layout that cannot be migrated
+    ├── ConditionError (ValueError)          a rule expression that is malformed, too large or not boolean
+    ├── CodecError (ValueError)              stored data that does not follow its schema
+    ├── InvalidSubjectError (ValueError)     a subject id that cannot be stored
+    ├── InvalidTimeError (ValueError)        a time without zone, or outside the supported years
+    ├── InvalidContextError (ValueError)     context columns that are ragged or of another length
+    ├── InvalidOutcomeError (ValueError)     an outcome whose value or time is not usable
+    ├── LearningError (ValueError)           feedback that a policy cannot learn from
+    ├── EvaluationError (ValueError)         logged data that cannot be evaluated
+    ├── UnknownFeatureError (LookupError)    a name nobody declared
+    ├── UnknownDecisionError (LookupError)   a decision that is not in this agent's log
+    ├── UnknownGoalError (LookupError)       an outcome that no goal counts
+    ├── PluginNotFoundError (LookupError)    no plugin of that name is installed
+    ├── PluginConflictError (RuntimeError)   two distributions claim one name
+    ├── StoreError (RuntimeError)            a state store failed
+    └── LogError (RuntimeError)              a provenance log failed: no record, no decision
+
+A message says what was wrong, what was expected, the value, and what to do.
+The same facts are on the exception: ``error.facts["value"]``.
+"""
+
+from __future__ import annotations
+
+
+class AgenticError(Exception):
+    """The root of every error this library raises on purpose.
+
+    Attributes:
+        facts: What the message says, as values: usually ``value`` and ``expected``.
+    """
+
+    facts: dict[str, object]
+
+    def __init__(self, message: str, /, **facts: object) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class ConfigurationError(AgenticError, ValueError):
+    """Parts of an agent do not fit together."""
+
+
+class CatalogueError(ConfigurationError):
+    """A catalogue of actions is empty, ambiguous or malformed."""
+
+
+class LayoutError(ConfigurationError):
+    """A subject record cannot be laid out, or stored records cannot be migrated to it."""
+
+
+class ConditionError(AgenticError, ValueError):
+    """A condition is malformed, too large, or used where it has no meaning."""
+
+
+class CodecError(AgenticError, ValueError):
+    """Stored or received data does not follow its schema."""
+
+
+class InvalidSubjectError(AgenticError, ValueError):
+    """A subject id is empty, too long, not a string, or not encodable."""
+
+
+class InvalidTimeError(AgenticError, ValueError):
+    """A time has no zone or lies outside the supported years."""
+
+
+class InvalidContextError(AgenticError, ValueError):
+    """Context columns are ragged, or their length is not the number of subjects."""
+
+
+class InvalidOutcomeError(AgenticError, ValueError):
+    """An outcome's value or time cannot be used."""
+
+
+class LearningError(AgenticError, ValueError):
+    """Feedback cannot be learned from."""
+
+
+class EvaluationError(AgenticError, ValueError):
+    """Logged data cannot be evaluated."""
+
+
+class UnknownFeatureError(AgenticError, LookupError):
+    """A feature name was used that nobody declared."""
+
+
+class UnknownDecisionError(AgenticError, LookupError):
+    """A decision id is not in this agent's log."""
+
+
+class UnknownGoalError(AgenticError, LookupError):
+    """An outcome was recorded that no goal counts."""
+
+
+class PluginNotFoundError(AgenticError, LookupError):
+    """No plugin of that name is installed."""
+
+
+class PluginConflictError(AgenticError, RuntimeError):
+    """Two installed distributions claim the same plugin name."""
+
+
+class StoreError(AgenticError, RuntimeError):
+    """A state store failed or returned something it must not."""
+
+
+class LogError(AgenticError, RuntimeError):
+    """A provenance log failed, so the decision does not stand."""

@@ -1,0 +1,311 @@
+"""What did the log see of the target policy: logged rows, checked at the door and weighed once.
+
+The checks run block by block in the same pass that gathers the target's probabilities, so that
+a matrix of millions of rows is read from memory once.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from agentic.errors import EvaluationError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Element = TypeVar("Element", bound=np.generic)
+
+SUM_TOLERANCE = 1e-6
+"""How far a row of the target may sum from one."""
+
+# 64 Ki doubles are 512 KiB: the block, its predictions and their product stay in a core's cache.
+_BLOCK_CELLS = 65_536
+
+
+def reject(field: str, row: int | None, value: object, expected: str, remedy: str) -> NoReturn:
+    """Raise the error that names row, field, value, expectation and what to do."""
+    where = field if row is None else f"{field} at row {row}"
+    shown = value.item() if isinstance(value, np.generic) else value
+    message = f"{where} is {shown!r}, expected {expected}; {remedy}"
+    raise EvaluationError(message, field=field, row=row, value=shown, expected=expected)
+
+
+def as_array(field: str, values: npt.ArrayLike, *, ndim: int) -> npt.NDArray[np.generic]:
+    """Return `values` as a numeric array of `ndim` dimensions with at least one row, uncopied if it is one.
+
+    Raises:
+        EvaluationError: Ragged, empty, not numeric, or of other dimensions.
+    """
+    array = _array(field, values)
+    if array.dtype.kind not in "fiu":
+        reject(field, None, array.dtype.name, "numbers", "convert the column to int or float first")
+    if array.ndim != ndim or array.size == 0:
+        reject(field, None, array.shape, f"a shape of {ndim} dimensions, none of them 0", "reshape it")
+    return array
+
+
+def as_floats(field: str, values: npt.ArrayLike, *, ndim: int, remedy: str) -> Floats:
+    """Return `values` as finite float64, uncopied if they are.
+
+    Raises:
+        EvaluationError: As `as_array`, or NaN or infinite; the message names the row.
+    """
+    array = as_array(field, values, ndim=ndim).astype(np.float64, copy=False)
+    finite = np.isfinite(array)
+    if not finite.all():
+        row = int(np.argmin(finite)) // (array.size // array.shape[0])
+        bad = array[row][~finite[row]][0] if ndim > 1 else array[row]
+        reject(field, row, bad, "a finite number", remedy)
+    return array
+
+
+def as_actions(field: str, values: npt.ArrayLike) -> Ints:
+    """Return `values` as one int64 position per row, not negative.
+
+    Raises:
+        EvaluationError: Ragged, empty, not integer, or negative.
+    """
+    array = _array(field, values)
+    if array.ndim != 1 or array.size == 0:
+        reject(field, None, array.shape, "a shape (n,) with n > 0", "give one action position per row")
+    if array.dtype.kind not in "iu":
+        reject(field, None, array.dtype.name, "integers", "give the action's position among the k actions")
+    actions = array.astype(np.int64, copy=False)
+    if actions.min() < 0:
+        row = int(np.argmax(actions < 0))
+        reject(field, row, actions[row], "a position of 0 or more", "number the actions from 0")
+    return actions
+
+
+def check_length(field: str, length: int, n: int) -> None:
+    """Raise unless a column is as long as `action`.
+
+    Raises:
+        EvaluationError: Of another length.
+    """
+    if length != n:
+        reject(field, None, length, f"{n} rows, as many as action", "give every column one entry per row")
+
+
+def check_below(actions: Ints, k: int) -> None:
+    """Raise if an action lies outside the `k` actions of a matrix.
+
+    Raises:
+        EvaluationError: Names the first such row.
+    """
+    if actions.max() >= k:
+        row = int(np.argmax(actions >= k))
+        remedy = "give every action its own column, in the order of the log"
+        reject("action", row, actions[row], f"a position below {k}, the number of columns", remedy)
+
+
+def _array(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        reject(field, None, "ragged", "rows of one length", "pad or drop the rows that differ")
+
+
+def _read_only(array: npt.NDArray[Element]) -> npt.NDArray[Element]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _action(values: npt.ArrayLike) -> Ints:
+    return _read_only(as_actions("action", values))
+
+
+def _reward(values: npt.ArrayLike) -> Floats:
+    remedy = "leave rows out while their reward is pending: a missing reward is not a number"
+    return _read_only(as_floats("reward", values, ndim=1, remedy=remedy))
+
+
+def _probability(values: npt.ArrayLike) -> Floats:
+    array = as_array("probability", values, ndim=1).astype(np.float64, copy=False)
+    # Written so that NaN, which fails every comparison, fails this one.
+    if not (array.min() > 0.0 and array.max() <= 1.0):
+        row = int(np.argmin((array > 0.0) & (array <= 1.0)))
+        remedy = "log the probability with which the final action was drawn, or drop the row"
+        reject("probability", row, array[row], "more than 0 and at most 1", remedy)
+    return _read_only(array)
+
+
+def _groups(values: npt.ArrayLike | None) -> npt.NDArray[np.generic] | None:
+    if values is None:
+        return None
+    array = _array("groups", values)
+    if array.ndim != 1 or array.dtype.kind not in "iuSU":
+        found = f"{array.dtype.name} {array.shape}"
+        reject("groups", None, found, "one integer or string per row", "give the subject of every row")
+    return _read_only(array)
+
+
+@attrs.frozen(eq=False)
+class Logged:
+    """Holds what a policy did and what came of it, one row per decision.
+
+    Arrays are kept by reference as read-only views; later changes by the caller are not checked again.
+
+    Attributes:
+        action: Shape (n,), int64: position of the action taken, 0 to k - 1.
+        reward: Shape (n,), float64, finite. Rows whose reward is pending do not belong here.
+        probability: Shape (n,), float64, in (0, 1]: with which the logging policy drew that action.
+        groups: Shape (n,), integers or strings, or None: rows of one group (a subject) are not
+            independent, so standard errors are computed between groups.
+
+    Raises:
+        EvaluationError: A column is empty, ragged, of another length, or holds a value out of range.
+
+    .. versionadded:: 0.1
+    """
+
+    action: Ints = attrs.field(converter=_action)
+    reward: Floats = attrs.field(converter=_reward)
+    probability: Floats = attrs.field(converter=_probability, kw_only=True)
+    groups: npt.NDArray[np.generic] | None = attrs.field(default=None, converter=_groups, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse columns of different lengths."""
+        check_length("reward", self.reward.size, self.n)
+        check_length("probability", self.probability.size, self.n)
+        if self.groups is not None:
+            check_length("groups", self.groups.size, self.n)
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.action.size
+
+
+@attrs.frozen(eq=False)
+class Rows:
+    """Holds logged rows as one target policy sees them: all that an estimator needs.
+
+    Attributes:
+        weight: Shape (n,), float64, not negative: target over logged probability of the action taken.
+        reward: Shape (n,), float64.
+        predicted: Shape (n,), float64, or None: predicted reward of the action taken.
+        modelled: Shape (n,), float64, or None: predicted reward averaged over the target's actions.
+        unseen_mass: Mean probability the target gives to actions that no row took, 0 to 1;
+            NaN when only the probability of the logged action is known.
+        groups: Shape (n,), int64 codes 0 to g - 1 of dependent rows, or None.
+
+    .. versionadded:: 0.1
+    """
+
+    weight: Floats
+    reward: Floats
+    predicted: Floats | None = None
+    modelled: Floats | None = None
+    unseen_mass: float = float("nan")
+    groups: Ints | None = None
+
+
+def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = None) -> Rows:
+    """Weigh the logged rows by the target policy, checking target and predictions on the way.
+
+    Args:
+        logged: The rows.
+        target: Shape (n, k), the target's probability of every action, rows summing to 1; or
+            shape (n,), of the logged action alone. Any float or integer dtype, never copied whole.
+        q: Shape (n, k), finite: predicted reward of every action.
+
+    Raises:
+        EvaluationError: Shapes differ, an action has no column, a probability is negative or NaN,
+            a row does not sum to 1, or a prediction is not finite.
+
+    .. versionadded:: 0.1
+    """
+    raw = _array("target", target)
+    if raw.ndim == 1:
+        return _overlap_at_action(logged, raw, q)
+    policy = as_array("target", raw, ndim=2)
+    check_length("target", policy.shape[0], logged.n)
+    n, k = policy.shape
+    check_below(logged.action, k)
+    predictions = None if q is None else as_array("q", q, ndim=2)
+    if predictions is not None and predictions.shape != (n, k):
+        reject(
+            "q", None, predictions.shape, f"{(n, k)}, the shape of target", "predict every action of a row"
+        )
+
+    unseen = np.ones(k, dtype=np.bool_)
+    unseen[logged.action] = False
+    hidden = np.flatnonzero(unseen)
+    height = min(n, max(1, _BLOCK_CELLS // k))
+    ones, offsets = np.ones(k), np.arange(height, dtype=np.int64) * k
+    chosen = np.empty(n)
+    model = None
+    if predictions is not None:
+        model = predictions, np.empty(n), np.empty(n), np.empty((height, k))
+    hidden_mass = 0.0
+    # NaN and infinity are found after the arithmetic, by what they leave behind.
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, n, height):
+            stop = min(n, start + height)
+            block = policy[start:stop].astype(np.float64, copy=False)
+            if not (block.min() >= 0.0 and np.abs(block @ ones - 1.0).max() <= SUM_TOLERANCE):
+                _reject_target(block, start)
+            at = offsets[: stop - start] + logged.action[start:stop]
+            chosen[start:stop] = block.reshape(-1).take(at)
+            if hidden.size:
+                hidden_mass += float(block[:, hidden].sum())
+            if model is not None:
+                source, predicted, modelled, product = model
+                guess = source[start:stop].astype(np.float64, copy=False)
+                predicted[start:stop] = guess.reshape(-1).take(at)
+                modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
+    weight = _divide(chosen, logged)
+    if model is None:
+        return Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged))
+    source, predicted, modelled, _ = model
+    if not np.isfinite(modelled).all():
+        as_floats("q", source, ndim=2, remedy="predict every action of every row")
+        row = int(np.argmin(np.isfinite(modelled)))
+        reject("q", row, modelled[row], "predictions whose mean is finite", "scale the rewards down")
+    return Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged))
+
+
+def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.ArrayLike | None) -> Rows:
+    if q is not None:
+        remedy = "give the probability of every action, or leave q out"
+        reject("target", None, target.shape, "a shape (n, k) beside q", remedy)
+    chosen = as_array("target", target, ndim=1).astype(np.float64, copy=False)
+    check_length("target", chosen.size, logged.n)
+    if not (chosen.min() >= 0.0 and chosen.max() <= 1.0):
+        row = int(np.argmin((chosen >= 0.0) & (chosen <= 1.0)))
+        reject("target", row, chosen[row], "a probability from 0 to 1", "check the policy being evaluated")
+    return Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged))
+
+
+def _codes(logged: Logged) -> Ints | None:
+    if logged.groups is None:
+        return None
+    codes: Ints = np.unique(logged.groups, return_inverse=True)[1].astype(np.int64, copy=False)
+    return codes
+
+
+def _divide(chosen: Floats, logged: Logged) -> Floats:
+    with np.errstate(over="ignore"):
+        weight = chosen / logged.probability
+    if not np.isfinite(weight.max()):
+        row = int(weight.argmax())
+        remedy = "correct the logged probability, or drop the row"
+        reject("probability", row, logged.probability[row], "large enough to divide by", remedy)
+    return weight
+
+
+def _reject_target(block: Floats, start: int) -> NoReturn:
+    valid = block >= 0.0
+    if not valid.all():
+        row, column = divmod(int(np.argmin(valid)), block.shape[1])
+        field = f"target of action {column}"
+        reject(field, start + row, block[row, column], "a probability from 0 to 1", "check the policy")
+    totals = block.sum(axis=1)
+    row = int(np.argmax(np.abs(totals - 1.0)))
+    expected = f"1 within {SUM_TOLERANCE}"
+    reject("sum of target", start + row, totals[row], expected, "normalise every row over its actions")

@@ -1,0 +1,116 @@
+"""What does a provider's answer say, and which of two answers stands?"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic.arrays import F64, USABLE, Columns, Status
+from agentic.conditions import Coded
+from agentic.errors import InvalidContextError
+from agentic.features._raw import PRESENT, Statuses, listed
+
+_RANK: Final = np.full(256, 2, dtype=np.uint8)
+_RANK[list(USABLE)] = 3
+_RANK[Status.NULL] = 1
+_RANK[Status.NOT_FOUND] = 0
+_KNOWN: Final = np.isin(np.arange(256), list(Status))
+
+
+@attrs.frozen(eq=False)
+class Answer:
+    """One column of a provider's answer, checked.
+
+    Attributes:
+        values: Length n, raw.
+        status: Shape (n,).
+        at: Shape (n,), seconds since 1970, ``nan`` where unknown; ``None`` where all are unknown.
+    """
+
+    values: Any  # whatever a provider sends
+    status: Statuses
+    at: F64 | None
+
+
+def usable(status: Statuses, /) -> NDArray[np.bool_]:
+    """Return where there is a value: any shape, bool."""
+    out = np.equal(status, USABLE[0])
+    for code in USABLE[1:]:
+        out |= np.equal(status, code)
+    return out
+
+
+def better(status: Statuses, than: Statuses, /) -> NDArray[np.bool_]:
+    """Return where one status replaces another: shape (n,), bool.
+
+    A value stands, whatever comes later. Of two reasons why there is none, the first stands, but that
+    nobody knew gives way to any other, and that somebody knew there is nothing, to a failure.
+    """
+    return np.greater(_RANK[status], _RANK[than])
+
+
+def length(column: object, /) -> int:
+    """Return how many rows a raw column has; -1 for what is no column, such as a text or a matrix."""
+    if isinstance(column, list | tuple):
+        return len(column)
+    if isinstance(column, Coded):
+        return len(column.codes)
+    if isinstance(column, np.ndarray):
+        return len(column) if column.ndim == 1 else -1
+    if isinstance(column, str | bytes | bytearray | memoryview):
+        return -1
+    if isinstance(column, Sequence | array.array) or (
+        hasattr(column, "__array__") and hasattr(column, "__len__")
+    ):
+        return len(column)
+    return -1
+
+
+def objects(values: Any, /) -> NDArray[Any]:
+    """Return a raw column as an array of objects: shape (n,)."""
+    column = listed(values)
+    return np.fromiter(column, dtype=object, count=len(column))
+
+
+def failure(n: int, /) -> Answer:
+    """Return the answer of somebody who could not."""
+    return Answer([None] * n, np.full(n, Status.ERROR, dtype=np.uint8), None)
+
+
+def answers(columns: object, names: Iterable[str], n: int, /) -> dict[str, Answer]:
+    """Check what a provider returned; a column that is wrong counts as ``ERROR``, one not there is left out.
+
+    Raises:
+        InvalidContextError: It is not ``Columns`` at all.
+    """
+    if not isinstance(columns, Columns):
+        raise InvalidContextError(
+            f"a feature provider must return Columns, got {type(columns).__name__}: wrap the mapping in Columns",
+            value=columns,
+            expected="Columns",
+        )
+    return {name: _answer(columns, name, n) for name in names if name in columns.values}
+
+
+def _answer(columns: Columns, name: str, n: int) -> Answer:
+    values, told, at = columns.values[name], columns.status.get(name), columns.at.get(name)
+    status = np.full(n, PRESENT, dtype=np.uint8)
+    try:
+        if told is not None:
+            codes = np.asarray(told)
+            if codes.dtype.kind not in "iu" or codes.shape != (n,):
+                return failure(n)
+            known = (codes >= 0) & (codes < len(_KNOWN))
+            status = np.where(known, codes, 0).astype(np.uint8)
+            status[~_KNOWN[status]] = Status.ERROR
+        at = None if at is None else np.asarray(at, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return failure(n)
+    if length(values) != n or (at is not None and at.shape != (n,)):
+        return failure(n)
+    return Answer(values, status, at)

@@ -1,0 +1,195 @@
+"""What does a raw column hold, whatever the caller sent?
+
+A column is read in one of two ways, and both must agree. Where all its values are plain, it is read at
+once, in C. Otherwise each value is read by itself, by exact rules that trust nothing: nothing here calls
+a method that a value could have overridden, and nothing is hashed that is not known to be a text or an
+integer, so that a tuple nested a thousand deep is merely not a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic.arrays import F64, Status
+from agentic.conditions import Coded
+from agentic.errors import ConfigurationError
+
+Statuses = NDArray[np.uint8]
+# A value with its status, before they become arrays.
+Reading = tuple[float, int]
+
+# Looking a member up on an enum costs as much as reading a number.
+PRESENT: Final = int(Status.PRESENT)
+NULL: Final = int(Status.NULL)
+INVALID: Final = int(Status.INVALID)
+CLIPPED: Final = int(Status.CLIPPED)
+OTHER: Final = int(Status.OTHER)
+NAN: Final = math.nan
+
+_NO_VALUE: Final = (NAN, NULL)
+_NO_NUMBER: Final = (NAN, INVALID)
+_MAX_NAME: Final = 200
+
+INTEGERS: Final[frozenset[type]] = frozenset(
+    {int, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64}
+)
+NUMBERS: Final[frozenset[type]] = INTEGERS | {float, np.float64, np.float32, np.float16, type(None)}
+FLAGS: Final[frozenset[type]] = NUMBERS | {bool, np.bool_}
+TEXTS: Final[frozenset[type]] = frozenset({str, np.str_, type(None)})
+KEYS: Final[frozenset[type]] = INTEGERS | TEXTS
+
+
+def listed(values: Any, /) -> list[Any] | tuple[Any, ...]:  # whatever a caller sends
+    """Return a column as Python values, without letting a date pass for an integer."""
+    if type(values) in {list, tuple}:
+        column: list[Any] | tuple[Any, ...] = values
+        return column
+    if isinstance(values, Coded):
+        return values.values()
+    if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
+        values = np.asarray(values)
+    # `tolist` turns nanoseconds into integers, and rows of a matrix into lists, which are no numbers either.
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "mM":
+        return list(values.tolist())
+    return list(values)
+
+
+def plain_numbers(values: Any, kinds: str, types: frozenset[type], /) -> F64 | None:
+    """Read a column of plain numbers at once: shape (n,), float64, ``nan`` for ``None``; else ``None``.
+
+    Args:
+        values: Whatever a caller sends.
+        kinds: Kinds of numpy dtypes that are plain.
+        types: Types of Python values that are plain.
+    """
+    if type(values) is np.ndarray and values.ndim == 1:
+        if values.dtype.kind in kinds:
+            with np.errstate(over="ignore"):  # a long double may not fit, and is then infinite
+                return values.astype(np.float64, copy=False)
+        if values.dtype.kind == "O":
+            values = values.tolist()
+    if type(values) in {list, tuple} and types.issuperset(map(type, values)):
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:  # an integer beyond float64 spoils its row, not the column
+            return None
+    return None
+
+
+def plain_texts(values: Any, types: frozenset[type], /) -> list[Any] | tuple[Any, ...] | None:
+    """Return a column as Python values where all of them are plain texts or ``None``; else ``None``."""
+    if type(values) is np.ndarray and values.ndim == 1 and values.dtype.kind in "OTUiu":
+        values = values.tolist()
+    if type(values) in {list, tuple} and types.issuperset(map(type, values)):
+        column: list[Any] | tuple[Any, ...] = values
+        return column
+    return None
+
+
+def one_by_one(values: Any, read: Callable[[object], Reading], /) -> tuple[F64, Statuses]:
+    """Read each value by itself: numbers (n,) and statuses (n,)."""
+    readings = [read(value) for value in listed(values)]
+    numbers = np.array([number for number, _ in readings], dtype=np.float64)
+    return numbers, np.array([status for _, status in readings], dtype=np.uint8)
+
+
+def one_number(value: object, /) -> Reading:
+    """Read one finite number; a flag, a text, a date and an integer beyond float64 are none."""
+    kind = type(value)
+    if kind is not float:
+        if value is None:
+            return _NO_VALUE
+        if kind is bool or not isinstance(value, int | float | np.integer | np.floating | np.bool_):
+            return _NO_NUMBER
+        if isinstance(value, np.timedelta64 | np.bool_):  # numpy calls a duration a signed integer
+            return _NO_NUMBER
+        try:
+            # A subclass cannot answer for itself: an IntEnum is its number, whatever it overrides.
+            if isinstance(value, int):
+                value = float(int.__index__(value))
+            else:
+                value = float.__float__(value) if isinstance(value, float) else float(value)
+        except OverflowError:
+            return _NO_NUMBER
+    number: float = value  # type: ignore[assignment]  # all other types have returned
+    if number - number == 0.0:  # finite
+        return number + 0.0, PRESENT  # and -0.0 becomes 0.0
+    return _NO_VALUE if number != number else _NO_NUMBER  # noqa: PLR0124  # nan
+
+
+def one_text(value: object, /) -> str | Reading:
+    """Read one text, or say why there is none; ``nan`` is how tables of texts say missing."""
+    if type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # an Enum's text, whatever it overrides
+    if value is None or one_number(value)[1] == NULL:
+        return _NO_VALUE
+    return _NO_NUMBER
+
+
+def judged(numbers: F64, /) -> tuple[F64, Statuses]:
+    """Say of each number whether it is one: a copy (n,), ``nan`` where not finite, and statuses (n,)."""
+    status = np.full(len(numbers), PRESENT, dtype=np.uint8)
+    finite = np.isfinite(numbers)
+    numbers = numbers + 0.0  # also turns -0.0 into 0.0
+    if not finite.all():
+        status[~finite] = INVALID
+        status[np.isnan(numbers)] = NULL
+        numbers[~finite] = NAN
+    return numbers, status
+
+
+def check_name(_: object, __: attrs.Attribute[str], value: str) -> None:
+    """Refuse a feature name that conditions and logs could not show."""
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_NAME or not value.isprintable():
+        raise ConfigurationError(
+            f"a feature's name must be 1 to {_MAX_NAME} printable characters, got {value!r}", value=value
+        )
+
+
+def check_max_age(
+    owner: object, attribute: attrs.Attribute[timedelta | None], value: timedelta | None
+) -> None:
+    """Refuse an age that is not a positive duration."""
+    if value is not None and (not isinstance(value, timedelta) or value <= timedelta(0)):
+        raise ConfigurationError(
+            f"feature {getattr(owner, 'name', None)!r}: max_age must be a positive timedelta or None, "
+            f"got {value!r}: use timedelta(hours=1), for example",
+            value=value,
+            expected="a positive timedelta",
+        )
+
+
+def declared_number(name: object, what: str, value: object, /) -> float:
+    """Read a number in a declaration.
+
+    Raises:
+        ConfigurationError: It is not a finite number.
+    """
+    number, status = one_number(value)
+    if status != PRESENT:
+        raise ConfigurationError(
+            f"feature {name!r}: {what} must be a finite number, got {value!r}",
+            value=value,
+            expected="a finite number",
+        )
+    return number
+
+
+def seconds(age: timedelta | None, /) -> float | None:
+    """Return a duration in seconds."""
+    return None if age is None else age.total_seconds()
+
+
+def filled(values: F64, default: float, /) -> F64:
+    """Return values with a default in place of ``nan``; the same array where none is missing."""
+    missing = np.isnan(values)
+    return np.where(missing, default, values) if missing.any() else values

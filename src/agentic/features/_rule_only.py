@@ -1,0 +1,70 @@
+"""How does a feature serve rules without being learned from?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from agentic.arrays import F64
+from agentic.errors import ConfigurationError
+from agentic.features._raw import Statuses
+from agentic.protocols import Feature
+
+
+@attrs.frozen
+class RuleOnly:
+    """A feature that conditions use and models do not: it takes no columns of ``X``.
+
+    ``RuleOnly(Category("country", ["IN", "LK"]))`` may decide who is eligible without being learned from.
+
+    Attributes:
+        feature: What it wraps.
+    """
+
+    feature: Feature
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.feature, type) or not isinstance(self.feature, Feature):
+            raise ConfigurationError(
+                f"RuleOnly must wrap a feature such as Flag('vip'), got {self.feature!r}", value=self.feature
+            )
+        if getattr(self.feature, "opaque", False):
+            raise ConfigurationError(
+                f"feature {self.feature.name!r}: conditions cannot use it, so that it would serve nothing: "
+                "leave it out, or declare a Category",
+                value=self.feature,
+            )
+
+    @property
+    def name(self) -> str:
+        return self.feature.name
+
+    @property
+    def width(self) -> int:
+        return 0
+
+    @property
+    def max_age_s(self) -> float | None:
+        return self.feature.max_age_s
+
+    @property
+    def categories(self) -> tuple[str, ...] | None:
+        return self.feature.categories
+
+    @property
+    def encoded(self) -> tuple[str, ...]:
+        return ()
+
+    def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
+        return self.feature.resolve(values)
+
+    def encode(self, values: F64, out: F64, /) -> None:
+        """Write nothing."""
+
+
+def capability(feature: Feature, name: str, /) -> Any:  # whatever the capability is
+    """Return what a feature offers beyond its protocol, or ``None``; a wrapper offers what it wraps."""
+    while isinstance(feature, RuleOnly):
+        feature = feature.feature
+    return getattr(feature, name, None)

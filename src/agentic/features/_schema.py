@@ -1,0 +1,384 @@
+"""How do declared features become columns: gathered, judged, encoded, shown to rules and to readers?"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic.arrays import F64, Status
+from agentic.conditions import Coded, Column, Unlisted
+from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
+from agentic.features._answers import Answer, answers, better, failure, length, usable
+from agentic.features._numeric import affine
+from agentic.features._raw import NAN, Reading, Statuses
+from agentic.features._rule_only import capability
+from agentic.protocols import Feature, FeatureProvider
+
+# Up to here rows are read one value at a time, which costs less than an array for each column.
+_FEW: Final = 8
+# Rows encoded at once, so that turning columns into rows stays in the processor's cache.
+_CHUNK: Final = 1024
+_NOT_FOUND: Final = int(Status.NOT_FOUND)
+_ERROR: Final = int(Status.ERROR)
+_CONSTANT: Final = "1"
+
+
+@attrs.frozen(eq=False)
+class Values:
+    """What was gathered for a batch.
+
+    Attributes:
+        matrix: Shape (n, f), float64, in columns: resolved values, ``nan`` where there is no usable one.
+        status: Shape (n, f), uint8: a ``Status`` for each.
+        failed: Class names of the providers that raised, or answered something that could not be used.
+    """
+
+    matrix: F64
+    status: Statuses
+    failed: tuple[str, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class _Affine:
+    """Features whose encoding is ``(value - offset) / divisor``: done for all at once.
+
+    Attributes:
+        source: Their columns of the matrix; a slice where they are neighbours.
+        target: Their columns of ``X``; likewise.
+        offset: Shape (c,); likewise ``divisor`` and ``default``.
+    """
+
+    source: slice | NDArray[np.intp]
+    target: slice | NDArray[np.intp]
+    offset: F64
+    divisor: F64
+    default: F64
+
+
+@attrs.frozen(eq=False)
+class Schema:
+    """The features of an agent, in order; values are columns of a matrix with one column for each.
+
+    Attributes:
+        features: In the order in which they were declared.
+        names: Of the features.
+        width: Columns of ``X``: those of all features and one more, last, that is always 1.
+        encoded: Name of each column of ``X``; the last is ``"1"``.
+        fields: Names that conditions may use: all but those of hashed features.
+        categories: Declared values by the name of a category.
+    """
+
+    features: tuple[Feature, ...]
+    names: tuple[str, ...]
+    width: int
+    encoded: tuple[str, ...]
+    fields: frozenset[str]
+    categories: Mapping[str, tuple[str, ...]]
+    _index: Mapping[str, int] = attrs.field(alias="index", repr=False)
+    _readers: tuple[Callable[[object], Reading] | None, ...] = attrs.field(alias="readers", repr=False)
+    _affine: _Affine | None = attrs.field(alias="affine", repr=False)
+    _others: tuple[tuple[int, slice], ...] = attrs.field(alias="others", repr=False)
+    _shown: tuple[tuple[int, str, tuple[str, ...] | None, Callable[[F64], Column] | None], ...] = attrs.field(
+        alias="shown", repr=False
+    )
+
+    @classmethod
+    def of(cls, features: Sequence[Feature], /) -> Schema:
+        """Check the features and lay out their columns.
+
+        Raises:
+            ConfigurationError: One is not a feature, or a name appears twice.
+        """
+        listed = _checked(features)
+        names = tuple(feature.name for feature in listed)
+        encoded = (*itertools.chain.from_iterable(feature.encoded for feature in listed), _CONSTANT)
+        for what, told in (("feature", names), ("encoded column", encoded)):
+            if len(set(told)) < len(told):
+                twice = sorted({name for name in told if told.count(name) > 1})
+                raise ConfigurationError(
+                    f"each {what} needs its own name, got {twice[:20]!r} more than once: rename one",
+                    value=twice,
+                )
+        together: list[tuple[int, int, tuple[float, float, float]]] = []
+        others: list[tuple[int, slice]] = []
+        start = 0
+        for j, feature in enumerate(listed):
+            scale = getattr(feature, "affine", None)
+            if scale is not None:
+                together.append((j, start, scale))
+            elif feature.width:
+                others.append((j, slice(start, start + feature.width)))
+            start += feature.width
+        open_to_rules = [j for j, feature in enumerate(listed) if not capability(feature, "opaque")]
+        categories = {f.name: f.categories for f in listed if f.categories is not None}
+        return cls(
+            features=listed,
+            names=names,
+            width=start + 1,
+            encoded=encoded,
+            fields=frozenset(names[j] for j in open_to_rules),
+            categories=categories,
+            index={name: j for j, name in enumerate(names)},
+            readers=tuple(capability(feature, "read") for feature in listed),
+            affine=_together(together),
+            others=tuple(others),
+            shown=tuple(
+                (j, names[j], listed[j].categories, capability(listed[j], "column")) for j in open_to_rules
+            ),
+        )
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def gather(
+        self,
+        subjects: Sequence[str],
+        context: Mapping[str, Any],
+        providers: Sequence[FeatureProvider],
+        now_us: int,
+    ) -> Values:
+        """Bring the values together that the caller sends and that providers know.
+
+        The context wins over providers, and an earlier provider over a later one, row by row. A provider
+        is asked once, for the names that some row still lacks. Where nobody has a value, the status says
+        the first reason; that a provider failed or a value was not usable outweighs that there was none.
+
+        Args:
+            subjects: Length n.
+            context: Raw columns of length n, by name: lists, arrays, or ``Coded``.
+            providers: In order of precedence.
+            now_us: Microseconds since 1970, for freshness. A time in the future is fresh.
+
+        Raises:
+            UnknownFeatureError: The context names a feature that is not declared.
+            InvalidContextError: A column of the context does not have n rows.
+        """
+        n = len(subjects)
+        matrix, status = self._few(context, n) if n <= _FEW else self._many(context, n)
+        failed: list[str] = []
+        for provider in providers:
+            lacking = np.flatnonzero(~usable(status).all(axis=0)).tolist()
+            if not lacking:
+                break
+            asked = [self.names[j] for j in lacking]
+            try:
+                found = answers(provider.fetch(subjects, asked, now_us), asked, n)
+            except Exception:  # noqa: BLE001  # a plugin may raise anything; defaults step in, and `failed` tells
+                found = dict.fromkeys(asked, failure(n))
+            failing = [self._take(matrix, status, self._index[name], found[name], now_us) for name in found]
+            if any(failing):
+                failed.append(type(provider).__name__)
+        return Values(matrix, status, tuple(failed))
+
+    def encode(self, matrix: F64, /) -> F64:
+        """Encode resolved values, with defaults in place of ``nan``: what policies see.
+
+        Args:
+            matrix: Shape (n, f), float64.
+
+        Returns:
+            ``X``, shape (n, width), float64, finite, C-contiguous; the last column is 1. A row depends on
+            that row of ``matrix`` alone, bit for bit.
+        """
+        n = len(matrix)
+        X = np.empty((n, self.width), dtype=np.float64)
+        X[:, -1] = 1.0
+        together = self._affine
+        if together is not None:
+            for start in range(0, n, _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                if isinstance(together.target, slice):
+                    target = X[rows, together.target]
+                    _scale(matrix[rows, together.source], together, target)
+                else:
+                    source = matrix[rows, together.source]
+                    _scale(source, together, source)
+                    X[rows, together.target] = source
+        for j, columns in self._others:
+            self.features[j].encode(matrix[:, j], X[:, columns])
+        finite = np.isfinite(X)
+        if not finite.all():  # only a plugin's encoding comes here, and no model may ever see it
+            X[~finite] = 0.0
+        return X
+
+    def columns(self, matrix: F64, /) -> dict[str, Column]:
+        """Show resolved values to conditions, before defaults: views where possible, by name.
+
+        Args:
+            matrix: Shape (n, f), float64.
+        """
+        shown: dict[str, Column] = {}
+        for j, name, categories, column in self._shown:
+            values = matrix[:, j]
+            if categories is not None:
+                shown[name] = Coded(values, categories)
+            else:
+                shown[name] = values if column is None else column(values)
+        return shown
+
+    def degraded(self, status: Statuses, /) -> NDArray[np.bool_]:
+        """Return which rows lack a feature: shape (n,), bool.
+
+        Args:
+            status: Shape (n, f).
+        """
+        return np.logical_not(usable(status).all(axis=1))
+
+    def describe(self, values: F64, status: Statuses, /) -> dict[str, object]:
+        """Say one row's values as a reader would, by name: category, zone, flag or number.
+
+        Args:
+            values: Shape (f,), a row of the matrix.
+            status: Shape (f,).
+
+        Returns:
+            ``None`` where there is no usable value, ``Unlisted`` for a text nobody declared. A condition's
+            ``explain`` takes it as it is.
+        """
+        told: dict[str, object] = {}
+        there = usable(status).tolist()
+        for feature, value, known in zip(self.features, values.tolist(), there, strict=True):
+            describe, categories = capability(feature, "describe"), feature.categories
+            if not known or value != value:  # noqa: PLR0124  # nan
+                told[feature.name] = None
+            elif describe is not None:
+                told[feature.name] = describe(value)
+            elif categories is None:
+                told[feature.name] = value
+            else:
+                code = int(value)
+                told[feature.name] = categories[code] if 0 <= code < len(categories) else Unlisted(categories)
+        return told
+
+    def _many(self, context: Mapping[str, Any], n: int) -> tuple[F64, Statuses]:
+        matrix = np.empty((n, len(self)), dtype=np.float64, order="F")
+        status = np.empty((n, len(self)), dtype=np.uint8, order="F")
+        absent = [True] * len(self)
+        for name, column in context.items():
+            j = self._place(name)
+            _check_length(name, column, n)
+            matrix[:, j], status[:, j] = self._resolve(j, column, n)
+            absent[j] = False
+        if any(absent):
+            matrix[:, absent] = NAN
+            status[:, absent] = _NOT_FOUND
+        return matrix, status
+
+    def _few(self, context: Mapping[str, Any], n: int) -> tuple[F64, Statuses]:
+        # The same answers as `_many`, read value by value into lists that become arrays once.
+        index, readers = self._index, self._readers
+        numbers = [NAN] * (n * len(self))
+        statuses = [_NOT_FOUND] * (n * len(self))
+        for name, column in context.items():
+            j = index[name] if name in index else self._place(name)
+            if type(column) is not list or len(column) != n:
+                _check_length(name, column, n)
+            reader, at = readers[j], j * n
+            if reader is not None and (type(column) is list or type(column) is tuple):
+                try:
+                    for value in column:
+                        numbers[at], statuses[at] = reader(value)
+                        at += 1
+                    continue
+                except Exception:  # noqa: BLE001  # a plugin may raise anything; `_resolve` answers for it
+                    at = j * n
+            resolved, told = self._resolve(j, column, n)
+            numbers[at : at + n], statuses[at : at + n] = resolved.tolist(), told.tolist()
+        matrix = np.array(numbers, dtype=np.float64).reshape(len(self), n).T
+        return matrix, np.array(statuses, dtype=np.uint8).reshape(len(self), n).T
+
+    def _place(self, name: str) -> int:
+        found = self._index.get(name)
+        if found is None:
+            close = difflib.get_close_matches(str(name)[:200], self.names, n=1)
+            there = ", ".join(self.names[:20]) or "none"
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {there}"
+            raise UnknownFeatureError(
+                f"no feature {str(name)[:200]!r} is declared: {hint}", value=name, expected=self.names
+            )
+        return found
+
+    def _resolve(self, j: int, column: Any, n: int) -> tuple[F64, Statuses]:
+        try:
+            numbers, status = self.features[j].resolve(column)
+            if numbers.shape == (n,) == status.shape:
+                return numbers, status
+        except Exception:  # noqa: BLE001, S110  # a plugin may raise anything; its default steps in, marked ERROR
+            pass
+        return np.full(n, NAN), np.full(n, _ERROR, dtype=np.uint8)
+
+    def _take(self, matrix: F64, status: Statuses, j: int, answer: Answer, now_us: int) -> bool:
+        """Let an answer step in where it is better than what there is; return whether some of it failed."""
+        told = answer.status
+        failing = bool((told == _ERROR).any())
+        numbers, judged = self._resolve(j, answer.values, len(told))
+        numbers = np.where(usable(told), numbers, NAN)
+        judged = np.where(usable(told), judged, told)
+        limit = self.features[j].max_age_s
+        if limit is not None and answer.at is not None:
+            late = (now_us / 1e6 - answer.at >= limit) & usable(judged)
+            numbers[late] = NAN
+            judged[late] = Status.STALE
+        take = better(judged, status[:, j])
+        np.copyto(matrix[:, j], numbers, where=take)
+        np.copyto(status[:, j], judged, where=take)
+        return failing
+
+
+def _scale(values: F64, together: _Affine, out: F64) -> None:
+    affine(values, together.offset, together.divisor, together.default, out)
+
+
+def _checked(features: object) -> tuple[Feature, ...]:
+    if isinstance(features, str) or not isinstance(features, Sequence):
+        raise ConfigurationError(
+            f"features must be a list such as [Number('age', low=0, high=120)], got {features!r}",
+            value=features,
+        )
+    for feature in features:
+        if isinstance(feature, type) or not isinstance(feature, Feature):
+            raise ConfigurationError(
+                f"a feature must be declared as Number, Category, Flag or the like, got {feature!r}",
+                value=feature,
+            )
+        if not isinstance(feature.name, str) or len(feature.encoded) != feature.width:
+            raise ConfigurationError(
+                f"feature {feature.name!r} must name each of its {feature.width!r} columns, "
+                f"got {feature.encoded!r}",
+                value=feature.encoded,
+                expected=feature.width,
+            )
+    return tuple(features)
+
+
+def _together(parts: Sequence[tuple[int, int, tuple[float, float, float]]]) -> _Affine | None:
+    if not parts:
+        return None
+    sources, targets, scales = zip(*parts, strict=True)
+    offset, divisor, default = np.array(scales, dtype=np.float64).T
+    places = np.array([sources, targets], dtype=np.intp)
+    # Neighbours in the matrix need not be neighbours in `X`, nor the other way round: both, or indices.
+    if sources[-1] - sources[0] == len(parts) - 1 == targets[-1] - targets[0]:
+        return _Affine(
+            slice(sources[0], sources[-1] + 1), slice(targets[0], targets[-1] + 1), offset, divisor, default
+        )
+    return _Affine(places[0], places[1], offset, divisor, default)
+
+
+def _check_length(name: str, column: object, n: int) -> None:
+    found = length(column)
+    if found != n:
+        got = f"{found} rows" if found >= 0 else type(column).__name__
+        raise InvalidContextError(
+            f"the column of feature {name!r} must be a list or one-dimensional array of {n} rows, "
+            f"one for each subject, got {got}",
+            value=column,
+            expected=n,
+            name=name,
+        )

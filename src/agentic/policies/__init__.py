@@ -1,0 +1,30 @@
+"""Policies: they weigh the candidates, the agent draws."""
+
+from agentic.policies._beta import BetaThompson
+from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
+from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
+from agentic.policies._linear import (
+    EpsilonGreedy,
+    LinearModel,
+    LinearThompson,
+    LinearUCB,
+    Softmax,
+    SquareCB,
+)
+
+__all__ = [
+    "BetaThompson",
+    "EpsilonGreedy",
+    "FirstOf",
+    "Fixed",
+    "LinearModel",
+    "LinearThompson",
+    "LinearUCB",
+    "Mixture",
+    "Rule",
+    "Rules",
+    "Softmax",
+    "SquareCB",
+    "TemplateRanking",
+    "Uniform",
+]

@@ -1,0 +1,242 @@
+"""The sockets: what a plugin must offer, on one page.
+
+Every socket is structural and batch-first, and asks for one method. What a component can do beyond
+that it says with a capability, a small protocol of its own that is looked for once, when the agent is
+built; sockets themselves never grow. Arguments are positional, so a plugin may name them as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic.arrays import (
+    F64,
+    Batch,
+    Block,
+    Bools,
+    Chosen,
+    Columns,
+    Feedback,
+    Field,
+    Layout,
+    Proposal,
+    Receipt,
+    Records,
+    Review,
+    Rows,
+    Space,
+)
+from agentic.types import Fact
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Weighs the candidates; the agent draws.
+
+    **Purity**: no I/O, no clock, no dice, no globals; asked twice it answers the same.
+    **Shapes**: weights (n, k), finite, not negative; row ``i`` depends on row ``i`` of the batch only.
+    **Errors**: an exception hands the rows to the agent's fallback policy and is counted.
+    **Not guaranteed**: that rows come in any order, or that a subject is seen twice.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short lower-case name."""
+
+    def propose(self, batch: Batch, /) -> Proposal:
+        """Weigh the candidates of every row."""
+
+
+@runtime_checkable
+class Learner(Policy, Protocol):
+    """A policy that learns. It is a value: ``learn`` returns the next one and leaves this one as it is."""
+
+    def learn(self, feedback: Feedback, /) -> Self:
+        """Return the policy that has also seen this feedback."""
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """Capability: say what moved a row's scores."""
+
+    def explain(self, batch: Batch, row: int, /) -> Mapping[str, float]:
+        """Contribution of each encoded feature to the score of the most probable candidate."""
+
+
+@runtime_checkable
+class Binds(Protocol):
+    """Capability: be fitted to a catalogue and a feature encoding before the first use.
+
+    ``bind`` is called once when an agent is built, and again when a policy is published. It returns
+    the component to use, so that frozen values can size their arrays and check their names.
+    """
+
+    def bind(self, space: Space, /) -> Self:
+        """Return the component for this space.
+
+        Raises:
+            ConfigurationError: It does not fit the space.
+        """
+
+
+@runtime_checkable
+class Guardrail(Protocol):
+    """A hard rule at decision time.
+
+    **Purity** and **Shapes** as for a policy: ``allowed`` is broadcastable to (n, k).
+    **Errors**: an exception denies every candidate but ``NO_ACTION``, with a reason, and is counted.
+    ``NO_ACTION`` cannot be denied.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short lower-case name; the agent numbers twins."""
+
+    def review(self, batch: Batch, /) -> Review:
+        """Say which candidates may be chosen."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Capability: own fields of the subject record, written when a decision settles.
+
+    ``settle`` may run more than once for a decision whose record another process changed meanwhile;
+    each run sees fresh rows, and only the one that stands is stored.
+    """
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """The fields, with their defaults."""
+
+    def settle(self, batch: Batch, chosen: Chosen, /) -> None:
+        """Write what the choice changes into ``batch.rows``, which shows only the own fields."""
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """Capability: take note of facts about subjects, such as a withdrawn consent."""
+
+    def hear(self, rows: Records, fact: Fact, now: int, /) -> bool:
+        """Write what the fact changes into the own fields of ``rows``; say whether it concerns this."""
+
+
+@runtime_checkable
+class Pooled(Protocol):
+    """Capability: draw on a pool that all subjects share, such as a budget.
+
+    The flow strikes out candidates the pool cannot pay and charges what is chosen, in row order, so
+    the pool is never overdrawn whatever the size of the batch.
+    """
+
+    def charge(self, space: Space, /) -> NDArray[np.int64]:
+        """Price of each candidate in millionths, shape (k,), not negative; 0 is never struck out."""
+
+    def allowance(self, now: int, /) -> tuple[int, int]:
+        """Period number at this time, and what the pool holds at the start of a period, in millionths."""
+
+    @property
+    def lease(self) -> int:
+        """Most that one process takes out of the pool at once, in millionths: the stated bound."""
+
+
+@runtime_checkable
+class Feature(Protocol):
+    """A declaration of something known about a subject.
+
+    Attributes are read once: ``name``, ``width`` (columns of ``X``), ``max_age_s`` (``None`` for any).
+    """
+
+    @property
+    def name(self) -> str:
+        """Name in the context, in providers and in conditions."""
+
+    @property
+    def width(self) -> int:
+        """Columns it takes in ``X``; 0 for one that only conditions use."""
+
+    @property
+    def max_age_s(self) -> float | None:
+        """Age in seconds from which a value with a known time counts as stale."""
+
+    @property
+    def categories(self) -> tuple[str, ...] | None:
+        """Declared values of a category; ``None`` for numbers."""
+
+    @property
+    def encoded(self) -> tuple[str, ...]:
+        """Name of each of its columns."""
+
+    def resolve(self, values: Any, /) -> tuple[F64, NDArray[np.uint8]]:  # whatever a caller sends
+        """Turn a raw column into numbers or codes (n,), ``nan`` where unusable, and statuses (n,)."""
+
+    def encode(self, values: F64, out: F64, /) -> None:
+        """Write the columns (n, width) for resolved values, defaults in place of ``nan``."""
+
+
+@runtime_checkable
+class Declares(Protocol):
+    """Capability: features a component reads, declared by the component itself."""
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        """They join the agent's own."""
+
+
+@runtime_checkable
+class FeatureProvider(Protocol):
+    """Fetches feature values, by column. The only socket besides stores and logs that may do I/O.
+
+    **Errors**: an exception marks all its values ``ERROR``; defaults step in and decisions are degraded.
+    **Freshness** is checked by the agent, from ``Columns.at``, whatever the provider says.
+    """
+
+    def fetch(self, subjects: Sequence[str], names: Sequence[str], now: int, /) -> Columns:
+        """Return what is known of these names for these subjects, row by row in their order."""
+
+
+@runtime_checkable
+class StateStore(Protocol):
+    """Keeps one fixed-width record per subject and layout.
+
+    **Thread safety**: all methods may be called from any thread.
+    **Consistency**: ``store`` is atomic per subject: it compares versions and sets, or changes nothing.
+    **Versions** only grow, also over ``delete`` and re-creation.
+    """
+
+    def load(self, subjects: Sequence[str], layout: Layout, /) -> Rows:
+        """Return private copies, in the order asked; ``layout.blank`` and version 0 for strangers."""
+
+    def store(
+        self, subjects: Sequence[str], rows: Records, expected: NDArray[np.int64], layout: Layout, /
+    ) -> Bools:
+        """Write rows whose version still is the expected one; say which, shape (n,)."""
+
+    def delete(self, subjects: Sequence[str], /) -> int:
+        """Forget these subjects in every layout; return how many were known."""
+
+    def subjects(self) -> Iterable[str]:
+        """Every subject known, in any order."""
+
+
+@runtime_checkable
+class ProvenanceSink(Protocol):
+    """Takes records.
+
+    **Errors**: an exception means nothing was appended, and the decision does not stand.
+    **Order**: records are numbered from 0 without gaps, in the order of the appends.
+    """
+
+    def append(self, block: Block, /) -> Receipt:
+        """Append all records of the block, or none."""
+
+
+@runtime_checkable
+class ProvenanceLog(ProvenanceSink, Protocol):
+    """A sink that can be read back."""
+
+    def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
+        """Yield blocks in order, from the one that holds record ``after``."""

@@ -1,0 +1,125 @@
+"""A log in this process: large blocks as they come, small ones gathered by kind into columns."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic.arrays import Block, Receipt
+from agentic.errors import LogError
+
+_SMALL: Final = 256
+_FULL: Final = 4096
+
+
+@attrs.define(eq=False)
+class _Segment:
+    """Records of one kind and meta, with the number of each; ``count`` of the buffers' rows are used."""
+
+    kind: str
+    meta: dict[str, Any]  # JSON-compatible
+    columns: dict[str, NDArray[Any]]
+    numbers: NDArray[np.int64]
+    count: int
+
+    def fits(self, block: Block) -> bool:
+        return (
+            self.count + len(block) <= _FULL
+            and (self.meta is block.meta or self.meta == block.meta)
+            and self.columns.keys() == block.columns.keys()
+            and all(
+                column.dtype == self.columns[name].dtype and column.shape[1:] == self.columns[name].shape[1:]
+                for name, column in block.columns.items()
+            )
+        )
+
+    def add(self, block: Block, first: int) -> None:
+        end = self.count + len(block)
+        if end > len(self.numbers):
+            # Old buffers stay with whoever reads them; records are never written twice.
+            size = max(end, 2 * len(self.numbers))
+            self.columns = {name: _grown(column, size) for name, column in self.columns.items()}
+            self.numbers = _grown(self.numbers, size)
+        for name, column in block.columns.items():
+            self.columns[name][self.count : end] = column
+        self.numbers[self.count : end] = np.arange(first, first + len(block))
+        self.count = end
+
+
+class MemoryLog:
+    """Keeps every record in memory; gone when the process ends. Safe for threads.
+
+    Blocks of fewer than 256 records are copied into shared columns by kind, so a single decision
+    costs its bytes and not twenty arrays.
+    """
+
+    durability: Final = "memory"
+
+    def __init__(self) -> None:
+        self._segments: list[_Segment] = []
+        self._tails: dict[str, _Segment] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def append(self, block: Block, /) -> Receipt:
+        """Append all records of the block, or none.
+
+        Raises:
+            LogError: The block's columns differ in length.
+        """
+        count = len(block)
+        if any(len(column) != count for column in block.columns.values()):
+            raise LogError(
+                f"the columns of a {block.kind!r} block must have one length: nothing was appended",
+                value={name: len(column) for name, column in block.columns.items()},
+            )
+        with self._lock:
+            first = self._next
+            if count >= _SMALL:
+                numbers = np.arange(first, first + count)
+                self._segments.append(_Segment(block.kind, block.meta, block.columns, numbers, count))
+            elif count:
+                tail = self._tails.get(block.kind)
+                if tail is None or not tail.fits(block):
+                    empty = {name: column[:0] for name, column in block.columns.items()}
+                    tail = _Segment(block.kind, block.meta, empty, np.empty(0, np.int64), 0)
+                    self._tails[block.kind] = tail
+                    self._segments.append(tail)
+                tail.add(block, first)
+            self._next += count
+        return Receipt(first, count)
+
+    def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
+        """Yield blocks in order, from the one that holds record ``after``."""
+        runs: list[tuple[int, int, int, _Segment, dict[str, NDArray[Any]]]] = []
+        with self._lock:
+            for segment in self._segments:
+                numbers = segment.numbers[: segment.count]
+                if numbers[-1] < after:
+                    continue
+                cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
+                edges = [0, *cuts.tolist(), segment.count]
+                runs.extend(
+                    (int(numbers[lo]), lo, hi, segment, segment.columns)
+                    for lo, hi in itertools.pairwise(edges)
+                    if numbers[hi - 1] >= after
+                )
+        runs.sort(key=lambda run: run[0])
+        for first, lo, hi, segment, columns in runs:
+            part = {name: column[lo:hi] for name, column in columns.items()}
+            yield Receipt(first, hi - lo), Block(segment.kind, part, segment.meta)
+
+    def __len__(self) -> int:
+        return self._next
+
+
+def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
+    out: NDArray[Any] = np.empty((size, *column.shape[1:]), dtype=column.dtype)
+    out[: len(column)] = column
+    return out

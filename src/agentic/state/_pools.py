@@ -1,0 +1,101 @@
+"""Shared pools, such as a budget: leases taken by compare-and-set from one record in the state store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from agentic.arrays import Field, Layout, Space
+from agentic.errors import StoreError
+from agentic.protocols import Pooled, StateStore
+
+_RECORD: Final = "\x00pools"
+_TRIES: Final = 1000
+
+
+@attrs.define(eq=False)
+class _Pool:
+    rule: Pooled
+    lease: int
+    dearest: int
+    held: int = 0
+    period: int = -1
+
+
+class Pools:
+    """What this process holds of each shared pool.
+
+    A lease leaves the shared record before anything is spent from it, so a pool is never overdrawn;
+    what a process that dies had leased and not spent, at most one lease a thread, is lost to the pool
+    until its period ends.
+    """
+
+    def __init__(self, agent: str, rules: Mapping[str, Pooled], space: Space, store: StateStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._pools = {}
+        for name, rule in rules.items():
+            self._pools[name] = _Pool(rule, max(rule.lease, 1), int(rule.charge(space).max(initial=0)))
+        self._layout = Layout.compose(
+            f"{agent}/pools", {name: [Field("period", "i8", (), -1), Field("taken", "i8")] for name in rules}
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._pools)
+
+    def take(self, now: int, slots: int, /) -> dict[str, int]:
+        """Take what may be spent next out of each pool, in millionths; ``give`` back what is left."""
+        taken = {}
+        with self._lock:
+            for name, pool in self._pools.items():
+                period, _ = pool.rule.allowance(now)
+                if period > pool.period:
+                    pool.held, pool.period = 0, period
+                lease = max(pool.lease, pool.dearest * slots)
+                if pool.held < max(pool.dearest * slots, pool.lease // 2):
+                    pool.held += self._lease(name, pool, now, lease - pool.held)
+                taken[name], pool.held = pool.held, 0
+        return taken
+
+    def give(self, left: Mapping[str, int], now: int, /) -> None:
+        """Return what was taken and not spent."""
+        with self._lock:
+            for name, amount in left.items():
+                pool = self._pools[name]
+                if pool.rule.allowance(now)[0] >= pool.period:
+                    pool.held += amount
+
+    def left(self, now: int, /) -> dict[str, int]:
+        """What each pool still holds, leases of this process included, in millionths."""
+        with self._lock:
+            row = self._store.load([_RECORD], self._layout).rows[0]
+            out = {}
+            for name, pool in self._pools.items():
+                period, amount = pool.rule.allowance(now)
+                spent = int(row[f"{name}.taken"]) if int(row[f"{name}.period"]) >= period else 0
+                out[name] = amount - spent + (pool.held if pool.period >= period else 0)
+            return out
+
+    def _lease(self, name: str, pool: _Pool, now: int, want: int) -> int:
+        """Move up to ``want`` from the shared record to this process."""
+        for _ in range(_TRIES):
+            found = self._store.load([_RECORD], self._layout)
+            row = found.rows
+            period, amount = pool.rule.allowance(now)
+            stored = int(row[f"{name}.period"][0])
+            if period > stored:
+                row[f"{name}.period"], row[f"{name}.taken"] = period, 0
+            # A clock that went back keeps drawing on the later period: never on a second allowance.
+            pool.period = max(period, stored)
+            got = max(0, min(want, amount - int(row[f"{name}.taken"][0])))
+            if not got:
+                return 0
+            row[f"{name}.taken"] += got
+            if self._store.store([_RECORD], row, found.versions, self._layout).all():
+                return got
+        raise StoreError(
+            f"pool {name!r} lost {_TRIES} compare-and-sets in a row: too many processes share it", value=name
+        )

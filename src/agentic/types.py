@@ -1,0 +1,265 @@
+"""What is stored or sent: the words of the library as frozen values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from agentic.conditions import Condition
+from agentic.errors import CatalogueError, ConfigurationError, InvalidTimeError
+
+MARKETING: Final = "marketing"
+SERVICE: Final = "service"
+TRANSACTIONAL: Final = "transactional"
+MANDATORY: Final = "mandatory"
+"""Message class that outranks every other and is not capped: a legal notice, a safety recall."""
+
+EXPOSED: Final = "exposed"
+"""Outcome name that says the subject really got it; it may start the reward window."""
+
+_MAX_ID: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(at: datetime, /) -> int:
+    """Turn an aware time into microseconds since 1970 (UTC), exactly.
+
+    Raises:
+        InvalidTimeError: ``at`` has no zone.
+    """
+    if not isinstance(at, datetime) or at.tzinfo is None or at.utcoffset() is None:
+        raise InvalidTimeError(
+            f"a time must be a datetime with a zone, got {at!r}: use datetime.now(timezone.utc)", value=at
+        )
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant(at_us: int, /) -> datetime:
+    """Turn microseconds since 1970 into an aware UTC time."""
+    return _EPOCH + timedelta(microseconds=int(at_us))
+
+
+def span(length: timedelta, what: str, /) -> int:
+    """Turn a positive duration into microseconds.
+
+    Raises:
+        ConfigurationError: ``length`` is not a timedelta, or not positive.
+    """
+    if not isinstance(length, timedelta) or length <= timedelta(0):
+        raise ConfigurationError(
+            f"{what} must be a positive timedelta, got {length!r}: use timedelta(days=7), for example",
+            value=length,
+        )
+    return length // _MICROSECOND
+
+
+def clock_time(text: str, what: str, /) -> int:
+    """Read ``"21:00"`` as minutes since local midnight, 0 to 1,439.
+
+    Raises:
+        ConfigurationError: The text is not a time of day.
+    """
+    try:
+        parsed = time.fromisoformat(text)
+    except (TypeError, ValueError):
+        parsed = None
+    if parsed is None or parsed.tzinfo is not None or parsed.second or parsed.microsecond:
+        raise ConfigurationError(f"{what} must be a time of day like '21:00', got {text!r}", value=text)
+    return parsed.hour * 60 + parsed.minute
+
+
+def _frozen_map(values: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(values))
+
+
+def _check_id(_: object, __: object, value: object) -> None:
+    if not isinstance(value, str) or not value or len(value) > _MAX_ID or not value.isprintable():
+        raise CatalogueError(
+            f"an action id must be 1 to {_MAX_ID} printable characters, got {value!r}", value=value
+        )
+
+
+def _check_money(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not 0 <= value < 1e9:  # type: ignore[operator]  # narrowed by `good`
+        raise CatalogueError(
+            f"an action's {attribute.name} must be a number from 0 to 1e9, got {value!r}", value=value
+        )
+
+
+def _check_eligible(_: object, __: object, value: object) -> None:
+    if value is not None and not isinstance(value, Condition):
+        raise CatalogueError(
+            f"eligible must be a condition such as F('age') >= 18, got {value!r}", value=value
+        )
+
+
+def _check_class(_: object, __: object, value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
+        raise CatalogueError(
+            f"a message class is a lower-case word such as 'marketing', got {value!r}", value=value
+        )
+
+
+@attrs.frozen(eq=True)
+class Action:
+    """A candidate: something that can be sent, or done.
+
+    Attributes:
+        id: Unique in its catalogue.
+        channel: How it reaches the subject; ``None`` when it reaches nobody.
+        message_class: ``"marketing"`` unless said otherwise; ``"mandatory"`` outranks and is not capped.
+        cost: Price of sending it once, in the caller's currency, at least 0.
+        value: What it is worth beyond the reward, for policies that rank by value.
+        eligible: Who may get it at all; unknown means not eligible.
+        delay: Time between decision and delivery. Rules about time judge the delivery.
+        send_at: Local time of day of the delivery (``"18:30"``), the next one after ``delay``.
+        dimensions: The levels of a factored action, by dimension name.
+    """
+
+    id: str = attrs.field(validator=_check_id)
+    channel: str | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.instance_of(str))
+    )
+    message_class: str = attrs.field(default=MARKETING, kw_only=True, validator=_check_class)
+    cost: float = attrs.field(default=0.0, kw_only=True, validator=_check_money)
+    value: float = attrs.field(default=0.0, kw_only=True, validator=_check_money)
+    eligible: Condition | None = attrs.field(default=None, kw_only=True, validator=_check_eligible)
+    delay: timedelta = attrs.field(default=timedelta(0), kw_only=True)
+    send_at: str | None = attrs.field(default=None, kw_only=True)
+    dimensions: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, converter=_frozen_map, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.delay, timedelta) or not timedelta(0) <= self.delay <= timedelta(days=366):
+            raise CatalogueError(
+                f"action {self.id!r}: delay must be a timedelta from 0 to 366 days, got {self.delay!r}",
+                value=self.delay,
+            )
+        if self.send_at is not None:
+            clock_time(self.send_at, f"action {self.id!r}: send_at")
+
+
+NO_ACTION: Final = Action("no_action")
+"""Doing nothing: always a candidate, free, never denied by a guardrail."""
+
+
+@attrs.frozen
+class Cost:
+    """What one decision cost.
+
+    Attributes:
+        message: Price of what was chosen, in the caller's currency.
+        compute_us: Wall time of the decision in microseconds; in a batch, an equal share of it.
+        weighed: Candidates the policy weighed.
+    """
+
+    message: float
+    compute_us: float
+    weighed: int
+
+
+@attrs.frozen
+class Choice:
+    """One slot of a decision.
+
+    Attributes:
+        action: What was chosen.
+        probability: Exact probability of this action in this slot, given the earlier slots.
+        explored: The action is not the one with the highest weight among those allowed.
+        score: The policy's score of it, ``nan`` when the policy has none.
+        spread: Standard deviation of that score, ``nan`` when the policy has none.
+    """
+
+    action: Action
+    probability: float
+    explored: bool
+    score: float
+    spread: float
+
+
+@attrs.frozen
+class Decision:
+    """One answer: what was chosen for a subject, how likely that was, and why.
+
+    Attributes:
+        id: 32 hexadecimal digits that name the record in the agent's log.
+        subject: Whom it is for.
+        agent: Name of the agent that decided.
+        at: When, in UTC.
+        choices: One per slot.
+        arm: ``"policy"``, ``"holdout"`` or ``"random_control"``.
+        policy_version: Content hash of the policy that was asked.
+        reasons: Why candidates were struck out: reason code to action ids.
+        degraded: What was not as it should be: feature names, or ``"policy"``.
+        cost: What it cost.
+    """
+
+    id: str
+    subject: str
+    agent: str
+    at: datetime
+    choices: tuple[Choice, ...]
+    arm: str
+    policy_version: str
+    reasons: Mapping[str, tuple[str, ...]]
+    degraded: tuple[str, ...]
+    cost: Cost
+
+    @property
+    def action(self) -> Action:
+        """The first slot's action."""
+        return self.choices[0].action
+
+    @property
+    def probability(self) -> float:
+        """The first slot's probability."""
+        return self.choices[0].probability
+
+    @property
+    def explored(self) -> bool:
+        """Whether the first slot explored."""
+        return self.choices[0].explored
+
+
+@attrs.frozen
+class ConsentGranted:
+    """Fact: the subject agreed to a purpose, on all channels or on one."""
+
+    purpose: str
+    channel: str | None = None
+
+
+@attrs.frozen
+class ConsentWithdrawn:
+    """Fact: the subject withdrew consent to a purpose, on all channels or on one."""
+
+    purpose: str
+    channel: str | None = None
+
+
+@attrs.frozen
+class ZoneKnown:
+    """Fact: the subject lives in this IANA time zone; ``None`` forgets it."""
+
+    zone: str | None
+
+
+@attrs.frozen
+class Suppressed:
+    """Fact: contact nobody on this record until a time, or for good."""
+
+    until: datetime | None = None
+
+
+@attrs.frozen
+class Released:
+    """Fact: the suppression is lifted."""
+
+
+Fact = ConsentGranted | ConsentWithdrawn | ZoneKnown | Suppressed | Released

@@ -1,0 +1,157 @@
+"""Every estimator and interval against the answers of Open Bandit Pipeline and VowpalWabbit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agentic.evaluation import (
+    DM,
+    DR,
+    IPW,
+    SNDR,
+    SNIPW,
+    CressieRead,
+    DRos,
+    Estimator,
+    Logged,
+    Rows,
+    SubgaussianDR,
+    SubgaussianIPW,
+    SwitchDR,
+    estimate,
+    overlap,
+)
+from shared_data import shared
+
+ESTIMATORS: dict[str, Estimator] = {
+    "ipw": IPW(),
+    "ipw_clip10": IPW(clip=10.0),
+    "ipw_clip2": IPW(clip=2.0),
+    "snipw": SNIPW(),
+    "dm": DM(),
+    "dr": DR(),
+    "dr_clip2": DR(clip=2.0),
+    "sndr": SNDR(),
+    "switch_dr_2": SwitchDR(2.0),
+    "switch_dr_10": SwitchDR(10.0),
+    "dros_1": DRos(1.0),
+    "dros_100": DRos(100.0),
+    "sg_ipw_0.1": SubgaussianIPW(0.1),
+    "sg_ipw_0.5": SubgaussianIPW(0.5),
+    "sg_dr_0.1": SubgaussianDR(0.1),
+    "sg_dr_0.5": SubgaussianDR(0.5),
+}
+CASES = {
+    "obd_men_bts_from_random": "ope_obd",
+    "obd_men_random_from_bts": "ope_obd",
+    "syn_bin_s12345": "ope_synthetic",
+    "syn_bin_det_s12347": "ope_synthetic",
+    "syn_bin_heavy_s12348": "ope_synthetic",
+    "syn_cont_s12346": "ope_synthetic",
+}
+RATIOS = ("snipw", "sndr")
+
+
+def load(folder: str, case: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    answer = json.loads(shared("gold", folder, f"{case}.json").read_text(encoding="utf-8"))
+    with np.load(shared("gold", folder, f"{case}.npz")) as arrays:
+        return dict(arrays), answer
+
+
+def logs(case: str) -> tuple[Logged, np.ndarray, np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
+    arrays, answer = load(CASES[case], case)
+    logged = Logged(arrays["action"], arrays["reward"], probability=arrays["pscore"])
+    if "q_hat_pos" in arrays:
+        return logged, arrays["pi_e"].T[arrays["position"]], arrays["q_hat_pos"], arrays, answer
+    return logged, arrays["pi_e"], arrays["q_hat"], arrays, answer
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_normal_intervals_are_those_of_open_bandit_pipeline(case: str, name: str) -> None:
+    """A value agrees to 1e-10, a normal interval, per-row spread and delta-method error to 1e-9."""
+    logged, target, q, _, answer = logs(case)
+    expected = answer["estimates"][name]
+    found = estimate(logged, target, estimator=ESTIMATORS[name], q=q)
+    terms = ESTIMATORS[name].contribute(overlap(logged, target, q=q)).term
+    assert found.value == pytest.approx(expected["value"], rel=0.0, abs=1e-10)
+    assert terms.mean() == pytest.approx(expected["value"], rel=0.0, abs=1e-10)
+    assert terms.std(ddof=1) == pytest.approx(expected["round_reward_std_ddof1"], rel=0.0, abs=1e-9)
+    if name in RATIOS:
+        assert found.standard_error == pytest.approx(expected["delta_method_se"], rel=0.0, abs=1e-9)
+    else:
+        assert [found.low, found.high] == pytest.approx(expected["normal_ci95"], rel=0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_diagnostics_are_those_of_the_reference(case: str) -> None:
+    """Effective rows, mean weight and largest weight agree with an independent computation."""
+    logged, target, q, _, answer = logs(case)
+    found, expected = estimate(logged, target, q=q).diagnostics, answer["diagnostics"]
+    assert found.effective_rows == pytest.approx(expected["ess"], rel=1e-12)
+    assert found.mean_weight == pytest.approx(expected["mean_w"], rel=1e-12)
+    assert found.largest_weight == pytest.approx(expected["max_w"], rel=1e-12)
+
+
+@pytest.mark.parametrize("case", [case for case, folder in CASES.items() if folder == "ope_synthetic"])
+def test_estimated_weights_go_through_the_same_estimator(case: str) -> None:
+    """SNIPW over weights from a classifier is the balanced estimator of the reference."""
+    logged, _, _, arrays, answer = logs(case)
+    found = SNIPW().contribute(Rows(arrays["estimated_importance_weights"], logged.reward)).value
+    assert found == pytest.approx(answer["estimates"]["b_ipw"]["value"], rel=0.0, abs=1e-10)
+
+
+def test_replay_is_self_normalised_weighting_with_equal_weights() -> None:
+    """Matching rows of a one-hot target average to the replay value."""
+    logged, target, _, _, answer = logs("syn_bin_det_s12347")
+    matches = target[np.arange(logged.n), logged.action]
+    found = SNIPW().contribute(Rows(matches, logged.reward)).value
+    assert found == pytest.approx(answer["estimates"]["replay"]["value"], rel=0.0, abs=1e-10)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9])
+@pytest.mark.parametrize("case", ["vw_eps_s11_n2000", "vw_softmax_s12_n5000"])
+def test_cressie_read_bounds_are_those_of_vowpal_wabbit(case: str, level: float) -> None:
+    """Bounds agree to 1e-8 with the largest weight known and unknown."""
+    arrays, answer = load("ope_vw", case)
+    logged = Logged(np.zeros(arrays["r"].size, dtype=np.int64), arrays["r"], probability=arrays["p_log"])
+    expected = answer["intervals"]["0.05" if level == 0.95 else "0.1"]
+    cap = answer["estimators"]["cressieread_wmax"]["wmax"]
+    for interval, name in (
+        (CressieRead(), "cressieread"),
+        (CressieRead(weight_cap=cap), "cressieread_wmax"),
+    ):
+        found = estimate(
+            logged,
+            arrays["p_pred"],
+            estimator=IPW(),
+            interval=interval,
+            level=level,
+            reward_range=(0.0, 1.0),
+        )
+        assert [found.low, found.high] == pytest.approx(expected[name], rel=0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("case", ["vw_eps_s11_n2000", "vw_softmax_s12_n5000"])
+def test_cressie_read_bounds_agree_at_every_length_of_the_log(case: str) -> None:
+    """The first 10, 50, ... rows give the reference's bounds, no click among them or many."""
+    arrays, answer = load("ope_vw", case)
+    for length, expected in answer["path_alpha0_05"].items():
+        n = int(length)
+        rows = Rows((arrays["p_pred"] / arrays["p_log"])[:n], arrays["r"][:n])
+        found = CressieRead().bounds(
+            rows, IPW().contribute(rows), standard_error=0.0, level=0.95, reward_range=(0.0, 1.0)
+        )
+        assert list(found) == pytest.approx(expected["cressieread"], rel=0.0, abs=1e-8)
+
+
+def test_missing_reference_data_skip_the_test_and_name_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A checkout without reference data says which file a test would have needed."""
+    monkeypatch.setenv("AGENTIC_SHARED", str(tmp_path))
+    with pytest.raises(pytest.skip.Exception, match=r"needs gold/none\.json"):
+        shared("gold", "none.json")
