@@ -8,7 +8,6 @@ a row and for columns, its Python source and its words for an explanation. It de
 
 from __future__ import annotations
 
-import difflib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -78,6 +77,8 @@ class Node(ABC):
             UnknownFeatureError: For the first such name, in the order of the alphabet.
         """
         for name in sorted(self.fields.difference(known)):
+            import difflib  # only a mistake needs it
+
             near = difflib.get_close_matches(name, known, n=1)
             advice = f"did you mean {near[0]!r}?" if near else "declare it or correct the name"
             message = f"field {name!r} is not declared, expected one of {sorted(known)!r}; {advice}"

@@ -303,8 +303,8 @@ def propose(
     weights, proposal = _ask(policy, batch, failures)
     failed = ~_sound(weights)
     for rows, stand_in in (
-        (np.flatnonzero(failed), plan.fallback),
-        (np.flatnonzero(arm == HOLDOUT), plan.control),
+        (failed.nonzero()[0], plan.fallback),
+        ((arm == HOLDOUT).nonzero()[0], plan.control),
     ):
         if len(rows):
             part = batch.take(rows)
@@ -342,7 +342,7 @@ def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) ->
 def _sound(weights: F64) -> Bools:
     """Rows whose weights are finite, not negative and not all zero."""
     with np.errstate(invalid="ignore", over="ignore"):
-        total = np.cumsum(weights, axis=1)[:, -1]
+        total = np.add.accumulate(weights, axis=1)[:, -1]
         sound: Bools = (total > 0) & (total < np.inf) & (weights.min(axis=1) >= 0)
     return sound
 
@@ -366,7 +366,7 @@ def draw(
     if plan.floor:
         weights = _floored(weights, batch.allowed, np.where(arm == POLICY, plan.floor, 0.0))
     for slot in range(slots):
-        running = np.cumsum(weights, axis=1)
+        running = np.add.accumulate(weights, axis=1)
         total = running[:, -1]
         going &= total > 0
         noise = _noise.uniform(_noise.fold(plan.seed, batch.keys, ticket, _noise.DRAW + slot))
@@ -391,7 +391,7 @@ def draw(
 
 
 def _floored(weights: F64, allowed: Bools, floor: F64) -> F64:
-    total = np.cumsum(weights, axis=1)[:, -1:]
+    total = np.add.accumulate(weights, axis=1)[:, -1:]
     many = allowed.sum(axis=1, keepdims=True)
     share = floor[:, None]
     return np.where(allowed, weights / total * (1.0 - share) + share / many, 0.0)
@@ -406,7 +406,7 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
     weights, _, _ = propose(plan, policy, batch, arm, [])
     if plan.floor:
         weights = _floored(weights, batch.allowed, np.full(len(batch), plan.floor))
-    total: F64 = np.cumsum(weights, axis=1)[:, -1:]
+    total: F64 = np.add.accumulate(weights, axis=1)[:, -1:]
     return np.asarray(weights / total, dtype=np.float64)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 U64 = NDArray[np.uint64]
 
+_MASK: Final = 0xFFFFFFFFFFFFFFFF
 _GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
@@ -51,11 +52,23 @@ def fold(seed: int, /, *words: U64 | int) -> U64:
         seed: Any integer; taken modulo 2^64.
         words: Arrays of shape (n,), or integers that hold for all rows.
     """
-    state: U64 = np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)
+    state: int | U64 = seed & _MASK
     for word in words:
-        column = np.array([word & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) if isinstance(word, int) else word
-        state = mix(state ^ column)
-    return state
+        if isinstance(word, int) and isinstance(state, int):
+            state = _mix_one(state ^ (word & _MASK))
+        elif isinstance(state, int):
+            state = mix(word ^ np.uint64(state))  # type: ignore[operator]  # an array: an int was handled
+        else:
+            state = mix(state ^ (np.uint64(word & _MASK) if isinstance(word, int) else word))
+    return np.array([state], dtype=np.uint64) if isinstance(state, int) else state
+
+
+def _mix_one(word: int) -> int:
+    """``mix`` of one Python integer."""
+    out = (word + 0x9E3779B97F4A7C15) & _MASK
+    out = (out ^ out >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    out = (out ^ out >> 27) * 0x94D049BB133111EB & _MASK
+    return out ^ out >> 31
 
 
 def uniform(hashes: U64, /) -> NDArray[np.float64]:

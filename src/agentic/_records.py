@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -16,7 +18,9 @@ from agentic.catalogue import Catalogue
 from agentic.errors import UnknownDecisionError
 from agentic.types import Choice, Cost, Decision, instant
 
-_DIGITS = 32
+_DIGITS: Final = 32
+_USABLE: Final = frozenset(int(status) for status in USABLE)
+_NO_REASONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
 def write_ids(tags: U64, positions: I64, /) -> list[str]:
@@ -157,21 +161,16 @@ class DecisionBatch:
         if not -n <= row < n:
             raise IndexError(f"row {row} of a batch of {n} decisions")
         row %= n
-        columns, actions = self.columns, self.catalogue.actions
-        bits = columns["denied"][row]
-        reasons: dict[str, tuple[str, ...]] = {}
-        for code, mask, value in reason_bits(self.meta["reasons"]):
-            struck = np.flatnonzero((bits & mask) == value)
-            if len(struck):
-                reasons[code] = (*reasons.get(code, ()), *(self.catalogue.ids[i] for i in struck.tolist()))
+        columns, actions, ids = self.columns, self.catalogue.actions, self.catalogue.ids
+        bits = columns["denied"][row].tolist()
         status = columns["status"][row].tolist()
         degraded = [
-            name for name, code in zip(self.meta["features"], status, strict=True) if code not in USABLE
+            name for name, code in zip(self.meta["features"], status, strict=True) if code not in _USABLE
         ]
         if columns["policy_failed"][row]:
             degraded.append("policy")
         return Decision(
-            id=write_ids(columns["tag"][row : row + 1], self.positions[row : row + 1])[0],
+            id=f"{int(columns['tag'][row]):016x}{int(self.positions[row]):016x}",
             subject=columns["subject"][row],
             agent=self.meta["agent"],
             at=instant(columns["at"][row]),
@@ -188,14 +187,22 @@ class DecisionBatch:
             ),
             arm=ARMS[columns["arm"][row]],
             policy_version=self.meta["policy"],
-            reasons=MappingProxyType(reasons),
+            reasons=_reasons(bits, ids, self.meta["reasons"]) if any(bits) else _NO_REASONS,
             degraded=tuple(degraded),
-            cost=Cost(
-                float(columns["cost"][row]),
-                float(columns["compute_us"][row]),
-                int((bits == 0).sum()),
-            ),
+            cost=Cost(float(columns["cost"][row]), float(columns["compute_us"][row]), bits.count(0)),
         )
+
+
+def _reasons(bits: list[int], ids: Sequence[str], codes: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Why candidates were struck out: reason code to action ids."""
+    found: dict[str, tuple[str, ...]] = {}
+    seen = functools.reduce(operator.or_, bits)
+    for code, mask, value in reason_bits(codes):
+        if seen & mask:
+            struck = tuple(ids[i] for i, bit in enumerate(bits) if bit & mask == value)
+            if struck:
+                found[code] = found.get(code, ()) + struck
+    return MappingProxyType(found)
 
 
 def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:

@@ -54,21 +54,24 @@ def better(status: Statuses, than: Statuses, /) -> NDArray[np.bool_]:
     return np.greater(_RANK[status], _RANK[than])
 
 
-def length(column: object, /) -> int:
-    """Return how many rows a raw column has; -1 for what is no column, such as a text or a matrix."""
+def as_column(column: object, n: int, /) -> Any:  # a list, a tuple, an array or Coded
+    """Return a raw column that has n rows, or ``None``; a text and a matrix are no columns."""
     if isinstance(column, list | tuple):
-        return len(column)
-    if isinstance(column, Coded):
-        return len(column.codes)
-    if isinstance(column, np.ndarray):
-        return len(column) if column.ndim == 1 else -1
-    if isinstance(column, str | bytes | bytearray | memoryview):
-        return -1
-    if isinstance(column, Sequence | array.array) or (
-        hasattr(column, "__array__") and hasattr(column, "__len__")
-    ):
-        return len(column)
-    return -1
+        found = len(column)
+    elif isinstance(column, Coded):
+        found = len(column.codes)
+    elif isinstance(column, str | bytes | bytearray | memoryview):
+        return None
+    else:
+        if not isinstance(column, np.ndarray) and hasattr(column, "__array__"):
+            column = np.asarray(column)
+        elif isinstance(column, Sequence | array.array):
+            column = list(column)
+            return column if len(column) == n else None
+        if not isinstance(column, np.ndarray) or column.ndim != 1:
+            return None
+        found = len(column)
+    return column if found == n else None
 
 
 def objects(values: Any, /) -> NDArray[Any]:
@@ -90,7 +93,7 @@ def answers(columns: object, names: Iterable[str], n: int, /) -> dict[str, Answe
     """
     if not isinstance(columns, Columns):
         raise InvalidContextError(
-            f"a feature provider must return Columns, got {type(columns).__name__}: wrap the mapping in Columns",
+            f"a feature provider must return Columns, got {type(columns).__name__}",
             value=columns,
             expected="Columns",
         )
@@ -98,7 +101,7 @@ def answers(columns: object, names: Iterable[str], n: int, /) -> dict[str, Answe
 
 
 def _answer(columns: Columns, name: str, n: int) -> Answer:
-    values, told, at = columns.values[name], columns.status.get(name), columns.at.get(name)
+    told, at = columns.status.get(name), columns.at.get(name)
     status = np.full(n, PRESENT, dtype=np.uint8)
     try:
         if told is not None:
@@ -111,6 +114,7 @@ def _answer(columns: Columns, name: str, n: int) -> Answer:
         at = None if at is None else np.asarray(at, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return failure(n)
-    if length(values) != n or (at is not None and at.shape != (n,)):
+    column = as_column(columns.values[name], n)
+    if column is None or (at is not None and at.shape != (n,)):
         return failure(n)
-    return Answer(values, status, at)
+    return Answer(column, status, at)

@@ -34,21 +34,18 @@ from agentic.features._raw import (
 _FLAGS: Final = np.array([False, True, None], dtype=object)
 
 
-def affine(values: F64, offset: Any, divisor: Any, default: Any, out: F64, /) -> None:  # scalars or (c,)
-    """Write ``(values - offset) / divisor``, with defaults in place of ``nan``.
+def affine(values: F64, offset: Any, divisor: Any, default: Any, /) -> F64:  # scalars, or one for each row
+    """Return ``(values - offset) / divisor``, with defaults in place of ``nan``.
 
     Args:
-        values: Shape (n, c), float64.
-        offset: Shape (c,) or a scalar; likewise ``divisor`` and ``default``, which is not yet scaled.
-        divisor: Not 0.
-        default: In place of ``nan``.
-        out: Shape (n, c), float64.
+        values: Float64, any shape.
+        offset: Broadcastable to it; likewise ``divisor``, not 0, and ``default``, which is not yet scaled.
     """
     missing = np.isnan(values)
     if missing.any():
         values = np.where(missing, default, values)
-    np.subtract(values, offset, out=out)
-    np.divide(out, divisor, out=out)
+    out = np.subtract(values, offset)
+    return np.divide(out, divisor, out=out)
 
 
 @attrs.frozen
@@ -111,12 +108,12 @@ class Number:
         return (self.name,)
 
     @property
-    def affine(self) -> tuple[float, float, float]:
+    def affine_encoding(self) -> tuple[float, float, float]:
         """Capability: offset, divisor and default of an encoding that a schema may do for many at once."""
         middle = self.low + (self.high - self.low) / 2
         return self.low, self.high - self.low, middle if self.default is None else self.default
 
-    def read(self, value: object, /) -> Reading:
+    def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: a number, ``nan`` where unusable, and its status."""
         number, status = one_number(value)
         if number < self.low:
@@ -128,7 +125,7 @@ class Number:
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         numbers = plain_numbers(values, "fiu", NUMBERS)
         if numbers is None:
-            return one_by_one(values, self.read)
+            return one_by_one(values, self.resolve_one)
         # The ends of a column with a `nan` are `nan`, so this also finds that none is missing.
         if len(numbers) and self.low <= numbers.min() and numbers.max() <= self.high:
             return numbers + 0.0, np.full(len(numbers), PRESENT, dtype=np.uint8)
@@ -137,7 +134,7 @@ class Number:
         return np.clip(numbers, self.low, self.high, out=numbers), status
 
     def encode(self, values: F64, out: F64, /) -> None:
-        affine(values[:, None], *self.affine, out)
+        out[:, 0] = affine(values, *self.affine_encoding)
 
 
 @attrs.frozen
@@ -186,7 +183,7 @@ class Cyclic:
     def encoded(self) -> tuple[str, ...]:
         return (f"{self.name}:sin", f"{self.name}:cos")
 
-    def read(self, value: object, /) -> Reading:
+    def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: a number from 0 to below the period, ``nan`` where unusable, and its status."""
         number, status = one_number(value)
         if status == PRESENT:
@@ -198,7 +195,7 @@ class Cyclic:
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         numbers = plain_numbers(values, "fiu", NUMBERS)
         if numbers is None:
-            return one_by_one(values, self.read)
+            return one_by_one(values, self.resolve_one)
         numbers, status = judged(numbers)
         numbers = np.mod(numbers, self.period)
         numbers[numbers == self.period] = 0.0
@@ -206,7 +203,7 @@ class Cyclic:
 
     def encode(self, values: F64, out: F64, /) -> None:
         if self.default is not None:
-            values = filled(values, self.read(self.default)[0])
+            values = filled(values, self.resolve_one(self.default)[0])
         # Dividing first keeps a tiny period from overflowing. Sine and cosine see a contiguous array, for
         # which numpy's loops give each number the same bits wherever it stands; strided, they may not.
         turn = np.ascontiguousarray(values / self.period)
@@ -259,13 +256,13 @@ class Flag:
         return (self.name,)
 
     @property
-    def affine(self) -> tuple[float, float, float]:
+    def affine_encoding(self) -> tuple[float, float, float]:
         """Capability: offset, divisor and default of an encoding that a schema may do for many at once."""
         return 0.0, 1.0, float(self.default)
 
-    def read(self, value: object, /) -> Reading:
+    def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: 0, 1 or ``nan``, and its status."""
-        if isinstance(value, bool | np.bool_):
+        if type(value) is bool or type(value) is np.bool_:
             return (1.0 if value else 0.0), PRESENT
         number, status = one_number(value)
         return (NAN, INVALID) if status == PRESENT and number not in {0.0, 1.0} else (number, status)
@@ -273,7 +270,7 @@ class Flag:
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         numbers = plain_numbers(values, "fiub", FLAGS)
         if numbers is None:
-            return one_by_one(values, self.read)
+            return one_by_one(values, self.resolve_one)
         numbers, status = judged(numbers)
         wrong = (numbers != 0.0) & (numbers != 1.0) & (status == PRESENT)
         if wrong.any():
@@ -282,15 +279,17 @@ class Flag:
         return numbers, status
 
     def encode(self, values: F64, out: F64, /) -> None:
-        affine(values[:, None], *self.affine, out)
+        out[:, 0] = affine(values, *self.affine_encoding)
 
-    def column(self, values: F64, /) -> np.ndarray[Any, Any]:  # bool, or objects where some are missing
+    def condition_column(
+        self, values: F64, /
+    ) -> np.ndarray[Any, Any]:  # bool, or objects where some are missing
         """Capability: show conditions flags and not numbers, ``None`` where missing."""
         missing = np.isnan(values)
         if not missing.any():
             return np.equal(values, 1.0)
         return np.asarray(_FLAGS[np.where(missing, 2.0, values).astype(np.intp)])
 
-    def describe(self, value: float, /) -> bool:
+    def describe_value(self, value: float, /) -> bool:
         """Capability: say a resolved value as a reader would."""
         return value == 1.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from agentic.arrays import Columns, Status
 from agentic.errors import ConfigurationError, InvalidContextError
-from agentic.features._answers import Answer, answers, better, failure, length, objects, usable
+from agentic.features._answers import Answer, answers, better, failure, objects, usable
 from agentic.features._raw import PRESENT
 from agentic.protocols import FeatureProvider
 from agentic.types import instant, micros
@@ -23,7 +23,8 @@ _LOG: Final = logging.getLogger("agentic.features")
 _NOTHING: Final[Mapping[str, tuple[object, float]]] = {}
 _NOT_THERE: Final = (None, float("nan"))
 
-Fetched = Columns | Mapping[str, Any]  # columns of whatever a caller sends
+# Values of the mapping are columns: whatever a caller sends.
+Fetched = Columns | Mapping[str, Any]
 
 
 def seconds_of(at: datetime | None, /) -> float:
@@ -113,9 +114,7 @@ class CallableProvider:
                 f"a provider's function must return Columns or a mapping from name to column, got {found!r}",
                 value=found,
             )
-        return Columns(
-            {name: objects(column) if length(column) >= 0 else column for name, column in found.items()}
-        )
+        return Columns(found)  # lists are taken for columns as well: every reader of an answer checks it
 
 
 @attrs.define(eq=False)

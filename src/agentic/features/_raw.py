@@ -36,6 +36,9 @@ NAN: Final = math.nan
 _NO_VALUE: Final = (NAN, NULL)
 _NO_NUMBER: Final = (NAN, INVALID)
 _MAX_NAME: Final = 200
+_WHOLE: Final = (int, np.integer)
+_NUMBER: Final = (float, np.floating, *_WHOLE)
+_NOT_NUMBER: Final = (bool, np.timedelta64)  # Python and numpy call these integers
 
 INTEGERS: Final[frozenset[type]] = frozenset(
     {int, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64}
@@ -53,8 +56,6 @@ def listed(values: Any, /) -> list[Any] | tuple[Any, ...]:  # whatever a caller 
         return column
     if isinstance(values, Coded):
         return values.values()
-    if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
-        values = np.asarray(values)
     # `tolist` turns nanoseconds into integers, and rows of a matrix into lists, which are no numbers either.
     if isinstance(values, np.ndarray) and values.dtype.kind not in "mM":
         return list(values.tolist())
@@ -75,7 +76,7 @@ def plain_numbers(values: Any, kinds: str, types: frozenset[type], /) -> F64 | N
                 return values.astype(np.float64, copy=False)
         if values.dtype.kind == "O":
             values = values.tolist()
-    if type(values) in {list, tuple} and types.issuperset(map(type, values)):
+    if _all_of(types, values):
         try:
             return np.array(values, dtype=np.float64)
         except OverflowError:  # an integer beyond float64 spoils its row, not the column
@@ -87,10 +88,18 @@ def plain_texts(values: Any, types: frozenset[type], /) -> list[Any] | tuple[Any
     """Return a column as Python values where all of them are plain texts or ``None``; else ``None``."""
     if type(values) is np.ndarray and values.ndim == 1 and values.dtype.kind in "OTUiu":
         values = values.tolist()
-    if type(values) in {list, tuple} and types.issuperset(map(type, values)):
+    if _all_of(types, values):
         column: list[Any] | tuple[Any, ...] = values
         return column
     return None
+
+
+def _all_of(types: frozenset[type], values: Any) -> bool:
+    """Return whether this is a list or tuple of values of these very types."""
+    try:
+        return type(values) in {list, tuple} and types.issuperset(map(type, values))
+    except TypeError:  # a metaclass may make its types unhashable
+        return False
 
 
 def one_by_one(values: Any, read: Callable[[object], Reading], /) -> tuple[F64, Statuses]:
@@ -102,20 +111,16 @@ def one_by_one(values: Any, read: Callable[[object], Reading], /) -> tuple[F64, 
 
 def one_number(value: object, /) -> Reading:
     """Read one finite number; a flag, a text, a date and an integer beyond float64 are none."""
+    # The type is asked and never the value, whose ``__class__`` may be anybody's code.
     kind = type(value)
     if kind is not float:
         if value is None:
             return _NO_VALUE
-        if kind is bool or not isinstance(value, int | float | np.integer | np.floating | np.bool_):
-            return _NO_NUMBER
-        if isinstance(value, np.timedelta64 | np.bool_):  # numpy calls a duration a signed integer
+        if not issubclass(kind, _NUMBER) or issubclass(kind, _NOT_NUMBER):
             return _NO_NUMBER
         try:
-            # A subclass cannot answer for itself: an IntEnum is its number, whatever it overrides.
-            if isinstance(value, int):
-                value = float(int.__index__(value))
-            else:
-                value = float.__float__(value) if isinstance(value, float) else float(value)
+            value = whole(value) if issubclass(kind, _WHOLE) else value
+            value = float.__float__(value) if isinstance(value, float) else float(value)  # type: ignore[arg-type]
         except OverflowError:
             return _NO_NUMBER
     number: float = value  # type: ignore[assignment]  # all other types have returned
@@ -124,15 +129,31 @@ def one_number(value: object, /) -> Reading:
     return _NO_VALUE if number != number else _NO_NUMBER  # noqa: PLR0124  # nan
 
 
+def whole(value: Any, /) -> int:  # an integer of Python or numpy
+    """Return an integer as a plain one: an ``IntEnum`` is its number, whatever it overrides."""
+    return int.__index__(value) if issubclass(type(value), int) else int(value)
+
+
+def is_whole(value: object, /) -> bool:
+    """Return whether a value is an integer; a flag and a duration are none."""
+    kind = type(value)
+    return issubclass(kind, _WHOLE) and not issubclass(kind, _NOT_NUMBER)
+
+
 def one_text(value: object, /) -> str | Reading:
     """Read one text, or say why there is none; ``nan`` is how tables of texts say missing."""
     if type(value) is str:
         return value
-    if isinstance(value, str):
-        return str.__str__(value)  # an Enum's text, whatever it overrides
+    if issubclass(type(value), str):
+        return plain_text(value)
     if value is None or one_number(value)[1] == NULL:
         return _NO_VALUE
     return _NO_NUMBER
+
+
+def plain_text(value: Any, /) -> str:  # a text of any type
+    """Return a text as a plain one: an Enum of texts is its value, whatever it overrides."""
+    return str.__str__(value)
 
 
 def judged(numbers: F64, /) -> tuple[F64, Statuses]:

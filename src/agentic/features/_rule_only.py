@@ -29,10 +29,10 @@ class RuleOnly:
             raise ConfigurationError(
                 f"RuleOnly must wrap a feature such as Flag('vip'), got {self.feature!r}", value=self.feature
             )
-        if getattr(self.feature, "opaque", False):
+        if capability(self.feature, "hidden_from_rules") or self.feature.width == 0:
             raise ConfigurationError(
-                f"feature {self.feature.name!r}: conditions cannot use it, so that it would serve nothing: "
-                "leave it out, or declare a Category",
+                f"feature {self.feature.name!r}: RuleOnly must wrap a feature that both rules and models can "
+                f"use, got {self.feature!r}: pass it as it is, or leave it out",
                 value=self.feature,
             )
 
@@ -64,7 +64,15 @@ class RuleOnly:
 
 
 def capability(feature: Feature, name: str, /) -> Any:  # whatever the capability is
-    """Return what a feature offers beyond its protocol, or ``None``; a wrapper offers what it wraps."""
-    while isinstance(feature, RuleOnly):
-        feature = feature.feature
-    return getattr(feature, name, None)
+    """Return what a feature offers beyond its protocol, or ``None``; a wrapper offers what it wraps.
+
+    Any feature may offer these, and is then as fast, or as readable, as the ones in the box:
+
+    - ``resolve_one(value) -> (number, status)``: ``resolve`` for one value, for single decisions.
+    - ``affine_encoding``: the floats ``(offset, divisor, default)`` of an encoding of width 1 that is
+      ``(value - offset) / divisor``, with a default in place of ``nan``; done for all features at once.
+    - ``condition_column(values) -> Column``: what conditions see instead of the resolved numbers.
+    - ``describe_value(value) -> object``: what readers see instead of a resolved number.
+    - ``hidden_from_rules``: true where conditions cannot use the resolved numbers.
+    """
+    return getattr(feature.feature if isinstance(feature, RuleOnly) else feature, name, None)

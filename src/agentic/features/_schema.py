@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from agentic.arrays import F64, Status
 from agentic.conditions import Coded, Column, Unlisted
 from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
-from agentic.features._answers import Answer, answers, better, failure, length, usable
+from agentic.features._answers import Answer, answers, as_column, better, failure, usable
 from agentic.features._numeric import affine
-from agentic.features._raw import NAN, Reading, Statuses
+from agentic.features._raw import NAN, PRESENT, Reading, Statuses
 from agentic.features._rule_only import capability
 from agentic.protocols import Feature, FeatureProvider
 
 # Up to here rows are read one value at a time, which costs less than an array for each column.
 _FEW: Final = 8
 # Rows encoded at once, so that turning columns into rows stays in the processor's cache.
-_CHUNK: Final = 1024
+_CHUNK: Final = 4096
 _NOT_FOUND: Final = int(Status.NOT_FOUND)
 _ERROR: Final = int(Status.ERROR)
 _CONSTANT: Final = "1"
@@ -51,7 +51,7 @@ class _Affine:
     Attributes:
         source: Their columns of the matrix; a slice where they are neighbours.
         target: Their columns of ``X``; likewise.
-        offset: Shape (c,); likewise ``divisor`` and ``default``.
+        offset: Shape (c, 1); likewise ``divisor`` and ``default``.
     """
 
     source: slice | NDArray[np.intp]
@@ -109,13 +109,15 @@ class Schema:
         others: list[tuple[int, slice]] = []
         start = 0
         for j, feature in enumerate(listed):
-            scale = getattr(feature, "affine", None)
+            scale = getattr(feature, "affine_encoding", None)
             if scale is not None:
                 together.append((j, start, scale))
             elif feature.width:
                 others.append((j, slice(start, start + feature.width)))
             start += feature.width
-        open_to_rules = [j for j, feature in enumerate(listed) if not capability(feature, "opaque")]
+        open_to_rules = [
+            j for j, feature in enumerate(listed) if not capability(feature, "hidden_from_rules")
+        ]
         categories = {f.name: f.categories for f in listed if f.categories is not None}
         return cls(
             features=listed,
@@ -125,11 +127,12 @@ class Schema:
             fields=frozenset(names[j] for j in open_to_rules),
             categories=categories,
             index={name: j for j, name in enumerate(names)},
-            readers=tuple(capability(feature, "read") for feature in listed),
+            readers=tuple(capability(feature, "resolve_one") for feature in listed),
             affine=_together(together),
             others=tuple(others),
             shown=tuple(
-                (j, names[j], listed[j].categories, capability(listed[j], "column")) for j in open_to_rules
+                (j, names[j], listed[j].categories, capability(listed[j], "condition_column"))
+                for j in open_to_rules
             ),
         )
 
@@ -193,13 +196,10 @@ class Schema:
         if together is not None:
             for start in range(0, n, _CHUNK):
                 rows = slice(start, start + _CHUNK)
-                if isinstance(together.target, slice):
-                    target = X[rows, together.target]
-                    _scale(matrix[rows, together.source], together, target)
-                else:
-                    source = matrix[rows, together.source]
-                    _scale(source, together, source)
-                    X[rows, together.target] = source
+                source = matrix[rows, together.source].T
+                X[rows, together.target] = affine(
+                    source, together.offset, together.divisor, together.default
+                ).T
         for j, columns in self._others:
             self.features[j].encode(matrix[:, j], X[:, columns])
         finite = np.isfinite(X)
@@ -228,6 +228,8 @@ class Schema:
         Args:
             status: Shape (n, f).
         """
+        if (status == PRESENT).all():
+            return np.zeros(len(status), dtype=np.bool_)
         return np.logical_not(usable(status).all(axis=1))
 
     def describe(self, values: F64, status: Statuses, /) -> dict[str, object]:
@@ -244,7 +246,7 @@ class Schema:
         told: dict[str, object] = {}
         there = usable(status).tolist()
         for feature, value, known in zip(self.features, values.tolist(), there, strict=True):
-            describe, categories = capability(feature, "describe"), feature.categories
+            describe, categories = capability(feature, "describe_value"), feature.categories
             if not known or value != value:  # noqa: PLR0124  # nan
                 told[feature.name] = None
             elif describe is not None:
@@ -262,8 +264,7 @@ class Schema:
         absent = [True] * len(self)
         for name, column in context.items():
             j = self._place(name)
-            _check_length(name, column, n)
-            matrix[:, j], status[:, j] = self._resolve(j, column, n)
+            matrix[:, j], status[:, j] = self._resolve(j, _column(name, column, n), n)
             absent[j] = False
         if any(absent):
             matrix[:, absent] = NAN
@@ -275,10 +276,9 @@ class Schema:
         index, readers = self._index, self._readers
         numbers = [NAN] * (n * len(self))
         statuses = [_NOT_FOUND] * (n * len(self))
-        for name, column in context.items():
+        for name, given in context.items():
             j = index[name] if name in index else self._place(name)
-            if type(column) is not list or len(column) != n:
-                _check_length(name, column, n)
+            column = given if type(given) is list and len(given) == n else _column(name, given, n)
             reader, at = readers[j], j * n
             if reader is not None and (type(column) is list or type(column) is tuple):
                 try:
@@ -290,8 +290,11 @@ class Schema:
                     at = j * n
             resolved, told = self._resolve(j, column, n)
             numbers[at : at + n], statuses[at : at + n] = resolved.tolist(), told.tolist()
-        matrix = np.array(numbers, dtype=np.float64).reshape(len(self), n).T
-        return matrix, np.array(statuses, dtype=np.uint8).reshape(len(self), n).T
+        try:
+            matrix = np.array(numbers, dtype=np.float64).reshape(len(self), n).T
+            return matrix, np.array(statuses, dtype=np.uint8).reshape(len(self), n).T
+        except (TypeError, ValueError, OverflowError):  # a plugin's `resolve_one` returned something else
+            return self._many(context, n)
 
     def _place(self, name: str) -> int:
         found = self._index.get(name)
@@ -308,7 +311,7 @@ class Schema:
         try:
             numbers, status = self.features[j].resolve(column)
             if numbers.shape == (n,) == status.shape:
-                return numbers, status
+                return np.asarray(numbers, dtype=np.float64), np.asarray(status, dtype=np.uint8)
         except Exception:  # noqa: BLE001, S110  # a plugin may raise anything; its default steps in, marked ERROR
             pass
         return np.full(n, NAN), np.full(n, _ERROR, dtype=np.uint8)
@@ -329,10 +332,6 @@ class Schema:
         np.copyto(matrix[:, j], numbers, where=take)
         np.copyto(status[:, j], judged, where=take)
         return failing
-
-
-def _scale(values: F64, together: _Affine, out: F64) -> None:
-    affine(values, together.offset, together.divisor, together.default, out)
 
 
 def _checked(features: object) -> tuple[Feature, ...]:
@@ -361,7 +360,7 @@ def _together(parts: Sequence[tuple[int, int, tuple[float, float, float]]]) -> _
     if not parts:
         return None
     sources, targets, scales = zip(*parts, strict=True)
-    offset, divisor, default = np.array(scales, dtype=np.float64).T
+    offset, divisor, default = np.array(scales, dtype=np.float64).T[:, :, None]
     places = np.array([sources, targets], dtype=np.intp)
     # Neighbours in the matrix need not be neighbours in `X`, nor the other way round: both, or indices.
     if sources[-1] - sources[0] == len(parts) - 1 == targets[-1] - targets[0]:
@@ -371,14 +370,17 @@ def _together(parts: Sequence[tuple[int, int, tuple[float, float, float]]]) -> _
     return _Affine(places[0], places[1], offset, divisor, default)
 
 
-def _check_length(name: str, column: object, n: int) -> None:
-    found = length(column)
-    if found != n:
-        got = f"{found} rows" if found >= 0 else type(column).__name__
+def _column(name: str, given: object, n: int) -> Any:  # a list, a tuple, an array or Coded
+    column = as_column(given, n)
+    if column is None:
+        got = f"{len(given)} of them" if isinstance(given, list | tuple) else f"a {type(given).__name__}"
+        if isinstance(given, np.ndarray):
+            got = f"shape {given.shape!r}"
         raise InvalidContextError(
-            f"the column of feature {name!r} must be a list or one-dimensional array of {n} rows, "
+            f"the column of feature {name!r} must be a list or one-dimensional array of {n} values, "
             f"one for each subject, got {got}",
-            value=column,
+            value=given,
             expected=n,
             name=name,
         )
+    return column

@@ -28,14 +28,19 @@ from agentic.features._raw import (
     check_max_age,
     check_name,
     filled,
+    is_whole,
     one_by_one,
     one_text,
+    plain_text,
     plain_texts,
     seconds,
+    whole,
 )
 
 _MAX_VALUES: Final = 10_000
 _MAX_BUCKETS: Final = 100_000
+# Up to here comparing with every category costs less than picking one.
+_FEW: Final = 8
 
 
 def _looked_up(values: Any, codes: Mapping[str | None, float], /) -> F64 | None:
@@ -74,14 +79,21 @@ def _own_codes(values: Coded, /) -> F64:
     return codes
 
 
+def _marked(codes: F64, out: F64, marks: F64 | None = None, /) -> None:
+    """Write 1, or a mark, into the column that each code names; 0 elsewhere, and for -1 and ``nan``."""
+    out[...] = 0.0
+    rows = np.flatnonzero(codes >= 0)
+    out[rows, codes[rows].astype(np.intp)] = 1.0 if marks is None else marks[rows]
+
+
 def _texts(value: Any) -> tuple[Any, ...]:
     # A text is a sequence of texts, and never meant as one here. An Enum of texts becomes plain ones.
     listed = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-    return tuple(str.__str__(item) if isinstance(item, str) else item for item in listed)
+    return tuple(plain_text(item) if isinstance(item, str) else item for item in listed)
 
 
 def _text(value: Any) -> Any:
-    return str.__str__(value) if isinstance(value, str) else value
+    return plain_text(value) if isinstance(value, str) else value
 
 
 @attrs.frozen
@@ -148,9 +160,9 @@ class Category:
     def encoded(self) -> tuple[str, ...]:
         return tuple(f"{self.name}={value}" for value in self.values)
 
-    def read(self, value: object, /) -> Reading:
+    def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: its place among the declared ones, -1 for another text, and its status."""
-        if isinstance(value, Unlisted) and set(self.values) <= set(value.categories):
+        if type(value) is Unlisted and set(self.values) <= set(value.categories):
             return -1.0, OTHER
         text = one_text(value)
         if isinstance(text, tuple):
@@ -161,16 +173,19 @@ class Category:
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         if isinstance(values, Coded):
             if values.categories != self.values:
-                return _decoded(values, self.read)
+                return _decoded(values, self.resolve_one)
             codes: F64 | None = _own_codes(values)
         else:
             codes = _looked_up(values, self._codes)
-        return one_by_one(values, self.read) if codes is None else (codes, _judged(codes, OTHER))
+        return one_by_one(values, self.resolve_one) if codes is None else (codes, _judged(codes, OTHER))
 
     def encode(self, values: F64, out: F64, /) -> None:
         if self.default is not None:
             values = filled(values, self._codes[self.default])
-        np.equal(values[:, None], self._places, out=out)
+        if len(values) <= _FEW:
+            np.equal(values[:, None], self._places, out=out)
+        else:
+            _marked(values, out)
 
 
 @attrs.frozen
@@ -195,7 +210,6 @@ class Hashed:
     default: str | int | None = attrs.field(default=None, kw_only=True)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
     _salt: bytes = attrs.field(init=False, eq=False, repr=False)
-    _places: F64 = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if type(self.buckets) is not int or not 1 <= self.buckets <= _MAX_BUCKETS:
@@ -205,8 +219,7 @@ class Hashed:
                 value=self.buckets,
             )
         object.__setattr__(self, "_salt", self.name.encode()[:64])
-        object.__setattr__(self, "_places", np.arange(1, self.buckets + 1, dtype=np.float64))
-        if self.default is not None and self.read(self.default)[1] != PRESENT:
+        if self.default is not None and self.resolve_one(self.default)[1] != PRESENT:
             raise ConfigurationError(
                 f"feature {self.name!r}: default must be a text, an integer or None, got {self.default!r}",
                 value=self.default,
@@ -229,17 +242,16 @@ class Hashed:
         return tuple(f"{self.name}#{bucket + 1}" for bucket in range(self.buckets))
 
     @property
-    def opaque(self) -> bool:
+    def hidden_from_rules(self) -> bool:
         """Capability: keep the values from conditions, to which they mean nothing."""
         return True
 
-    def read(self, value: object, /) -> Reading:
+    def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: the number of its bucket, from 1, with its sign, and its status."""
-        if type(value) is not bool and isinstance(value, int | np.integer):
-            if isinstance(value, np.timedelta64):  # numpy calls it a signed integer
-                return NAN, INVALID
+        text: str | Reading
+        if is_whole(value):
             try:
-                text: str | Reading = str(int.__index__(value) if isinstance(value, int) else int(value))
+                text = str(whole(value))
             except ValueError:  # Python does not write integers of more than 4,300 digits
                 return NAN, INVALID
         else:
@@ -255,12 +267,12 @@ class Hashed:
 
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         if isinstance(values, Coded):
-            return _decoded(values, self.read)
+            return _decoded(values, self.resolve_one)
         plain = plain_texts(values, KEYS)
         if plain is None:
-            return one_by_one(values, self.read)
+            return one_by_one(values, self.resolve_one)
         # Each text is hashed once, however often it stands in the column.
-        readings = {value: self.read(value) for value in set(plain)}
+        readings = {value: self.resolve_one(value) for value in set(plain)}
         codes = {value: code for value, (code, _) in readings.items()}
         found = np.fromiter(map(codes.__getitem__, plain), np.float64, len(plain))
         status = np.full(len(found), PRESENT, dtype=np.uint8)
@@ -271,9 +283,8 @@ class Hashed:
 
     def encode(self, values: F64, out: F64, /) -> None:
         if self.default is not None:
-            values = filled(values, self.read(self.default)[0])
-        np.equal(values[:, None], self._places, out=out)
-        out -= values[:, None] == -self._places
+            values = filled(values, self.resolve_one(self.default)[0])
+        _marked(np.abs(values) - 1.0, out, np.sign(values))
 
 
 @attrs.frozen
@@ -317,7 +328,7 @@ class TimeZone:
     def encoded(self) -> tuple[str, ...]:
         return ()
 
-    def read(self, value: object, /) -> Reading:
+    def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: the number of the zone, ``nan`` where unknown, and its status."""
         text = one_text(value)
         if isinstance(text, tuple):
@@ -328,12 +339,12 @@ class TimeZone:
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         if isinstance(values, Coded):
             if values.categories != self.categories:
-                return _decoded(values, self.read)
+                return _decoded(values, self.resolve_one)
             codes: F64 | None = _own_codes(values)
         else:
             codes = _looked_up(values, self._codes)
         if codes is None:
-            return one_by_one(values, self.read)
+            return one_by_one(values, self.resolve_one)
         status = _judged(codes, INVALID)
         codes[codes < 0] = NAN
         return codes, status

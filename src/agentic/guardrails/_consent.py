@@ -88,8 +88,8 @@ class Consent:
             self.feature not in space.fields or self.feature in space.categories
         ):
             raise ConfigurationError(
-                f"Consent({self.purpose!r}) reads the feature {self.feature!r}, expected a declared "
-                f"yes-or-no feature, there are {sorted(space.fields - space.categories.keys())!r}: declare it",
+                f"Consent({self.purpose!r}) reads the feature {self.feature!r}, expected a yes-or-no feature "
+                f"among the declared {sorted(space.fields - space.categories.keys())!r}: declare it",
                 value=self.feature,
             )
         # Names carry purpose and channel, so that no stored consent is ever read as another one.

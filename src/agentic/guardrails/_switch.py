@@ -16,7 +16,7 @@ from agentic.guardrails._scope import EVERYTHING, bound, check_name, concerned, 
 _log = logging.getLogger(__name__)
 
 
-def _check_watch(_: object, __: object, value: object) -> None:
+def _check_watch(_: object, __: object, value: Callable[[], bool] | None) -> None:
     if value is not None and not callable(value):
         raise ConfigurationError(
             f"watch must be a function without arguments that returns a bool, got {value!r}", value=value

@@ -1,0 +1,403 @@
+"""What must hold for every policy, and for every one that learns?
+
+A check takes a function that makes the policy, and raises ``AssertionError`` with the row, the action and
+both values. It needs no test framework.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from agentic._codec import fingerprint
+from agentic.arrays import Batch, F64, Feedback, Proposal
+from agentic.errors import CodecError
+from agentic.protocols import Learner, Policy
+from agentic.testing import _build
+from agentic.testing._compare import (
+    Array, copied, require, require_alone_equals_company, require_same, require_same_answers,
+    require_untouched, together,
+)
+from agentic.testing._components import bound, fitted
+
+MakePolicy = Callable[[], Policy]
+MakeLearner = Callable[[], Learner]
+MakeBatch = Callable[[], Batch]
+MakeFeedback = Callable[[Batch], Feedback]
+Check = Callable[..., None]  # takes what makes the part, and what it is tried on
+
+
+def _asked(policy: Policy, of: Batch, fact: str, /) -> dict[str, Array]:
+    """Ask the policy and check the form of its answer."""
+    proposal = policy.propose(of)
+    require(
+        isinstance(proposal, Proposal), f"{fact}: propose must return a Proposal, got {type(proposal).__name__}"
+    )
+    answer: dict[str, Array] = {"weights": np.asarray(proposal.weights)}
+    if proposal.score is not None:
+        answer["score"] = np.asarray(proposal.score)
+    if proposal.spread is not None:
+        answer["spread"] = np.asarray(proposal.spread)
+    for what, values in answer.items():
+        require(
+            values.shape == of.allowed.shape,
+            f"{fact}: {what} must have shape {of.allowed.shape}, got {values.shape} for {len(of)} rows",
+        )
+        require(values.dtype.kind == "f", f"{fact}: {what} must be float64, got {values.dtype}")
+    return answer
+
+
+def _require_sound(weights: F64, of: Batch, fact: str, /) -> None:
+    for bad, what in ((~np.isfinite(weights), "finite"), (weights < 0, "not negative")):
+        places = np.argwhere(bad)
+        if len(places):
+            row, column = places[0].tolist()
+            raise AssertionError(
+                f"{fact}: weights must be {what}, but row {row}, action {of.action_ids[column]!r} has"
+                f" {float(weights[row, column])!r} (allowed: {bool(of.allowed[row, column])})"
+            )
+    with np.errstate(over="ignore"):
+        total = np.cumsum(weights, axis=1)[:, -1] if weights.size else np.zeros(0)
+    require(np.isfinite(total).all(), f"{fact}: the weights of a row must have a finite sum")
+
+
+def check_weights_are_well_formed(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Weights have shape (n, k) and are float64, finite, not negative; so do scores, where there are any."""
+    fact = "weights are well-formed"
+    policy, of = fitted(make, batch)
+    require(isinstance(policy, Policy), f"{fact}: {type(policy).__name__} needs a name and propose(batch)")
+    require(isinstance(policy.name, str) and policy.name, f"{fact}: a policy needs a name, got {policy.name!r}")
+    answer = _asked(policy, of, fact)
+    require(
+        answer["weights"].dtype == np.float64, f"{fact}: weights must be float64, got {answer['weights'].dtype}"
+    )
+    _require_sound(answer["weights"], of, fact)
+
+
+def check_alone_equals_company(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """A row asked alone has the same bits as the row asked among up to 256 others, in every place."""
+    fact = "a row alone equals the row in company"
+    policy, of = fitted(make, batch)
+    require_alone_equals_company(lambda part: _asked(policy, part, fact), of, fact)
+
+
+def check_row_order_is_irrelevant(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Rows in another order get the same answers in that order."""
+    fact = "the order of rows is irrelevant"
+    policy, of = fitted(make, batch)
+    want = _asked(policy, of, fact)
+    for rows in (np.arange(len(of))[::-1], np.random.default_rng(1).permutation(len(of))):
+        require_same_answers(
+            _asked(policy, of.take(rows), fact), {what: values[rows] for what, values in want.items()}, fact,
+            this="in another order", that="in the first", columns=of.action_ids, rows=rows,
+        )
+
+
+def check_asked_twice_answers_the_same(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Asked again, the policy answers the same; and so does another one made the same way."""
+    fact = "asked twice it answers the same"
+    policy, of = fitted(make, batch)
+    first = {what: values.copy() for what, values in _asked(policy, of, fact).items()}
+    for again, this in ((policy, "the second time"), (fitted(make, batch)[0], "from a twin")):
+        require_same_answers(
+            _asked(again, of, fact), first, fact, this=this, that="the first time", columns=of.action_ids
+        )
+
+
+def check_inputs_are_left_alone(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """The policy writes to nothing it is given, and answers when everything is read-only."""
+    fact = "inputs are left alone"
+    policy, of = fitted(make, batch)
+    mine = copied(of, writeable=True)
+    policy.propose(mine)
+    require_untouched(of, mine, fact)
+    policy.propose(of)
+
+
+def check_masks_are_met_with_finite_weights(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """With everything allowed, with much struck out and with a single candidate, weights stay sound."""
+    fact = "masks are met with finite weights"
+    policy, of = fitted(make, batch)
+    idle = of.catalogue.idle
+    few = np.random.default_rng(2).random(of.allowed.shape) < 0.2
+    few[:, idle] = True
+    for allowed in (np.ones_like(of.allowed), few):
+        part = copied(attrs.evolve(of, allowed=allowed))
+        _require_sound(_asked(policy, part, fact)["weights"], part, fact)
+
+
+def check_nothing_but_no_action_allowed(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Where only `NO_ACTION` is left the policy still answers with sound weights."""
+    _check_only(make, batch, None, "nothing but NO_ACTION allowed")
+
+
+def check_one_action_allowed(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Where one action is left, with or without `NO_ACTION`, the policy answers with sound weights."""
+    fact = "one action allowed"
+    _, of = fitted(make, batch)
+    for column in range(len(of.catalogue)):
+        _check_only(make, batch, column, fact)
+
+
+def _check_only(make: MakePolicy, batch: MakeBatch | None, column: int | None, fact: str) -> None:
+    policy, of = fitted(make, batch)
+    idle = of.catalogue.idle
+    for beside in {True, column is None}:
+        allowed = np.zeros_like(of.allowed)
+        allowed[:, idle] = beside
+        if column is not None:
+            allowed[:, column] = True
+        part = copied(attrs.evolve(of, allowed=allowed))
+        _require_sound(_asked(policy, part, fact)["weights"], part, fact)
+
+
+def check_no_rows(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """A batch without rows gets an answer without rows."""
+    fact = "no rows in, no rows out"
+    policy, of = fitted(make, batch)
+    _asked(policy, of.take(slice(0, 0)), fact)
+
+
+def check_fingerprint_is_stable(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Two policies made the same way have one fingerprint, and asking does not change it."""
+    fact = "the fingerprint is stable"
+    policy, of = fitted(make, batch)
+    first = _print_of(policy, fact)
+    policy.propose(of)
+    for other, what in ((policy, "after it was asked"), (fitted(make, batch)[0], "of a twin")):
+        found = _print_of(other, fact)
+        require(found == first, f"{fact}: it is {found} {what} and was {first}: {type(policy).__name__}")
+
+
+def check_fingerprint_follows_the_fields(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Another value in any field of an attrs class is another fingerprint."""
+    fact = "the fingerprint follows the fields"
+    policy, _ = fitted(make, batch)
+    first = _print_of(policy, fact)
+    for field in attrs.fields(type(policy)) if attrs.has(type(policy)) else ():
+        if field.init and not field.metadata.get("derived"):
+            value = getattr(policy, field.name)
+            for other in _others(value):
+                twin = copy.copy(policy)
+                # Past validators: what is hashed here is never asked.
+                object.__setattr__(twin, field.name, other)
+                require(
+                    _print_of(twin, fact) != first,
+                    f"{fact}: it is {first} with {field.name} {value!r} and with {other!r}",
+                )
+
+
+def _print_of(policy: Policy, fact: str) -> str:
+    try:
+        return fingerprint(policy)
+    except CodecError as error:
+        raise AssertionError(f"{fact}: {type(policy).__name__} has none: {error}") from error
+
+
+def _others(value: Any) -> list[Any]:  # a field may hold anything
+    """Values of the same kind that are not this one, as far as we know how."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1]
+    if isinstance(value, float):
+        return [float(np.nextafter(value, np.inf)), value + 1.0]
+    if isinstance(value, str):
+        return [f"{value}x"]
+    if isinstance(value, timedelta):
+        return [value + timedelta(microseconds=1)]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        return [value + 1, value[:-1]] if value.ndim else [value + 1]
+    if isinstance(value, tuple) and value:
+        return [value[:-1]]
+    if isinstance(value, Mapping) and value:
+        return [dict(list(value.items())[:-1])]
+    return []
+
+
+def check_eight_threads_get_the_same(make: MakePolicy, /, batch: MakeBatch | None = None) -> None:
+    """Eight threads that ask one policy at once get what one thread gets."""
+    fact = "eight threads get the same"
+    policy, of = fitted(make, batch)
+    want = {what: values.copy() for what, values in _asked(policy, of, fact).items()}
+
+    def work(number: int) -> None:
+        for turn in range(4):
+            rows = np.roll(np.arange(len(of)), number * 31 + turn)
+            require_same_answers(
+                _asked(policy, of.take(rows), fact), {what: values[rows] for what, values in want.items()},
+                fact, this=f"in thread {number}", that="in one thread", columns=of.action_ids, rows=rows,
+            )
+
+    together(work)
+
+
+def policy_checks() -> dict[str, Check]:
+    """The checks every policy must pass, by name."""
+    return dict(_POLICY)
+
+
+def _taught(
+    make: MakeLearner, batch: MakeBatch | None, feedback: MakeFeedback | None, /
+) -> tuple[Learner, Batch, Feedback]:
+    """A policy, a batch to ask it with, and feedback to teach it."""
+    policy, of = fitted(make, batch)
+    told = _build.feedback(_build.tiled(of, 1000)) if feedback is None else feedback(of)
+    return policy, of, told
+
+
+def check_learning_leaves_the_old_value_alone(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """After ``learn`` the old policy answers with the same bits, and keeps its fingerprint."""
+    fact = "learning leaves the old value alone"
+    policy, of, told = _taught(make, batch, feedback)
+    want = {what: values.copy() for what, values in _asked(policy, of, fact).items()}
+    first = _print_of(policy, fact)
+    new = policy.learn(told).learn(told)
+    require(
+        type(new) is type(policy),
+        f"{fact}: learn must return the next {type(policy).__name__}, got {type(new).__name__}",
+    )
+    require_same_answers(
+        _asked(policy, of, fact), want, fact, this="after learning", that="before", columns=of.action_ids
+    )
+    found = _print_of(policy, fact)
+    require(found == first, f"{fact}: the old policy's fingerprint was {first} and is {found}")
+
+
+def check_learning_is_a_new_version(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """The policy that learned has another fingerprint: its version is the hash of what it knows."""
+    fact = "learning is a new version"
+    policy, _, told = _taught(make, batch, feedback)
+    first, second = _print_of(policy, fact), _print_of(policy.learn(told), fact)
+    require(first != second, f"{fact}: the fingerprint is {first} before and after {len(told)} rewards")
+
+
+def check_feedback_is_left_alone(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """``learn`` writes to nothing it is given, and learns when everything is read-only."""
+    fact = "feedback is left alone"
+    policy, _, told = _taught(make, batch, feedback)
+    arrays = {field.name: getattr(told, field.name) for field in attrs.fields(Feedback)}
+    arrays.pop("catalogue")
+    mine = attrs.evolve(told, **{name: values.copy() for name, values in arrays.items()})
+    policy.learn(mine)
+    for name, values in arrays.items():
+        require_same(getattr(mine, name), values, fact, what=name, this="after", that="before")
+    for values in (fixed := {name: values.copy() for name, values in arrays.items()}).values():
+        values.flags.writeable = False
+    policy.learn(attrs.evolve(told, **fixed))
+
+
+def check_learning_from_nothing(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """Feedback without rows is learned from without complaint, before and after real feedback."""
+    fact = "learning from nothing"
+    policy, of, told = _taught(make, batch, feedback)
+    nothing = _part(told, slice(0, 0))
+    for new in (policy.learn(nothing), policy.learn(told).learn(nothing)):
+        _require_sound(_asked(new, of, fact)["weights"], of, fact)
+
+
+def check_binding_again_keeps_what_was_learned(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """A policy that learned answers the same after it was bound to the same space again."""
+    fact = "binding again keeps what was learned"
+    policy, of, told = _taught(make, batch, feedback)
+    learned = policy.learn(told)
+    require_same_answers(
+        _asked(bound(learned, of), of, fact), _asked(learned, of, fact), fact,
+        this="bound again", that="before", columns=of.action_ids,
+    )
+
+
+def check_what_learned_is_still_a_policy(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """The policy that learned passes every check of a policy."""
+    for check in _POLICY.values():
+        check(lambda: _learned(make, batch, feedback), batch)
+
+
+def _learned(make: MakeLearner, batch: MakeBatch | None, feedback: MakeFeedback | None) -> Policy:
+    policy, _, told = _taught(make, batch, feedback)
+    return policy.learn(told)
+
+
+def check_two_batches_teach_what_one_does(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """Feedback in two parts, in either order, teaches what it teaches in one, but for rounding."""
+    fact = "two batches teach what one does"
+    policy, of, told = _taught(make, batch, feedback)
+    order = np.random.default_rng(3).permutation(len(told))
+    head, tail = _part(told, order[: len(told) // 3]), _part(told, order[len(told) // 3 :])
+    want = _asked(policy.learn(told), of, fact)["weights"]
+    for new, this in (
+        (policy.learn(head).learn(tail), "in two batches"),
+        (policy.learn(tail).learn(head), "in two, the other way round"),
+    ):
+        got = _asked(new, of, fact)["weights"]
+        far = np.abs(got - want) > 1e-6 * np.maximum(1.0, np.abs(want))
+        places = np.argwhere(far)
+        if len(places):
+            row, column = places[0].tolist()
+            raise AssertionError(
+                f"{fact}: weights of row {row}, action {of.action_ids[column]!r} is {float(got[row, column])!r}"
+                f" {this} and {float(want[row, column])!r} in one"
+            )
+
+
+def _part(told: Feedback, rows: Array | slice) -> Feedback:
+    return attrs.evolve(
+        told, X=told.X[rows], action=told.action[rows], reward=told.reward[rows], at=told.at[rows],
+        probability=told.probability[rows], allowed=told.allowed[rows], keys=told.keys[rows],
+    )
+
+
+def learner_checks() -> dict[str, Check]:
+    """The checks every policy that learns must pass beyond those of a policy, by name."""
+    return dict(_LEARNER)
+
+
+def additive_learner_checks() -> dict[str, Check]:
+    """The checks of a learner that claims to keep statistics that add, by name."""
+    return dict(_ADDITIVE)
+
+
+_POLICY: Final[Mapping[str, Check]] = {
+    "weights_are_well_formed": check_weights_are_well_formed,
+    "alone_equals_company": check_alone_equals_company,
+    "row_order_is_irrelevant": check_row_order_is_irrelevant,
+    "asked_twice_answers_the_same": check_asked_twice_answers_the_same,
+    "inputs_are_left_alone": check_inputs_are_left_alone,
+    "masks_are_met_with_finite_weights": check_masks_are_met_with_finite_weights,
+    "nothing_but_no_action_allowed": check_nothing_but_no_action_allowed,
+    "one_action_allowed": check_one_action_allowed,
+    "no_rows": check_no_rows,
+    "fingerprint_is_stable": check_fingerprint_is_stable,
+    "fingerprint_follows_the_fields": check_fingerprint_follows_the_fields,
+    "eight_threads_get_the_same": check_eight_threads_get_the_same,
+}
+_LEARNER: Final[Mapping[str, Check]] = {
+    "learning_leaves_the_old_value_alone": check_learning_leaves_the_old_value_alone,
+    "learning_is_a_new_version": check_learning_is_a_new_version,
+    "feedback_is_left_alone": check_feedback_is_left_alone,
+    "learning_from_nothing": check_learning_from_nothing,
+    "binding_again_keeps_what_was_learned": check_binding_again_keeps_what_was_learned,
+    "what_learned_is_still_a_policy": check_what_learned_is_still_a_policy,
+}
+_ADDITIVE: Final[Mapping[str, Check]] = {
+    "two_batches_teach_what_one_does": check_two_batches_teach_what_one_does,
+}
