@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,22 +14,22 @@ from numpy.typing import NDArray
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint, plain
-from agentic._flow import CONTENDED, CORE, HOLDOUT, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._deciding import Desk, Settled
+from agentic._flow import CORE, Plan
+from agentic._inputs import checked_subjects, checked_values, rows_of
+from agentic._learning import feedback_of
 from agentic._plan import assemble, bind, checked
 from agentic._records import DecisionBatch, batch_of, read_ids, unknown_decision
 from agentic._replay import Explanation, Replayed, explain_row, replay_rows
 from agentic.arrays import I64, U64, Block, Feedback, Receipt
-from agentic.conditions import Coded
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
     InvalidOutcomeError,
-    InvalidSubjectError,
     LogError,
     StoreError,
     UnknownGoalError,
 )
-from agentic.features import Values
 from agentic.policies import Fixed, SquareCB
 from agentic.protocols import (
     Feature,
@@ -43,18 +42,17 @@ from agentic.protocols import (
     StateStore,
 )
 from agentic.provenance import MemoryLog
-from agentic.rewards import Goals, Ledger, Recorded
+from agentic.rewards import Closed, Goals, Ledger, Recorded
 from agentic.state import MemoryStore, Pools
 from agentic.types import EXPOSED, NO_ACTION, Action, Decision, Fact, ZoneKnown, micros
 
 logger = logging.getLogger("agentic")
 
-_WAVE: Final = 8192
-_CELLS: Final = 1 << 18
-_LOSSES: Final = 16
-_MOST_BYTES: Final = 512
+_RETRIES: Final = 128
 _REMEMBERED: Final = 1 << 17
 _SCHEMA: Final = 1
+# Tickets of named requests keep clear of counted decisions.
+_NAMED: Final = np.uint64(1 << 63)
 
 
 @attrs.frozen(eq=False)
@@ -169,15 +167,14 @@ class Agent:
             salt=name if salt is None else salt,
         )
         self._goals = goals
-        self._providers = tuple(providers)
         self._store: StateStore = MemoryStore() if store is None else store
         self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._clock = clock
-        self._zone = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
+        default_zone = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
         self._pools = Pools(name, self._assembly.pooled, self.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
-        self._reason_codes = {guardrail: guardrail.upper() for guardrail in self.plan.guardrails}
-        self._failures: dict[str, int] = {}
+        self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools, default_zone)
+        self._log_lock = threading.Lock()
         self._requests: dict[tuple[str, str], int] = {}
         self._request_lock = threading.Lock()
         self._learn_lock = threading.Lock()
@@ -228,7 +225,7 @@ class Agent:
     @property
     def failures(self) -> dict[str, int]:
         """How often each plugin raised or answered nonsense and was replaced by something safe."""
-        return dict(self._failures)
+        return dict(self._desk.failures)
 
     @property
     def budgets(self) -> dict[str, float]:
@@ -251,7 +248,7 @@ class Agent:
             "schema": _SCHEMA,
             "agent": self._name,
             "policy": version,
-            "reasons": [self._reason_codes[guardrail] for guardrail in self.plan.guardrails],
+            "reasons": [self._desk.reason_codes[guardrail] for guardrail in self.plan.guardrails],
             "actions": list(self.plan.catalogue.ids),
             "features": list(self._assembly.schema.names),
             "seed": self._seed,
@@ -317,7 +314,7 @@ class Agent:
             UnknownFeatureError: The context names something no feature declares.
             LogError: The log failed, so the decisions do not stand.
         """
-        subjects = _checked_subjects(subjects)
+        subjects = checked_subjects(subjects)
         at = micros(self._clock() if now is None else now)
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
             raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
@@ -345,7 +342,7 @@ class Agent:
                 rows = list(first.values())
                 fresh = self._decide(
                     [subjects[row] for row in rows],
-                    {name: _rows_of(column, rows) for name, column in context.items()},
+                    {name: rows_of(column, rows) for name, column in context.items()},
                     [request_ids[row] for row in rows],
                     slots,
                     at,
@@ -371,209 +368,32 @@ class Agent:
         slots: int,
         at: int,
     ) -> DecisionBatch:
-        began = time.perf_counter_ns()
-        published, n, plan = self._published, len(subjects), self.plan
-        values = self._assembly.schema.gather(subjects, context, self._providers, at)
-        for failed in values.failed:
-            self._count_failure(failed, None)
-        tickets = None if request_ids is None else _noise.text_keys(request_ids) | np.uint64(1 << 63)
-        out = self._blank_columns(subjects, values, slots, at)
-        undo: list[_Settled] = []
-        step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
-        for lo in range(0, n, step):
-            for rows in _waves(subjects, lo, min(lo + step, n)):
-                self._decide_wave(published.policy, subjects, values, tickets, rows, out, slots, at, undo)
-        out["tag"] = _noise.fold(plan.seed, out["key"], out["ticket"], at)
-        out["cost"] = plan.catalogue.cost[out["action"]].sum(axis=1)
-        out["compute_us"] = np.full(n, (time.perf_counter_ns() - began) / 1e3 / max(n, 1), dtype=np.float32)
-        block = Block("decision", out, self._current_meta(published))
-        first = self._append(block, undo).first
-        if self._ledger is not None and n:
-            self._ledger.open(first, out["at"], out["action"] != plan.catalogue.idle, out["tag"])
-        return batch_of(block, first, plan.catalogue)
+        published = self._published
+        tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
+        columns, settled = self._desk.decide(published.policy, subjects, context, tickets, slots, at)
+        block = Block("decision", columns, self._current_meta(published))
+        with self._log_lock:
+            first = self._append(block, settled).first
+            if self._ledger is not None:
+                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+        return batch_of(block, first, self.plan.catalogue)
 
     def _current_meta(self, published: _Published) -> dict[str, Any]:
-        if published.meta["reasons"] != list(self._reason_codes.values()):
+        if published.meta["reasons"] != list(self._desk.reason_codes.values()):
             # A guardrail told its reason code for the first time.
-            published.meta.update(reasons=list(self._reason_codes.values()))
+            published.meta.update(reasons=list(self._desk.reason_codes.values()))
         return published.meta
 
-    def _append(self, block: Block, undo: list[_Settled]) -> Receipt:
+    def _append(self, block: Block, undo: list[Settled]) -> Receipt:
         """Log the block; where that fails, take back what was settled and stop."""
         try:
             return self._log.append(block)
         except Exception as error:
             for settled in reversed(undo):
-                self._take_back(settled)
+                self._desk.take_back(settled)
             raise LogError(
                 f"the log refused {len(block)} {block.kind} records ({error}): they do not stand, ask again"
             ) from error
-
-    def _take_back(self, settled: _Settled) -> None:
-        """Restore records that nobody changed since; others stay counted, which is the safe side."""
-        layout = self.plan.layout
-        now = self._store.load(settled.names, layout)
-        width = layout.dtype.itemsize
-        there = now.rows.view(np.uint8).reshape(-1, width)
-        mine = settled.stands & (there == settled.written.view(np.uint8).reshape(-1, width)).all(axis=1)
-        names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
-        self._store.store(names, settled.before[mine], now.versions[mine], layout)
-
-    def _blank_columns(
-        self, subjects: list[str], values: Values, slots: int, at: int
-    ) -> dict[str, NDArray[Any]]:
-        n, k = len(subjects), len(self.plan.catalogue)
-        names: NDArray[Any] = np.empty(n, dtype=object)
-        names[:] = subjects
-        return {
-            "tag": np.empty(n, np.uint64),
-            "subject": names,
-            "key": np.empty(n, np.uint64),
-            "at": np.full(n, at, np.int64),
-            "ticket": np.empty(n, np.uint64),
-            "arm": np.empty(n, np.uint8),
-            "zone": np.empty(n, np.int16),
-            "values": values.matrix,
-            "status": values.status,
-            "denied": np.empty((n, k), self.plan.denied_dtype),
-            "action": np.empty((n, slots), np.int64),
-            "probability": np.empty((n, slots)),
-            "explored": np.empty((n, slots), np.bool_),
-            "score": np.empty((n, slots)),
-            "spread": np.empty((n, slots)),
-            "policy_failed": np.empty(n, np.bool_),
-        }
-
-    def _decide_wave(
-        self,
-        policy: Policy,
-        subjects: list[str],
-        values: Values,
-        tickets: U64 | None,
-        rows: slice | I64,
-        out: dict[str, NDArray[Any]],
-        slots: int,
-        at: int,
-        undo: list[_Settled],
-    ) -> None:
-        """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
-        todo, losses, denied = rows, 0, 0
-        broken: frozenset[str] = frozenset()
-        while True:
-            names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
-            records, versions, failed = self._load(names)
-            denied |= failed
-            before = records.copy()
-            wave = self._wave(names, records, values, tickets, todo, slots, at)
-            wave.denied, wave.broken = denied, broken
-            if self._pools:
-                wave.available, failed = self._take(at, slots)
-                wave.denied |= failed
-            walked = walk(self.plan, policy, wave)
-            self._note(walked)
-            if len(walked.broken) > len(broken):
-                self._pools.give(wave.available, at)
-                broken = walked.broken
-                continue
-            count = walked.count
-            stands = np.ones(count, dtype=np.bool_)
-            if not denied:
-                stands, failed = self._save(names[:count], records[:count], versions[:count])
-                denied |= failed
-                undo.append(_Settled(names[:count], before[:count], records[:count], stands))
-            self._pools.give(_unspent(self.plan, wave, walked, stands), at)
-            index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
-            _write(
-                out,
-                todo if stands.all() and count == len(names) else index[:count][stands],
-                wave,
-                walked,
-                stands,
-            )
-            left = np.concatenate([np.flatnonzero(~stands), np.arange(count, len(names))])
-            if not len(left):
-                return
-            todo = index[left]
-            losses += not stands.all()
-            if losses > _LOSSES and not denied:
-                denied = CONTENDED
-
-    def _load(self, names: list[str]) -> tuple[NDArray[Any], I64, int]:
-        """Records and versions; blank ones, and the reason to deny, when the store is down."""
-        try:
-            found = self._store.load(names, self.plan.layout)
-        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
-            self._count_failure("store", error)
-            return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
-        return found.rows, found.versions, 0
-
-    def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
-        """Which rows stand; none, and the reason to deny, when the store is down."""
-        try:
-            return self._store.store(names, records, versions, self.plan.layout), 0
-        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
-            self._count_failure("store", error)
-            return np.zeros(len(names), dtype=np.bool_), STATE_UNAVAILABLE
-
-    def _take(self, at: int, slots: int) -> tuple[dict[str, int], int]:
-        try:
-            return self._pools.take(at, slots), 0
-        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
-            self._count_failure("store", error)
-            return dict.fromkeys(self.plan.charges, 0), STATE_UNAVAILABLE
-
-    def _wave(
-        self,
-        names: list[str],
-        records: NDArray[Any],
-        values: Values,
-        tickets: U64 | None,
-        rows: slice | I64,
-        slots: int,
-        at: int,
-    ) -> Wave:
-        """Put together what the walk needs to know of these rows."""
-        schema = self._assembly.schema
-        keys = np.ascontiguousarray(records[f"{CORE}.key"])
-        strangers = np.flatnonzero(keys == 0)
-        if len(strangers):
-            keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
-            records[f"{CORE}.key"] = keys
-        matrix = values.matrix[rows]
-        columns = schema.columns(matrix)
-        numbers = records[f"{CORE}.decisions"].astype(np.uint64)
-        zone = np.ascontiguousarray(records[f"{CORE}.zone"])
-        if self._assembly.zone_feature is not None:
-            told = columns[self._assembly.zone_feature]
-            codes = told.codes if isinstance(told, Coded) else told
-            zone = np.where(codes >= 0, np.nan_to_num(codes, nan=-1), zone).astype(np.int16)
-        if self._zone != zones.UNKNOWN:
-            zone[zone == zones.UNKNOWN] = self._zone
-        return Wave(
-            keys,
-            numbers if tickets is None else tickets[rows],
-            np.full(len(names), at, np.int64),
-            zone,
-            schema.encode(matrix),
-            columns,
-            records,
-            {},
-            slots,
-        )
-
-    def _note(self, walked: Walked) -> None:
-        """Remember reason codes, count failures; each kind of failure is logged once."""
-        self._reason_codes.update(walked.reasons)
-        for name, error in walked.failures:
-            self._count_failure(name, error)
-
-    def _count_failure(self, name: str, error: Exception | None) -> None:
-        seen = self._failures.get(name, 0)
-        self._failures[name] = seen + 1
-        if not seen:
-            logger.warning(
-                "agent %s: %s failed and was replaced by something safe", self._name, name, exc_info=error
-            )
 
     # -- facts and outcomes -------------------------------------------------------------------------
 
@@ -592,13 +412,13 @@ class Agent:
 
     def tell_many(self, subjects: Sequence[str], fact: Fact, *, now: datetime | None = None) -> None:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
-        names = list(dict.fromkeys(_checked_subjects(subjects)))
+        names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         listeners = {
             n: g for n, g in self.plan.guardrails.items() if isinstance(g, Hears) and n in self.plan.stateful
         }
         todo = names
-        for _ in range(_LOSSES * 8):
+        for _ in range(_RETRIES):
             if not todo:
                 break
             found = self._store.load(todo, self.plan.layout)
@@ -700,7 +520,7 @@ class Agent:
                     value=name,
                     expected=sorted(self._goals.values),
                 )
-        amounts = np.ones(m) if values is None else _checked_values(values)
+        amounts = np.ones(m) if values is None else checked_values(values)
         places = np.zeros(m, np.int64) if slots is None else np.asarray(slots)
         if at is None:
             times = np.full(m, micros(self._clock()), np.int64)
@@ -741,10 +561,8 @@ class Agent:
 
     def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64) -> None:
         """Refuse ids that name no decision of this log."""
-        assert self._ledger is not None  # noqa: S101 - the caller checked; for the type checker
-        for row in np.flatnonzero(~self._ledger.knows(positions, tags)).tolist():
-            # Closed windows leave the ledger; the log still knows the decision.
-            found = self._find(int(positions[row]))
+        for row, position in enumerate(positions.tolist()):
+            found = self._find(position)
             if found is None or found.columns["tag"][0] != tags[row]:
                 raise unknown_decision(decision_ids[row])
 
@@ -773,7 +591,7 @@ class Agent:
             self._append(Block("reward", columns, meta), [])
             used, policy = 0, before.policy
             if isinstance(policy, Learner):
-                for feedback in self.feedback_of(closed.position, closed.slot, closed.reward):
+                for feedback in self._feedback(closed):
                     policy = policy.learn(feedback)
                     used += len(feedback)
             if used:
@@ -782,45 +600,9 @@ class Agent:
                 len(closed.position), used, self._published.version, changed=self._published is not before
             )
 
-    def feedback_of(self, position: I64, slot: I64, reward: NDArray[np.float64], /) -> Iterator[Feedback]:
-        """Join rewards with what was logged of their decisions, block by block, without the holdout.
-
-        Args:
-            position: Shape (m,), ascending: log numbers of decisions.
-            slot: Shape (m,).
-            reward: Shape (m,).
-        """
-        schema, catalogue = self._assembly.schema, self.plan.catalogue
-        end = int(position[-1]) if len(position) else -1
-        for receipt, block in self._log.read(int(position[0]) if len(position) else 0):
-            if receipt.first > end:
-                break
-            if block.kind != "decision":
-                continue
-            lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
-            rows, place = position[lo:hi] - receipt.first, slot[lo:hi]
-            columns = block.columns
-            action = columns["action"][rows, np.minimum(place, columns["action"].shape[1] - 1)]
-            # Slots after the one that ended a slate were no choice.
-            ended = np.cumsum(columns["action"] == catalogue.idle, axis=1)[
-                rows, np.minimum(place, columns["action"].shape[1] - 1)
-            ]
-            keep = (columns["arm"][rows] != HOLDOUT) & (
-                (ended == 0) | ((action == catalogue.idle) & (ended == 1))
-            )
-            if not keep.any():
-                continue
-            rows, place, action = rows[keep], place[keep], action[keep]
-            yield Feedback(
-                catalogue=catalogue,
-                X=schema.encode(np.asfortranarray(columns["values"][rows])),
-                action=action,
-                reward=reward[lo:hi][keep],
-                probability=columns["probability"][rows, place],
-                allowed=columns["denied"][rows] == 0,
-                keys=columns["key"][rows],
-                at=columns["at"][rows],
-            )
+    def _feedback(self, closed: Closed) -> Iterator[Feedback]:
+        schema = self._assembly.schema
+        return feedback_of(self.plan, schema, self._log, closed.position, closed.slot, closed.reward)
 
     # -- look back ----------------------------------------------------------------------------------
 
@@ -880,117 +662,3 @@ class Agent:
         there = [batch for batch in found if batch is not None]
         columns = {name: np.concatenate([b.columns[name] for b in there]) for name in there[0].columns}
         return DecisionBatch(columns, there[0].meta, positions, self.plan.catalogue)
-
-
-@attrs.frozen(eq=False)
-class _Settled:
-    """Rows that were stored, to be taken back if the log fails."""
-
-    names: list[str]
-    before: NDArray[Any]
-    written: NDArray[Any]
-    stands: NDArray[np.bool_]
-
-
-def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:
-    """What the wave took out of each pool and did not spend on rows that stand."""
-    left = {}
-    for name, charge in plan.charges.items():
-        spent = charge[walked.drawn.action[: walked.count]].sum(axis=1)
-        left[name] = wave.available[name] - int(spent[stands].sum())
-    return left
-
-
-def _write(
-    out: dict[str, NDArray[Any]], rows: slice | I64, wave: Wave, walked: Walked, stands: NDArray[np.bool_]
-) -> None:
-    """Copy the rows that stand into the batch's columns."""
-    drawn = walked.drawn
-    columns = {
-        "key": wave.keys,
-        "ticket": wave.ticket,
-        "arm": walked.arm,
-        "zone": wave.zone,
-        "denied": walked.denied,
-        "action": drawn.action,
-        "probability": drawn.probability,
-        "explored": drawn.explored,
-        "score": drawn.score,
-        "spread": drawn.spread,
-        "policy_failed": walked.policy_failed,
-    }
-    whole = isinstance(rows, slice)
-    for name, column in columns.items():
-        out[name][rows] = column if whole else column[: walked.count][stands]
-
-
-def _checked_subjects(subjects: Sequence[str]) -> list[str]:
-    """The ids as a list, if each can be stored."""
-    if isinstance(subjects, str | bytes):
-        raise InvalidSubjectError(f"subjects must be a list of ids, got one: {subjects!r}", value=subjects)
-    names = subjects if type(subjects) is list else list(subjects)
-    try:
-        # One pass in C over all ids: not a string, a lone surrogate, too long, empty, reserved.
-        joined = "\n".join(names)
-        encoded = joined.encode()
-        longest = max(map(len, names), default=1)
-        if (
-            len(encoded) == len(joined)
-            and longest <= _MOST_BYTES
-            and "" not in names
-            and "\x00" not in joined
-        ):
-            return names
-    except (TypeError, UnicodeEncodeError):
-        pass
-    for name in names:
-        if not isinstance(name, str):
-            raise InvalidSubjectError(f"a subject must be a string, got {name!r}: use str(...)", value=name)
-        try:
-            size = len(name.encode())
-        except UnicodeEncodeError:
-            raise InvalidSubjectError(
-                f"a subject must be encodable as UTF-8, got {name!r} with a lone surrogate", value=name
-            ) from None
-        if not 1 <= size <= _MOST_BYTES:
-            raise InvalidSubjectError(
-                f"a subject must be 1 to {_MOST_BYTES} bytes of UTF-8, got {size}: hash longer ids",
-                value=name[:80],
-            )
-        if name.startswith("\x00"):
-            raise InvalidSubjectError(f"a subject must not begin with a NUL, got {name!r}", value=name)
-    return names
-
-
-def _checked_values(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    for value in listed:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not -1e15 < value < 1e15:
-            raise InvalidOutcomeError(
-                f"an outcome's value must be a finite number between -1e15 and 1e15, got {value!r}",
-                value=value,
-            )
-    return np.array(listed, dtype=np.float64)
-
-
-def _rows_of(column: Any, rows: list[int]) -> Any:  # a column of any kind, some of its rows
-    if isinstance(column, Coded):
-        return Coded(column.codes[np.array(rows)], column.categories)
-    if isinstance(column, np.ndarray):
-        return column[rows]
-    return [column[row] for row in rows]
-
-
-def _waves(subjects: list[str], lo: int, hi: int) -> Iterator[slice | I64]:
-    """Split rows so that no subject appears twice in one wave; a subject's rows keep their order."""
-    names = subjects[lo:hi]
-    if len(set(names)) == len(names):
-        yield slice(lo, hi)
-        return
-    seen: dict[str, int] = {}
-    turn = np.empty(len(names), dtype=np.int64)
-    for row, name in enumerate(names):
-        turn[row] = seen[name] = seen.get(name, -1) + 1
-    for wave in range(int(turn.max()) + 1):
-        yield lo + np.flatnonzero(turn == wave)

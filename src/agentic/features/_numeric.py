@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic.arrays import F64
 from agentic.errors import ConfigurationError
@@ -281,9 +282,7 @@ class Flag:
     def encode(self, values: F64, out: F64, /) -> None:
         out[:, 0] = affine(values, *self.affine_encoding)
 
-    def condition_column(
-        self, values: F64, /
-    ) -> np.ndarray[Any, Any]:  # bool, or objects where some are missing
+    def condition_column(self, values: F64, /) -> NDArray[Any]:  # bool, or objects where some are missing
         """Capability: show conditions flags and not numbers, ``None`` where missing."""
         missing = np.isnan(values)
         if not missing.any():

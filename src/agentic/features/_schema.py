@@ -36,7 +36,8 @@ class Values:
     Attributes:
         matrix: Shape (n, f), float64, in columns: resolved values, ``nan`` where there is no usable one.
         status: Shape (n, f), uint8: a ``Status`` for each.
-        failed: Class names of the providers that raised, or answered something that could not be used.
+        failed: Class names of providers that raised, or answered something that could not be used, and of
+            features that raised.
     """
 
     matrix: F64
@@ -165,6 +166,9 @@ class Schema:
         n = len(subjects)
         matrix, status = self._few(context, n) if n <= _FEW else self._many(context, n)
         failed: list[str] = []
+        if (status == _ERROR).any():  # only a feature that raised says so before providers are asked
+            broken = (status == _ERROR).any(axis=0)
+            failed.extend(type(f).__name__ for f, fails in zip(self.features, broken, strict=True) if fails)
         for provider in providers:
             lacking = np.flatnonzero(~usable(status).all(axis=0)).tolist()
             if not lacking:
@@ -319,10 +323,10 @@ class Schema:
     def _take(self, matrix: F64, status: Statuses, j: int, answer: Answer, now_us: int) -> bool:
         """Let an answer step in where it is better than what there is; return whether some of it failed."""
         told = answer.status
-        failing = bool((told == _ERROR).any())
         numbers, judged = self._resolve(j, answer.values, len(told))
         numbers = np.where(usable(told), numbers, NAN)
         judged = np.where(usable(told), judged, told)
+        failing = bool((judged == _ERROR).any())
         limit = self.features[j].max_age_s
         if limit is not None and answer.at is not None:
             late = (now_us / 1e6 - answer.at >= limit) & usable(judged)

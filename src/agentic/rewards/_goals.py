@@ -33,7 +33,8 @@ def _weights(values: Mapping[str, float]) -> Mapping[str, float]:
             )
         if name == EXPOSED:
             raise ConfigurationError(
-                f"the name {EXPOSED!r} is reserved for exposure and cannot be a goal: choose another", value=name
+                f"the name {EXPOSED!r} is reserved for exposure and cannot be a goal: choose another",
+                value=name,
             )
         if not _finite(weight):
             raise ConfigurationError(
@@ -91,7 +92,9 @@ class Goals:
     def __attrs_post_init__(self) -> None:
         span(self.window, "window")
         if not _finite(self.default):
-            raise ConfigurationError(f"default must be a finite number, got {self.default!r}", value=self.default)
+            raise ConfigurationError(
+                f"default must be a finite number, got {self.default!r}", value=self.default
+            )
         for what, given, choices in (
             ("aggregate", self.aggregate, ("sum", "first", "max")),
             ("start", self.start, ("decision", "exposure")),
@@ -103,7 +106,8 @@ class Goals:
         for name in self.terminal:
             if name not in self.values:
                 raise ConfigurationError(
-                    f"terminal names {name!r}, which is not a goal: there are {sorted(self.values)!r}", value=name
+                    f"terminal names {name!r}, which is not a goal: there are {sorted(self.values)!r}",
+                    value=name,
                 )
         names = self.names
         object.__setattr__(self, "_codes", {name: code for code, name in enumerate(names)})
@@ -135,7 +139,8 @@ class Goals:
             raise UnknownGoalError(
                 f"no goal counts an outcome {name!r}: there are {list(self.names)!r}, add it to Goals or "
                 "do not record it here",
-                value=name, expected=self.names,
+                value=name,
+                expected=self.names,
             ) from None
 
     def worth(self, goal: Sequence[str] | I64, value: Sequence[float] | F64, /) -> F64:

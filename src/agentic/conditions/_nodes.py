@@ -3,7 +3,7 @@
 `agentic.conditions` is the door. This file is over its length because it is one knot: the operators of the
 two families below make nodes, and the nodes are of these families. A node is its stored form, its answer for
 a row and for columns, its Python source and its words for an explanation. It decides nothing about values
-(`_conditions_values`) and sets no limits (`_conditions_literals`).
+(`_values`) and sets no limits (`_literals`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NoReturn, TypeAlias
 
 import attrs
 
-from agentic._conditions_literals import MAX_DEPTH, MAX_ITEMS, MAX_NODES, checked_literal, refusal, too_large
-from agentic._conditions_values import (
+from agentic.conditions._literals import MAX_DEPTH, MAX_ITEMS, MAX_NODES, checked_literal, refusal, too_large
+from agentic.conditions._values import (
     MIRRORED,
     NEGATED,
     Column,

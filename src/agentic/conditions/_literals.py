@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from agentic._conditions_values import EXACT, Scalar, plain, show
+from agentic.conditions._values import EXACT, Scalar, plain, show
 from agentic.errors import ConditionError
 
 MAX_DEPTH = 32

@@ -1,0 +1,314 @@
+"""How an agent decides a batch: the I/O around the walk, wave by wave."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic import _noise, zones
+from agentic._flow import CONTENDED, CORE, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._plan import Assembly
+from agentic.arrays import I64, U64
+from agentic.conditions import Coded
+from agentic.features import Values
+from agentic.protocols import FeatureProvider, Policy, StateStore
+from agentic.state import Pools
+
+logger = logging.getLogger("agentic")
+
+_WAVE: Final = 8192
+_CELLS: Final = 1 << 18
+_LOSSES: Final = 16
+
+
+@attrs.frozen(eq=False)
+class Settled:
+    """Rows that were stored, to be taken back if the log fails."""
+
+    names: list[str]
+    before: NDArray[Any]
+    written: NDArray[Any]
+    stands: NDArray[np.bool_]
+
+
+@attrs.define(eq=False)
+class Desk:
+    """Where decisions are made: the plan with its store, providers and pools.
+
+    Attributes:
+        reason_codes: Reason code by guardrail name; its name in capitals until it has told its own.
+        failures: How often each plugin failed and was replaced by something safe.
+    """
+
+    name: str
+    assembly: Assembly
+    store: StateStore
+    providers: Sequence[FeatureProvider]
+    pools: Pools
+    zone: int
+    reason_codes: dict[str, str] = attrs.field(init=False)
+    failures: dict[str, int] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.reason_codes = {guardrail: guardrail.upper() for guardrail in self.plan.guardrails}
+
+    @property
+    def plan(self) -> Plan:
+        """The agent as the flow sees it."""
+        return self.assembly.plan
+
+    def decide(
+        self,
+        policy: Policy,
+        subjects: list[str],
+        context: Mapping[str, Any],
+        tickets: U64 | None,
+        slots: int,
+        at: int,
+    ) -> tuple[dict[str, NDArray[Any]], list[Settled]]:
+        """Decide all rows and settle them in the store.
+
+        Args:
+            policy: The one in charge, bound.
+            subjects: n checked ids.
+            context: Columns of n values by feature name.
+            tickets: Shape (n,): draws of requests that name themselves; ``None`` counts decisions.
+            slots: Actions for each row.
+            at: Microseconds since 1970.
+
+        Returns:
+            The columns to log, and what was settled, to be taken back if they are not.
+        """
+        began = time.perf_counter_ns()
+        n, plan = len(subjects), self.plan
+        values = self.assembly.schema.gather(subjects, context, self.providers, at)
+        for failed in values.failed:
+            self._count_failure(failed, None)
+        out = self._blank_columns(subjects, values, slots, at)
+        undo: list[Settled] = []
+        step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
+        for lo in range(0, n, step):
+            for rows in _waves(subjects, lo, min(lo + step, n)):
+                self._decide_wave(policy, subjects, values, tickets, rows, out, slots, at, undo)
+        out["tag"] = _noise.fold(plan.seed, out["key"], out["ticket"], at)
+        out["cost"] = plan.catalogue.cost[out["action"]].sum(axis=1)
+        took = (time.perf_counter_ns() - began) / 1e3 / max(n, 1)
+        out["compute_us"] = np.full(n, took, dtype=np.float32)
+        return out, undo
+
+    def _blank_columns(
+        self, subjects: list[str], values: Values, slots: int, at: int
+    ) -> dict[str, NDArray[Any]]:
+        n, k = len(subjects), len(self.plan.catalogue)
+        names: NDArray[Any] = np.empty(n, dtype=object)
+        names[:] = subjects
+        return {
+            "subject": names,
+            "key": np.empty(n, np.uint64),
+            "at": np.full(n, at, np.int64),
+            "ticket": np.empty(n, np.uint64),
+            "arm": np.empty(n, np.uint8),
+            "zone": np.empty(n, np.int16),
+            "values": values.matrix,
+            "status": values.status,
+            "denied": np.empty((n, k), self.plan.denied_dtype),
+            "action": np.empty((n, slots), np.int64),
+            "probability": np.empty((n, slots)),
+            "explored": np.empty((n, slots), np.bool_),
+            "score": np.empty((n, slots)),
+            "spread": np.empty((n, slots)),
+            "policy_failed": np.empty(n, np.bool_),
+        }
+
+    def _decide_wave(
+        self,
+        policy: Policy,
+        subjects: list[str],
+        values: Values,
+        tickets: U64 | None,
+        rows: slice | I64,
+        out: dict[str, NDArray[Any]],
+        slots: int,
+        at: int,
+        undo: list[Settled],
+    ) -> None:
+        """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
+        todo, losses, denied = rows, 0, 0
+        broken: frozenset[str] = frozenset()
+        while True:
+            names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
+            records, versions, failed = self._load(names)
+            denied |= failed
+            before = records.copy()
+            wave = self._wave(names, records, values, tickets, todo, slots, at)
+            wave.denied, wave.broken = denied, broken
+            if self.pools:
+                wave.available, failed = self._take(at, slots)
+                wave.denied |= failed
+            walked = walk(self.plan, policy, wave)
+            self._note(walked)
+            if len(walked.broken) > len(broken):
+                self.pools.give(wave.available, at)
+                broken = walked.broken
+                continue
+            count = walked.count
+            stands = np.ones(count, dtype=np.bool_)
+            if not denied:
+                stands, failed = self._save(names[:count], records[:count], versions[:count])
+                denied |= failed
+                undo.append(Settled(names[:count], before[:count], records[:count], stands))
+            self.pools.give(_unspent(self.plan, wave, walked, stands), at)
+            index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
+            _write(
+                out,
+                todo if stands.all() and count == len(names) else index[:count][stands],
+                wave,
+                walked,
+                stands,
+            )
+            left = np.concatenate([np.flatnonzero(~stands), np.arange(count, len(names))])
+            if not len(left):
+                return
+            todo = index[left]
+            losses += not stands.all()
+            if losses > _LOSSES and not denied:
+                denied = CONTENDED
+
+    def _load(self, names: list[str]) -> tuple[NDArray[Any], I64, int]:
+        """Records and versions; blank ones, and the reason to deny, when the store is down."""
+        try:
+            found = self.store.load(names, self.plan.layout)
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
+            self._count_failure("store", error)
+            return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
+        return found.rows, found.versions, 0
+
+    def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
+        """Which rows stand; none, and the reason to deny, when the store is down."""
+        try:
+            return self.store.store(names, records, versions, self.plan.layout), 0
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
+            self._count_failure("store", error)
+            return np.zeros(len(names), dtype=np.bool_), STATE_UNAVAILABLE
+
+    def _take(self, at: int, slots: int) -> tuple[dict[str, int], int]:
+        try:
+            return self.pools.take(at, slots), 0
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
+            self._count_failure("store", error)
+            return dict.fromkeys(self.plan.charges, 0), STATE_UNAVAILABLE
+
+    def _wave(
+        self,
+        names: list[str],
+        records: NDArray[Any],
+        values: Values,
+        tickets: U64 | None,
+        rows: slice | I64,
+        slots: int,
+        at: int,
+    ) -> Wave:
+        """Put together what the walk needs to know of these rows."""
+        schema = self.assembly.schema
+        keys = np.ascontiguousarray(records[f"{CORE}.key"])
+        strangers = np.flatnonzero(keys == 0)
+        if len(strangers):
+            keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
+            records[f"{CORE}.key"] = keys
+        matrix = values.matrix[rows]
+        columns = schema.columns(matrix)
+        numbers = records[f"{CORE}.decisions"].astype(np.uint64)
+        zone = np.ascontiguousarray(records[f"{CORE}.zone"])
+        if self.assembly.zone_feature is not None:
+            told = columns[self.assembly.zone_feature]
+            codes = told.codes if isinstance(told, Coded) else told
+            zone = np.where(codes >= 0, np.nan_to_num(codes, nan=-1), zone).astype(np.int16)
+        if self.zone != zones.UNKNOWN:
+            zone[zone == zones.UNKNOWN] = self.zone
+        return Wave(
+            keys,
+            numbers if tickets is None else tickets[rows],
+            np.full(len(names), at, np.int64),
+            zone,
+            schema.encode(matrix),
+            columns,
+            records,
+            {},
+            slots,
+        )
+
+    def _note(self, walked: Walked) -> None:
+        """Remember reason codes, count failures; each kind of failure is logged once."""
+        self.reason_codes.update(walked.reasons)
+        for name, error in walked.failures:
+            self._count_failure(name, error)
+
+    def _count_failure(self, name: str, error: Exception | None) -> None:
+        seen = self.failures.get(name, 0)
+        self.failures[name] = seen + 1
+        if not seen:
+            logger.warning(
+                "agent %s: %s failed and was replaced by something safe", self.name, name, exc_info=error
+            )
+
+    def take_back(self, settled: Settled) -> None:
+        """Restore records that nobody changed since; others stay counted, which is the safe side."""
+        layout = self.plan.layout
+        now = self.store.load(settled.names, layout)
+        width = layout.dtype.itemsize
+        there = now.rows.view(np.uint8).reshape(-1, width)
+        mine = settled.stands & (there == settled.written.view(np.uint8).reshape(-1, width)).all(axis=1)
+        names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
+        self.store.store(names, settled.before[mine], now.versions[mine], layout)
+
+
+def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:
+    """What the wave took out of each pool and did not spend on rows that stand."""
+    left = {}
+    for name, charge in plan.charges.items():
+        spent = charge[walked.drawn.action[: walked.count]].sum(axis=1)
+        left[name] = wave.available[name] - int(spent[stands].sum())
+    return left
+
+
+def _write(
+    out: dict[str, NDArray[Any]], rows: slice | I64, wave: Wave, walked: Walked, stands: NDArray[np.bool_]
+) -> None:
+    """Copy the rows that stand into the batch's columns."""
+    drawn = walked.drawn
+    columns = {
+        "key": wave.keys,
+        "ticket": wave.ticket,
+        "arm": walked.arm,
+        "zone": wave.zone,
+        "denied": walked.denied,
+        "action": drawn.action,
+        "probability": drawn.probability,
+        "explored": drawn.explored,
+        "score": drawn.score,
+        "spread": drawn.spread,
+        "policy_failed": walked.policy_failed,
+    }
+    whole = isinstance(rows, slice)
+    for name, column in columns.items():
+        out[name][rows] = column if whole else column[: walked.count][stands]
+
+
+def _waves(subjects: list[str], lo: int, hi: int) -> Iterator[slice | I64]:
+    """Split rows so that no subject appears twice in one wave; a subject's rows keep their order."""
+    names = subjects[lo:hi]
+    if len(set(names)) == len(names):
+        yield slice(lo, hi)
+        return
+    seen: dict[str, int] = {}
+    turn = np.empty(len(names), dtype=np.int64)
+    for row, name in enumerate(names):
+        turn[row] = seen[name] = seen.get(name, -1) + 1
+    for wave in range(int(turn.max()) + 1):
+        yield lo + np.flatnonzero(turn == wave)
