@@ -7,15 +7,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from agentic import zones
 from agentic._flow import delivery_times
-from agentic.arrays import Batch, Chosen, Layout, Space
+from agentic.arrays import Batch, Chosen, Field, Layout, Space
 from agentic.catalogue import Catalogue
-from agentic.types import NO_ACTION, Action, micros
+from agentic.types import NO_ACTION, Action, instant, micros
 
 NOW = micros(datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
 """A Monday noon in UTC."""
+
+
+def named(value: object) -> str:
+    """Name a parameter the same in every process, also when it is a set."""
+    return str(sorted(value)) if isinstance(value, set) else str(value)
+
+
+def moments(first: int, last: int) -> st.SearchStrategy[datetime]:
+    """Times in UTC, to the microsecond, from one year up to another."""
+    start, end = (micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (first, last))
+    return st.integers(start, end).map(instant)
 
 
 def space(
@@ -26,19 +38,16 @@ def space(
 
 def records(rule: Any, n: int = 1) -> Any:
     """Records of ``n`` strangers as the rule sees them: between fields of somebody else."""
-    layout = Layout.compose("test", {"other": Suitcase.fields, rule.name: rule.fields, "zzz": Suitcase.fields})
+    others = (Field("count", np.int64), Field("flag", np.int8))
+    layout = Layout.compose("test", {"aaa": others, rule.name: rule.fields, "zzz": others})
     return layout.part(layout.new(n), rule.name)
-
-
-class Suitcase:
-    fields = ()
 
 
 def batch(
     space: Space,
     *,
     now: Any = NOW,
-    zone: str | None | Sequence[str | None] = "UTC",
+    zone: str | Sequence[str | None] | None = "UTC",
     rows: Any = None,
     columns: Mapping[str, Any] | None = None,
     slots: int = 1,
@@ -75,25 +84,27 @@ def chosen(batch: Batch, *rows: Sequence[str] | str) -> Chosen:
     return Chosen(action, batch.delivery[line, action], action != batch.catalogue.idle)
 
 
-def allowed(rule: Any, batch: Batch) -> Any:
-    """The review as a full matrix, after checking what holds for every review."""
+def verdict(rule: Any, batch: Batch) -> tuple[Any, Any]:
+    """Allowed and unknown as full matrices, after checking what holds for every review."""
     review = rule.review(batch)
     shape = batch.allowed.shape
-    out = np.broadcast_to(review.allowed, shape)
-    assert out.dtype == np.bool_
+    kept = np.broadcast_to(review.allowed, shape)
+    unknown = np.broadcast_to(False if review.unknown is None else review.unknown, shape)
+    assert kept.dtype == unknown.dtype == np.bool_
     assert review.reason.isupper()
-    assert out[:, batch.catalogue.idle].all()
-    unknown = missing(rule, batch)
-    assert not (unknown & out).any()
-    return out
+    assert kept[:, batch.catalogue.idle].all()
+    assert not (unknown & kept).any()
+    return kept, unknown
+
+
+def allowed(rule: Any, batch: Batch) -> Any:
+    """What a rule leaves, shape (n, k)."""
+    return verdict(rule, batch)[0]
 
 
 def missing(rule: Any, batch: Batch) -> Any:
-    """What the review denies for want of knowledge, as a full matrix."""
-    review = rule.review(batch)
-    if review.unknown is None:
-        return np.zeros(batch.allowed.shape, dtype=np.bool_)
-    return np.broadcast_to(review.unknown, batch.allowed.shape)
+    """What a rule denies for want of knowledge, shape (n, k)."""
+    return verdict(rule, batch)[1]
 
 
 def ids(rule: Any, batch: Batch, row: int = 0) -> set[str]:

@@ -44,7 +44,17 @@ from agentic.protocols import (
 from agentic.provenance import MemoryLog
 from agentic.rewards import Closed, Goals, Ledger, Recorded
 from agentic.state import MemoryStore, Pools
-from agentic.types import EXPOSED, NO_ACTION, Action, Decision, Fact, ZoneKnown, micros
+from agentic.types import (
+    EXPOSED,
+    NO_ACTION,
+    Action,
+    ConsentWithdrawn,
+    Decision,
+    Fact,
+    Suppressed,
+    ZoneKnown,
+    micros,
+)
 
 logger = logging.getLogger("agentic")
 
@@ -373,7 +383,7 @@ class Agent:
         columns, settled = self._desk.decide(published.policy, subjects, context, tickets, slots, at)
         block = Block("decision", columns, self._current_meta(published))
         with self._log_lock:
-            first = self._append(block, settled).first
+            first = self._append(block, settled, at).first
             if self._ledger is not None:
                 self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
         return batch_of(block, first, self.plan.catalogue)
@@ -384,13 +394,13 @@ class Agent:
             published.meta.update(reasons=list(self._desk.reason_codes.values()))
         return published.meta
 
-    def _append(self, block: Block, undo: list[Settled]) -> Receipt:
+    def _append(self, block: Block, undo: Sequence[Settled] = (), at: int = 0) -> Receipt:
         """Log the block; where that fails, take back what was settled and stop."""
         try:
             return self._log.append(block)
         except Exception as error:
             for settled in reversed(undo):
-                self._desk.take_back(settled)
+                self._desk.take_back(settled, at)
             raise LogError(
                 f"the log refused {len(block)} {block.kind} records ({error}): they do not stand, ask again"
             ) from error
@@ -417,19 +427,21 @@ class Agent:
         listeners = {
             n: g for n, g in self.plan.guardrails.items() if isinstance(g, Hears) and n in self.plan.stateful
         }
-        todo = names
+        todo, settled = names, []
         for _ in range(_RETRIES):
             if not todo:
                 break
             found = self._store.load(todo, self.plan.layout)
-            heard = self._hear(found.rows, fact, at, listeners)
-            if not heard:
+            before = found.rows.copy()
+            if not self._hear(found.rows, fact, at, listeners):
                 raise ConfigurationError(
                     f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose, or add the"
                     " guardrail that needs it",
                     value=fact,
                 )
             stands = self._store.store(todo, found.rows, found.versions, self.plan.layout)
+            idle = np.full((len(todo), 1), self.plan.catalogue.idle)
+            settled.append(Settled(todo, before, found.rows, stands, idle))
             todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
         if todo:
             raise StoreError(
@@ -438,9 +450,10 @@ class Agent:
         who: NDArray[Any] = np.empty(len(names), dtype=object)
         who[:] = names
         columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
-        self._append(
-            Block("fact", columns, {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}), []
-        )
+        meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
+        # What stops contact stays, logged or not: the safe side. What allows it needs its record.
+        stops = isinstance(fact, ConsentWithdrawn | Suppressed)
+        self._append(Block("fact", columns, meta), () if stops else settled, at)
 
     def _hear(self, rows: NDArray[Any], fact: Fact, at: int, listeners: Mapping[str, Hears]) -> bool:
         if isinstance(fact, ZoneKnown):
@@ -555,7 +568,7 @@ class Agent:
             "at": times,
             "event": events,
         }
-        self._append(Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name}), [])
+        self._append(Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name}))
         found = self._ledger.record(positions, columns["slot"], names, amounts, times, events)
         return [Recorded(status) for status in found.tolist()]
 
@@ -588,7 +601,7 @@ class Agent:
                 return Learned(0, 0, before.version, changed=False)
             columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
             meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
-            self._append(Block("reward", columns, meta), [])
+            self._append(Block("reward", columns, meta))
             used, policy = 0, before.policy
             if isinstance(policy, Learner):
                 for feedback in self._feedback(closed):

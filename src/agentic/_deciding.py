@@ -35,6 +35,7 @@ class Settled:
     before: NDArray[Any]
     written: NDArray[Any]
     stands: NDArray[np.bool_]
+    action: I64
 
 
 @attrs.define(eq=False)
@@ -162,7 +163,8 @@ class Desk:
             if not denied:
                 stands, failed = self._save(names[:count], records[:count], versions[:count])
                 denied |= failed
-                undo.append(Settled(names[:count], before[:count], records[:count], stands))
+                action = walked.drawn.action[:count]
+                undo.append(Settled(names[:count], before[:count], records[:count], stands, action))
             self.pools.give(_unspent(self.plan, wave, walked, stands), at)
             index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
             _write(
@@ -257,15 +259,21 @@ class Desk:
                 "agent %s: %s failed and was replaced by something safe", self.name, name, exc_info=error
             )
 
-    def take_back(self, settled: Settled) -> None:
+    def take_back(self, settled: Settled, at: int) -> None:
         """Restore records that nobody changed since; others stay counted, which is the safe side."""
         layout = self.plan.layout
-        now = self.store.load(settled.names, layout)
         width = layout.dtype.itemsize
-        there = now.rows.view(np.uint8).reshape(-1, width)
-        mine = settled.stands & (there == settled.written.view(np.uint8).reshape(-1, width)).all(axis=1)
-        names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
-        self.store.store(names, settled.before[mine], now.versions[mine], layout)
+        try:
+            now = self.store.load(settled.names, layout)
+            same = now.rows.view(np.uint8).reshape(-1, width) == settled.written.view(np.uint8).reshape(-1, width)
+            mine = settled.stands & same.all(axis=1)
+            names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
+            back = self.store.store(names, settled.before[mine], now.versions[mine], layout)
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: what it keeps stays counted
+            self._count_failure("store", error)
+            return
+        action = settled.action[mine][back]
+        self.pools.give({name: int(price[action].sum()) for name, price in self.plan.charges.items()}, at)
 
 
 def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import HOLDOUT, Plan
-from agentic.arrays import I64, Feedback
+from agentic.arrays import Block, F64, Feedback, I64
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 
+_AT_ONCE: Final = 1 << 16
+
+_Parts = dict[str, NDArray[Any]]
+
 
 def feedback_of(
-    plan: Plan,
-    schema: Schema,
-    log: ProvenanceLog,
-    position: I64,
-    slot: I64,
-    reward: NDArray[np.float64],
-    /,
+    plan: Plan, schema: Schema, log: ProvenanceLog, position: I64, slot: I64, reward: F64, /
 ) -> Iterator[Feedback]:
-    """Join rewards with what was logged of their decisions, block by block, without the holdout.
+    """Join rewards with what was logged of their decisions, without the holdout.
+
+    Feedback comes in the order of the log, 65,536 choices at a time however the log's blocks are cut,
+    so that what is learned from a log does not depend on how it was written.
 
     Args:
         plan: The agent's.
@@ -32,34 +34,51 @@ def feedback_of(
         slot: Shape (m,).
         reward: Shape (m,).
     """
-    catalogue = plan.catalogue
-    end = int(position[-1]) if len(position) else -1
-    for receipt, block in log.read(int(position[0]) if len(position) else 0):
-        if receipt.first > end:
+    waiting: list[_Parts] = []
+    count = 0
+    for receipt, block in log.read(int(position[0])) if len(position) else ():
+        if receipt.first > position[-1]:
             break
         if block.kind != "decision":
             continue
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
-        rows, place = position[lo:hi] - receipt.first, slot[lo:hi]
-        columns = block.columns
-        action = columns["action"][rows, np.minimum(place, columns["action"].shape[1] - 1)]
-        # Slots after the one that ended a slate were no choice.
-        ended = np.cumsum(columns["action"] == catalogue.idle, axis=1)[
-            rows, np.minimum(place, columns["action"].shape[1] - 1)
-        ]
-        keep = (columns["arm"][rows] != HOLDOUT) & (
-            (ended == 0) | ((action == catalogue.idle) & (ended == 1))
-        )
-        if not keep.any():
-            continue
-        rows, place, action = rows[keep], place[keep], action[keep]
-        yield Feedback(
-            catalogue=catalogue,
-            X=schema.encode(np.asfortranarray(columns["values"][rows])),
-            action=action,
-            reward=reward[lo:hi][keep],
-            probability=columns["probability"][rows, place],
-            allowed=columns["denied"][rows] == 0,
-            keys=columns["key"][rows],
-            at=columns["at"][rows],
-        )
+        parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
+        waiting.append(parts)
+        count += len(parts["action"])
+        while count >= _AT_ONCE:
+            whole = _joined(waiting)
+            yield _feedback(plan, schema, {name: part[:_AT_ONCE] for name, part in whole.items()})
+            waiting = [{name: part[_AT_ONCE:] for name, part in whole.items()}]
+            count -= _AT_ONCE
+    if count:
+        yield _feedback(plan, schema, _joined(waiting))
+
+
+def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Parts:
+    """The logged columns of these choices, without those nobody may learn from."""
+    columns, idle = block.columns, plan.catalogue.idle
+    there = slot < columns["action"].shape[1]
+    rows, slot, reward = rows[there], slot[there], reward[there]
+    action = columns["action"][rows, slot]
+    # Slots after the one that ended a slate were no choice.
+    ends = np.cumsum(columns["action"][rows] == idle, axis=1)[np.arange(len(rows)), slot]
+    keep = (columns["arm"][rows] != HOLDOUT) & ((ends == 0) | ((ends == 1) & (action == idle)))
+    rows, slot = rows[keep], slot[keep]
+    return {
+        "values": columns["values"][rows],
+        "action": action[keep],
+        "reward": reward[keep],
+        "probability": columns["probability"][rows, slot],
+        "allowed": columns["denied"][rows] == 0,
+        "keys": columns["key"][rows],
+        "at": columns["at"][rows],
+    }
+
+
+def _joined(parts: list[_Parts]) -> _Parts:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _feedback(plan: Plan, schema: Schema, parts: _Parts) -> Feedback:
+    values = np.asfortranarray(parts.pop("values"))
+    return Feedback(catalogue=plan.catalogue, X=schema.encode(values), **parts)

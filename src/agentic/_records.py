@@ -175,7 +175,7 @@ class DecisionBatch:
             agent=self.meta["agent"],
             at=instant(columns["at"][row]),
             choices=tuple(
-                Choice(actions[a], p, e, s, d)
+                Choice(actions[a], p, e, _known(s), _known(d))
                 for a, p, e, s, d in zip(
                     columns["action"][row].tolist(),
                     columns["probability"][row].tolist(),
@@ -191,6 +191,10 @@ class DecisionBatch:
             degraded=tuple(degraded),
             cost=Cost(float(columns["cost"][row]), float(columns["compute_us"][row]), bits.count(0)),
         )
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value  # noqa: PLR0124 - not a number
 
 
 def _reasons(bits: list[int], ids: Sequence[str], codes: Sequence[str]) -> Mapping[str, tuple[str, ...]]:

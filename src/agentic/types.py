@@ -172,15 +172,15 @@ class Choice:
         action: What was chosen.
         probability: Exact probability of this action in this slot, given the earlier slots.
         explored: The action is not the one with the highest weight among those allowed.
-        score: The policy's score of it, ``nan`` when the policy has none.
-        spread: Standard deviation of that score, ``nan`` when the policy has none.
+        score: The policy's estimate of its reward; ``None`` when it has none.
+        spread: Standard deviation of that estimate; ``None`` when the policy has none.
     """
 
     action: Action
     probability: float
     explored: bool
-    score: float
-    spread: float
+    score: float | None
+    spread: float | None
 
 
 @attrs.frozen

@@ -3,9 +3,10 @@
 import enum
 import math
 import struct
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,8 +20,17 @@ from agentic.features import Category, Cyclic, Flag, Hashed, Number, RuleOnly, T
 from agentic.protocols import Feature
 
 P, NULL, INVALID, CLIPPED, OTHER = (
-    Status.PRESENT, Status.NULL, Status.INVALID, Status.CLIPPED, Status.OTHER,
-)  # fmt: skip
+    Status.PRESENT,
+    Status.NULL,
+    Status.INVALID,
+    Status.CLIPPED,
+    Status.OTHER,
+)
+
+
+def numbered(names, cases):
+    """Parametrise by place, because some cases cannot be named."""
+    return pytest.mark.parametrize(names, cases, ids=range(len(cases)))
 
 
 class Tier(enum.StrEnum):
@@ -32,39 +42,37 @@ class Rank(enum.IntEnum):
     FIRST = 1
 
 
+def no(*_):
+    """Answer nothing."""
+    raise RuntimeError
+
+
 class Lying(float):
     """A float that answers for itself, wrongly."""
 
-    def __float__(self):
-        raise RuntimeError("no")
-
-    def __lt__(self, other):
-        raise RuntimeError("no")
+    __float__ = __lt__ = __gt__ = __sub__ = no
 
 
 class Unasked:
     """Nobody may ask it anything."""
 
-    @property
-    def __class__(self):
-        raise RuntimeError("no")
-
-    def __hash__(self):
-        raise RuntimeError("no")
-
-    def __eq__(self, other):
-        raise RuntimeError("no")
+    __class__ = property(no)
+    __hash__ = __eq__ = __getattr__ = no
 
 
 class Nameless(type):
     __hash__ = None
 
-    def __eq__(cls, other):
-        return cls is other
-
 
 class Untyped(metaclass=Nameless):
     """Even its type cannot be hashed."""
+
+
+@attrs.frozen
+class Place:
+    """Stands for a hostile value, because Hypothesis itself cannot handle some of them."""
+
+    place: int
 
 
 def nested(depth):
@@ -75,13 +83,66 @@ def nested(depth):
 
 
 HOSTILE = [
-    math.nan, -math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, -0.0, 0, 1, 10**400, -(10**5000), 2**53 + 1,
-    True, False, "18", "", "gold", "free", "\ud800", "a\x00b", b"gold", bytearray(b"x"), None, nested(1000), [[]],
-    {}, {"a": 1}, {1}, object(), Decimal(1), 1j, datetime(2026, 1, 1), timedelta(1), np.float32(0.5), np.float64(0.5),
-    np.longdouble("1e4000"), np.int8(1), np.uint64(2**64 - 1), np.bool_(True), np.str_("gold"), np.bytes_(b"x"),
-    np.datetime64("NaT"), np.timedelta64(5), np.array([1.0]), np.array(1.0), Tier.GOLD, Rank.FIRST, Lying(0.25),
-    Unasked(), Untyped(), Unlisted(("free", "gold")), Unlisted(("x",)), Ellipsis, float, len, "Asia/Kolkata", 1.5, -7,
-]  # fmt: skip
+    math.nan,
+    -math.nan,
+    math.inf,
+    -math.inf,
+    1e308,
+    -1e308,
+    5e-324,
+    -0.0,
+    0,
+    1,
+    10**400,
+    -(10**5000),
+    2**53 + 1,
+    True,
+    False,
+    "18",
+    "",
+    "gold",
+    "free",
+    "\ud800",
+    "a\x00b",
+    b"gold",
+    bytearray(b"x"),
+    None,
+    nested(1000),
+    [[]],
+    {},
+    {"a": 1},
+    {1},
+    object(),
+    Decimal(1),
+    1j,
+    datetime(2026, 1, 1, tzinfo=UTC),
+    timedelta(1),
+    np.float32(0.5),
+    np.float64(0.5),
+    np.longdouble("1e4000"),
+    np.int8(1),
+    np.uint64(2**64 - 1),
+    np.bool_(True),
+    np.str_("gold"),
+    np.bytes_(b"x"),
+    np.datetime64("NaT"),
+    np.timedelta64(5),
+    np.array([1.0]),
+    np.array(1.0),
+    Tier.GOLD,
+    Rank.FIRST,
+    Lying(0.25),
+    Unasked(),
+    Untyped(),
+    Unlisted(("free", "gold")),
+    Unlisted(("x",)),
+    Ellipsis,
+    float,
+    len,
+    "Asia/Kolkata",
+    1.5,
+    -7,
+]
 
 FEATURES = [
     Number("n", low=-1, high=1),
@@ -142,7 +203,7 @@ def check(feature, values):
 
 
 junk = st.recursive(
-    st.sampled_from(HOSTILE)
+    st.builds(Place, st.sampled_from(range(len(HOSTILE))))
     | st.floats()
     | st.integers()
     | st.text()
@@ -159,7 +220,7 @@ junk = st.recursive(
 @given(values=st.lists(junk, max_size=12))
 def test_anything_resolves_and_encodes(feature, values):
     """No value raises; lists, tuples, arrays and single rows agree, and what is encoded is finite."""
-    check(feature, values)
+    check(feature, [HOSTILE[value.place] if isinstance(value, Place) else value for value in values])
 
 
 @every_feature
@@ -175,9 +236,10 @@ def test_plain_columns_resolve_as_their_values_do(feature, values):
 
 
 @every_feature
-@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_value_does_not_touch_its_neighbours(feature, value):
+@pytest.mark.parametrize("place", range(len(HOSTILE)))
+def test_a_hostile_value_does_not_touch_its_neighbours(feature, place):
     """A row's answer is the same beside a value that no feature can use."""
+    value = HOSTILE[place]
     plain = [0.5, "gold", True, None]
     numbers, status, out = check(feature, [*plain, value])
     alone, told, encoded = check(feature, plain)
@@ -187,7 +249,7 @@ def test_a_hostile_value_does_not_touch_its_neighbours(feature, value):
 
 
 @every_feature
-@pytest.mark.parametrize(
+@numbered(
     "array",
     [
         np.array([0.0, -0.0, 1.0, np.nan, np.inf, -np.inf, 1e308, 0.5]),
@@ -199,7 +261,7 @@ def test_a_hostile_value_does_not_touch_its_neighbours(feature, value):
         np.array([0, 1, 5], dtype=">i4"),
         np.array([True, False]),
         np.array(["free", "gold", "", "other", "Asia/Kolkata"]),
-        np.array(["free", "gold", "other"], dtype=np.dtypes.StringDType()),
+        np.array(["free", "gold", "other"], dtype=getattr(np.dtypes, "StringDType", lambda: object)()),
         np.array([b"free", b"x"]),
         np.array(["2026-01-01", "NaT"], dtype="M8[ns]"),
         np.array([1, 0], dtype="m8[ns]"),
@@ -210,7 +272,6 @@ def test_a_hostile_value_does_not_touch_its_neighbours(feature, value):
         np.array([]),
         np.array([], dtype=object),
     ],
-    ids=str,
 )
 def test_an_array_resolves_as_its_values_do(feature, array):
     """A numpy array of any dtype gives what a list of its values gives."""
@@ -243,7 +304,8 @@ def test_every_feature_satisfies_the_protocol(feature):
     assert isinstance(feature, Feature)
     assert len(feature.encoded) == feature.width
     assert feature.max_age_s is None
-    assert feature == feature and hash(feature) == hash(feature)  # noqa: PLR0124  # a value
+    assert feature == attrs.evolve(feature)
+    assert hash(feature) == hash(attrs.evolve(feature))
 
 
 @every_feature
@@ -281,14 +343,26 @@ def test_a_missing_number_counts_as_its_default():
     assert check(Number("a", low=0, high=10, default=2), [None])[2].tolist() == [[0.2]]
 
 
-@pytest.mark.parametrize(
+@numbered(
     ("value", "expected"),
     [
-        (math.nan, NULL), (None, NULL), (math.inf, INVALID), (True, INVALID), ("18", INVALID), (b"18", INVALID),
-        (10**400, INVALID), (10**300, CLIPPED), (Decimal(1), INVALID), (np.bool_(True), INVALID),
-        (np.timedelta64(1), INVALID), (Rank.FIRST, P), (Lying(0.25), P), (np.longdouble(1), P), (np.int16(1), P),
+        (math.nan, NULL),
+        (None, NULL),
+        (math.inf, INVALID),
+        (True, INVALID),
+        ("18", INVALID),
+        (b"18", INVALID),
+        (10**400, INVALID),
+        (10**300, CLIPPED),
+        (Decimal(1), INVALID),
+        (np.bool_(True), INVALID),
+        (np.timedelta64(1), INVALID),
+        (Rank.FIRST, P),
+        (Lying(0.25), P),
+        (np.longdouble(1), P),
+        (np.int16(1), P),
     ],
-)  # fmt: skip
+)
 def test_what_is_a_number(value, expected):
     """Only finite numbers are: no flag, text, date, duration, nor an integer beyond float64."""
     assert check(Number("a", low=0, high=10), [value])[1].tolist() == [expected]
@@ -297,7 +371,12 @@ def test_what_is_a_number(value, expected):
 def test_the_widest_range_stays_finite():
     """A range as wide as float64 allows, or as narrow, is scaled without overflow."""
     top = 8e307
-    assert check(Number("a", low=-top, high=top), [-top, top, 0.0, None])[2][:, 0].tolist() == [0, 1, 0.5, 0.5]
+    assert check(Number("a", low=-top, high=top), [-top, top, 0.0, None])[2][:, 0].tolist() == [
+        0,
+        1,
+        0.5,
+        0.5,
+    ]
     assert check(Number("a", low=0, high=5e-324), [0.0, 5e-324])[2][:, 0].tolist() == [0, 1]
 
 
@@ -367,7 +446,9 @@ def test_a_tiny_period_stays_finite():
 
 def test_a_flag_is_yes_or_no():
     """Bools and the numbers 0 and 1 are flags, and nothing else is."""
-    numbers, status, out = check(Flag("v", default=True), [True, False, 1, 0.0, 2, "yes", None, np.bool_(True)])
+    numbers, status, out = check(
+        Flag("v", default=True), [True, False, 1, 0.0, 2, "yes", None, np.bool_(True)]
+    )
     assert numbers[:4].tolist() == [1, 0, 1, 0]
     assert status.tolist() == [P, P, P, P, INVALID, INVALID, NULL, P]
     assert out[:, 0].tolist() == [1, 0, 1, 0, 1, 1, 1, 1]
@@ -392,7 +473,7 @@ def test_hashes_are_the_same_everywhere():
     assert Hashed("other").resolve(["a", "b", "c"])[0].tolist() != HASHES
 
 
-HASHES = [0.0, 0.0, 0.0]
+HASHES = [-13.0, -14.0, -11.0]
 
 
 def test_what_can_be_hashed():
@@ -476,7 +557,7 @@ def test_ages_are_told_in_seconds(feature):
     assert feature.max_age_s == 60.0
 
 
-@pytest.mark.parametrize(
+@numbered(
     "make",
     [
         lambda: Number("", low=0, high=1),
@@ -545,6 +626,16 @@ def test_the_sign_of_zero_is_not_kept():
     for feature in (Number("n", low=-1, high=1), Cyclic("y", period=1), Flag("f")):
         for values in ([-0.0], np.array([-0.0]), [-0.0, "junk"], [-1e-9 * 0]):
             assert struct.pack("<d", feature.resolve(values)[0][0]) == bytes(8)
+
+
+def test_hostile_values_are_hostile():
+    """What is passed over above really raises when it is asked."""
+    with pytest.raises(RuntimeError):
+        float(Lying(1))
+    with pytest.raises(RuntimeError):
+        isinstance(Unasked(), float)
+    with pytest.raises(TypeError):
+        hash(Untyped)
 
 
 def test_declarations_show_what_was_declared():

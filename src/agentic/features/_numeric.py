@@ -45,8 +45,9 @@ def affine(values: F64, offset: Any, divisor: Any, default: Any, /) -> F64:  # s
     missing = np.isnan(values)
     if missing.any():
         values = np.where(missing, default, values)
-    out = np.subtract(values, offset)
-    return np.divide(out, divisor, out=out)
+    out: F64 = np.subtract(values, offset)
+    out /= divisor
+    return out
 
 
 @attrs.frozen

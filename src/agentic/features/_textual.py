@@ -308,7 +308,10 @@ class TimeZone:
     def __attrs_post_init__(self) -> None:
         if self.default is not None:
             zones.check(self.default, f"feature {self.name!r}: default")
-        codes: dict[str | None, float] = {zone: float(code) for code, zone in enumerate(zones.names())}
+        # A zone without data on this machine has a number, but no local time.
+        codes: dict[str | None, float] = {
+            zone: float(code) for zone in zones.names() if (code := zones.number(zone)) != zones.UNKNOWN
+        }
         codes[None] = NAN
         object.__setattr__(self, "_codes", codes)
 
@@ -338,11 +341,8 @@ class TimeZone:
 
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         if isinstance(values, Coded):
-            if values.categories != self.categories:
-                return _decoded(values, self.resolve_one)
-            codes: F64 | None = _own_codes(values)
-        else:
-            codes = _looked_up(values, self._codes)
+            return _decoded(values, self.resolve_one)
+        codes = _looked_up(values, self._codes)
         if codes is None:
             return one_by_one(values, self.resolve_one)
         status = _judged(codes, INVALID)

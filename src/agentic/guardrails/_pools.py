@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 import attrs
@@ -149,8 +150,8 @@ class VolumeLimit:
 
 
 def _millionths(amount: float) -> int:
-    # Rounding first takes away what binary fractions add or lack: 0.29 * 1e6 is 289999.99999999994.
-    return int(round(amount * MICROS, 4) // 1)
+    # As it was written: the product of binary fractions is off, 0.29 * 1e6 is 289999.99999999994.
+    return int(Decimal(repr(amount)) * MICROS)
 
 
 def _period(per: timedelta | None, now: int) -> int:

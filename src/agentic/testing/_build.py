@@ -113,7 +113,7 @@ def space(of: Batch | None = None, /) -> Space:
     return Space(
         catalogue=of.catalogue,
         width=of.X.shape[1],
-        encoded=tuple(f"x{i}" for i in range(of.X.shape[1] - 1)) + ("bias",),
+        encoded=(*(f"x{i}" for i in range(of.X.shape[1] - 1)), "bias"),
         fields=frozenset(of.columns),
         categories={
             name: column.categories for name, column in of.columns.items() if isinstance(column, Coded)

@@ -55,7 +55,11 @@ def copied(of: Batch, /, *, writeable: bool = False) -> Batch:
 def arrays_of(of: Batch, /) -> dict[str, Array]:
     """Every array of a batch by name; records field by field, since between fields there may be gaps."""
     found: dict[str, Array] = {
-        "keys": of.keys, "now": of.now, "delivery": of.delivery, "zone": of.zone, "X": of.X,
+        "keys": of.keys,
+        "now": of.now,
+        "delivery": of.delivery,
+        "zone": of.zone,
+        "X": of.X,
         "allowed": of.allowed,
     }
     for name, column in of.columns.items():
@@ -102,9 +106,7 @@ def require_same(
         columns: Names of the columns, if they have names.
         rows: Shape (n,): numbers of the rows in the batch that was given; ``None`` for 0, 1, 2 ...
     """
-    require(
-        got.shape == want.shape, f"{fact}: {what} has shape {got.shape} {this} and {want.shape} {that}"
-    )
+    require(got.shape == want.shape, f"{fact}: {what} has shape {got.shape} {this} and {want.shape} {that}")
     places = np.argwhere(unlike(got, want))
     if not len(places):
         return
@@ -121,8 +123,15 @@ def require_same(
 
 
 def require_same_answers(
-    got: Mapping[str, Array], want: Mapping[str, Array], fact: str, /, *, this: str, that: str,
-    columns: Sequence[str] = (), rows: Array | None = None,
+    got: Mapping[str, Array],
+    want: Mapping[str, Array],
+    fact: str,
+    /,
+    *,
+    this: str,
+    that: str,
+    columns: Sequence[str] = (),
+    rows: Array | None = None,
 ) -> None:
     """Compare answers part by part: the same parts, each with the same bits."""
     require(
@@ -150,8 +159,13 @@ def require_alone_equals_company(
     alone = {what: np.concatenate([answer[what] for answer in single]) for what in single[0]}
     for rows in companies(n):
         require_same_answers(
-            ask(of.take(rows)), {what: values[rows] for what, values in alone.items()}, fact,
-            this=f"in a company of {len(rows)}", that="alone", columns=of.action_ids, rows=rows,
+            ask(of.take(rows)),
+            {what: values[rows] for what, values in alone.items()},
+            fact,
+            this=f"in a company of {len(rows)}",
+            that="alone",
+            columns=of.action_ids,
+            rows=rows,
         )
 
 

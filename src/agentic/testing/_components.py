@@ -1,4 +1,4 @@
-"""How is a component made ready for a check: bound, with columns it declares and records it has lived with?"""
+"""How is a component made ready: bound, with columns it declares and records it has lived with?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from agentic.protocols import Binds, Declares, Hears, Pooled, Stateful
 from agentic.testing import _build
 from agentic.testing._compare import copied
 from agentic.types import (
-    ConsentGranted, ConsentWithdrawn, Fact, Released, Suppressed, ZoneKnown, instant,
+    ConsentGranted,
+    ConsentWithdrawn,
+    Fact,
+    Released,
+    Suppressed,
+    ZoneKnown,
+    instant,
 )
 
 T = TypeVar("T")
@@ -22,9 +28,16 @@ T = TypeVar("T")
 OWN: Final = "own"
 OTHER: Final = "other"
 FACTS: Final[tuple[Fact, ...]] = (
-    ConsentGranted("marketing"), ConsentGranted("marketing", "sms"), ConsentWithdrawn("marketing", "email"),
-    ConsentWithdrawn("marketing"), ConsentGranted("service"), ZoneKnown("Asia/Kolkata"), ZoneKnown(None),
-    Suppressed(), Suppressed(instant(_build.START) + timedelta(days=20)), Released(),
+    ConsentGranted("marketing"),
+    ConsentGranted("marketing", "sms"),
+    ConsentWithdrawn("marketing", "email"),
+    ConsentWithdrawn("marketing"),
+    ConsentGranted("service"),
+    ZoneKnown("Asia/Kolkata"),
+    ZoneKnown(None),
+    Suppressed(),
+    Suppressed(instant(_build.START) + timedelta(days=20)),
+    Released(),
 )
 
 _DAY: Final = 86_400_000_000
@@ -51,7 +64,7 @@ def fitted(make: Callable[[], T], batch: Callable[[], Batch] | None, /) -> tuple
 def bound(component: T, of: Batch, /) -> T:
     """Bind a component that wants to be bound."""
     if isinstance(component, Binds):
-        return component.bind(_build.space(of))  # type: ignore[return-value]  # bind returns Self
+        return component.bind(_build.space(of))
     return component
 
 

@@ -50,7 +50,9 @@ class _Turns:
 
     def __init__(self, fail_every: int) -> None:
         if not isinstance(fail_every, int) or fail_every < 1:
-            raise ConfigurationError(f"fail_every must be a whole number from 1, got {fail_every!r}", value=fail_every)
+            raise ConfigurationError(
+                f"fail_every must be a whole number from 1, got {fail_every!r}", value=fail_every
+            )
         self._every = fail_every
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()

@@ -15,8 +15,16 @@ from agentic.conditions import Coded, Column
 from agentic.protocols import Guardrail, Hears, Stateful
 from agentic.testing import _build
 from agentic.testing._compare import (
-    Array, copied, fields_of, require, require_alone_equals_company, require_same, require_same_answers,
-    require_untouched, together, unlike,
+    Array,
+    copied,
+    fields_of,
+    require,
+    require_alone_equals_company,
+    require_same,
+    require_same_answers,
+    require_untouched,
+    together,
+    unlike,
 )
 from agentic.testing._components import FACTS, OTHER, OWN, fitted, layout
 from agentic.types import Fact
@@ -87,7 +95,11 @@ def check_review_twice_is_the_same(make: MakeGuardrail, /, batch: MakeBatch | No
     guardrail, of = fitted(make, batch)
     first = _reviewed(guardrail, of, fact)
     require_same_answers(
-        _reviewed(guardrail, of, fact), first, fact, this="the second time", that="the first",
+        _reviewed(guardrail, of, fact),
+        first,
+        fact,
+        this="the second time",
+        that="the first",
         columns=of.action_ids,
     )
 
@@ -115,7 +127,10 @@ def check_no_action_is_irrelevant(make: MakeGuardrail, /, batch: MakeBatch | Non
     require_same_answers(
         {what: values[:, rest] for what, values in got.items()},
         {what: values[:, rest] for what, values in want.items()},
-        fact, this="without NO_ACTION", that="with it", columns=[of.action_ids[i] for i in rest.tolist()],
+        fact,
+        this="without NO_ACTION",
+        that="with it",
+        columns=[of.action_ids[i] for i in rest.tolist()],
     )
 
 
@@ -150,7 +165,8 @@ def check_slates_are_reviewed(make: MakeGuardrail, /, batch: MakeBatch | None = 
         if len(more):
             row, column = more[0].tolist()
             raise AssertionError(
-                f"{fact}: row {row}, action {of.action_ids[column]!r} is allowed with {slots} slots and denied"
+                f"{fact}: row {row}, action {of.action_ids[column]!r} is allowed with {slots} slots"
+                " and denied"
                 " with one"
             )
 
@@ -166,8 +182,12 @@ def check_eight_threads_review_the_same(make: MakeGuardrail, /, batch: MakeBatch
             rows = np.roll(np.arange(len(of)), number * 31 + turn)
             require_same_answers(
                 _reviewed(guardrail, of.take(rows), fact),
-                {what: values[rows] for what, values in want.items()}, fact,
-                this=f"in thread {number}", that="in one thread", columns=of.action_ids, rows=rows,
+                {what: values[rows] for what, values in want.items()},
+                fact,
+                this=f"in thread {number}",
+                that="in one thread",
+                columns=of.action_ids,
+                rows=rows,
             )
 
     together(work)
@@ -233,7 +253,9 @@ def check_fields_fit_a_layout(make: MakeStateful, /, batch: MakeBatch | None = N
         f"{fact}: they change between two looks: {[field.name for field in component.fields]!r}",
     )
     twin = layout(fitted(make, batch)[0])
-    require(twin.fingerprint == shape.fingerprint, f"{fact}: a twin has others: {twin.dtype} and {shape.dtype}")
+    require(
+        twin.fingerprint == shape.fingerprint, f"{fact}: a twin has others: {twin.dtype} and {shape.dtype}"
+    )
     for field in component.fields:
         require(
             field.role in {"behaviour", "profile"},
@@ -261,8 +283,12 @@ def check_settle_writes_only_its_own_fields(make: MakeStateful, /, batch: MakeBa
             )
         for field in attrs.fields(Chosen):
             require_same(
-                getattr(given, field.name), getattr(picked, field.name), fact,
-                what=f"chosen.{field.name}", this="after", that="before",
+                getattr(given, field.name),
+                getattr(picked, field.name),
+                fact,
+                what=f"chosen.{field.name}",
+                this="after",
+                that="before",
             )
 
 
@@ -276,14 +302,20 @@ def check_settle_alone_equals_company(make: MakeStateful, /, batch: MakeBatch | 
             rows = np.array([row])
             require_same_answers(
                 _settled(component, of.take(rows), _cut(picked, rows)),
-                {name: values[rows] for name, values in want.items()}, fact,
-                this="alone", that=f"in a company of {len(of)}", rows=rows,
+                {name: values[rows] for name, values in want.items()},
+                fact,
+                this="alone",
+                that=f"in a company of {len(of)}",
+                rows=rows,
             )
         for rows in (np.arange(len(of))[::-1], np.random.default_rng(4).permutation(len(of))[: len(of) // 2]):
             require_same_answers(
                 _settled(component, of.take(rows), _cut(picked, rows)),
-                {name: values[rows] for name, values in want.items()}, fact,
-                this="in another company", that="in the first", rows=rows,
+                {name: values[rows] for name, values in want.items()},
+                fact,
+                this="in another company",
+                that="in the first",
+                rows=rows,
             )
 
 

@@ -58,7 +58,11 @@ def _bits(column: Any, row: int) -> bytes:  # arrays of any dtype
     cell = np.asarray(column)[row]
     # Texts by content: a log may widen them.
     text = np.asarray(column).dtype.kind in "UO"
-    return repr(cell.tolist() if isinstance(cell, np.ndarray) else str(cell)).encode() if text else cell.tobytes()
+    return (
+        repr(cell.tolist() if isinstance(cell, np.ndarray) else str(cell)).encode()
+        if text
+        else cell.tobytes()
+    )
 
 
 def _read(log: ProvenanceLog, fact: str, /, after: int = 0) -> list[tuple[int, Record]]:
@@ -67,7 +71,8 @@ def _read(log: ProvenanceLog, fact: str, /, after: int = 0) -> list[tuple[int, R
     for receipt, part in log.read(after):
         require(isinstance(part, Block), f"{fact}: read must yield receipts and blocks, got {part!r}")
         require(
-            receipt.count == len(part), f"{fact}: a receipt says {receipt.count} records, the block has {len(part)}"
+            receipt.count == len(part),
+            f"{fact}: a receipt says {receipt.count} records, the block has {len(part)}",
         )
         out.extend(enumerate(_records(part), receipt.first))
     return out
@@ -97,7 +102,9 @@ def _require_read(log: ProvenanceLog, want: list[Record], fact: str, /, *, start
     )
     for number, record in found:
         for what, got, expected in zip(("kind", "meta", "values"), record, want[number], strict=True):
-            require(got == expected, f"{fact}: {what} of record {number} is {got!r}, appended was {expected!r}")
+            require(
+                got == expected, f"{fact}: {what} of record {number} is {got!r}, appended was {expected!r}"
+            )
 
 
 def check_records_are_numbered_without_gaps(make: MakeLog, /) -> None:
@@ -122,7 +129,9 @@ def check_reading_starts_in_the_middle(make: MakeLog, /) -> None:
     fact = "reading starts in the middle"
     log = make()
     sizes = (3, 300, 1, 40, 7, 500)
-    want = _append(log, (block(count, seed=count, kind="odd" if count % 2 else "even") for count in sizes), fact)
+    want = _append(
+        log, (block(count, seed=count, kind="odd" if count % 2 else "even") for count in sizes), fact
+    )
     for after in (0, 1, 2, 3, 150, 302, 303, 304, 320, 344, 351, 700, len(want) - 1):
         first, part = next(iter(log.read(after)))
         require(
@@ -131,7 +140,9 @@ def check_reading_starts_in_the_middle(make: MakeLog, /) -> None:
         )
         _require_read(log, want, fact, start=after)
     for after in (len(want), len(want) + 100):
-        require(not _read(log, fact, after), f"{fact}: read({after}) found something past the end, {len(want)}")
+        require(
+            not _read(log, fact, after), f"{fact}: read({after}) found something past the end, {len(want)}"
+        )
 
 
 def check_empty_blocks_leave_no_trace(make: MakeLog, /) -> None:
@@ -139,7 +150,15 @@ def check_empty_blocks_leave_no_trace(make: MakeLog, /) -> None:
     fact = "empty blocks leave no trace"
     log = make()
     nothing = Block("decision", {}, {})
-    parts = [block(0), block(4, seed=1), nothing, block(0, kind="other"), block(300, seed=2), block(0), block(2)]
+    parts = [
+        block(0),
+        block(4, seed=1),
+        nothing,
+        block(0, kind="other"),
+        block(300, seed=2),
+        block(0),
+        block(2),
+    ]
     _require_read(log, _append(log, parts, fact), fact)
 
 
@@ -156,7 +175,9 @@ def check_ragged_blocks_are_refused(make: MakeLog, /) -> None:
                 receipt = log.append(ragged)
             except Exception:  # noqa: BLE001 - a plugin is called: any refusal will do
                 receipt = None
-            require(receipt is None, f"{fact}: {odd} values of {name!r} among {count} records got {receipt!r}")
+            require(
+                receipt is None, f"{fact}: {odd} values of {name!r} among {count} records got {receipt!r}"
+            )
             _require_read(log, want, fact)
     last = block(2, seed=9)
     receipt = log.append(last)
@@ -165,13 +186,15 @@ def check_ragged_blocks_are_refused(make: MakeLog, /) -> None:
 
 
 def check_small_blocks_of_several_kinds_keep_their_order(make: MakeLog, /) -> None:
-    """Many small blocks of two kinds, with metas and columns that change, are read in the order of appends."""
+    """Many small blocks of two kinds, whose metas and columns change, are read in the order of appends."""
     fact = "small blocks of several kinds keep their order"
     log = make()
     parts = []
     for turn in range(200):
         part = block(
-            turn % 4, seed=turn, kind=("decision", "outcome")[turn % 3 % 2],
+            turn % 4,
+            seed=turn,
+            kind=("decision", "outcome")[turn % 3 % 2],
             columns="few" if turn % 7 == 3 else "full",
         )
         part.meta["run"] = turn // 50
@@ -188,7 +211,9 @@ def check_eight_threads_lose_nothing(make: MakeLog, /) -> None:
     def work(number: int) -> None:
         for turn in range(40):
             part = block(
-                turn % 5 if turn % 13 else 300, seed=1000 * number + turn, kind=("decision", "outcome")[turn % 2]
+                turn % 5 if turn % 13 else 300,
+                seed=1000 * number + turn,
+                kind=("decision", "outcome")[turn % 2],
             )
             put[number].append((log.append(part), part))
 
@@ -220,7 +245,10 @@ def check_blocks_once_read_stay_as_they_are(make: MakeLog, /) -> None:
     after = [record for part in held for record in _records(part)]
     require(before == after == want, f"{fact}: blocks that were read were changed by later appends")
     rest = [number for receipt, part in reading for number in range(receipt.first, receipt.first + len(part))]
-    require(rest == sorted(set(rest)), f"{fact}: a reader interrupted by appends saw numbers twice or out of order")
+    require(
+        rest == sorted(set(rest)),
+        f"{fact}: a reader interrupted by appends saw numbers twice or out of order",
+    )
     _require_read(log, want + [record for part in more for record in _records(part)], fact)
 
 
@@ -231,7 +259,7 @@ def check_log_against_a_model(make: MakeLog, /) -> None:
         unittest.SkipTest: Hypothesis is not installed.
     """
     need_hypothesis()
-    from agentic.testing._machines import run_log_machine  # noqa: PLC0415 - needs Hypothesis
+    from agentic.testing._machines import run_log_machine  # needs Hypothesis
 
     run_log_machine(make)
 

@@ -17,7 +17,12 @@ from agentic.testing._log_checks import Record, _records, _require_read, block
 
 # The same on every machine, and no stopwatch.
 _SETTINGS: Final = settings(
-    max_examples=50, stateful_step_count=30, deadline=None, database=None, derandomize=True
+    max_examples=50,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    report_multiple_bugs=False,
 )
 _SUBJECTS: Final = st.sampled_from(["a", "b", "c", "é", "e\N{COMBINING ACUTE ACCENT}"])
 _LAYOUTS: Final = {
@@ -47,7 +52,9 @@ def run_store_machine(make: Callable[[], StateStore], /) -> None:
             require(got == want, f"load({who!r}) from {name!r} gave (count, version) {got}, expected {want}")
 
         @rule(
-            name=_NAMES, who=st.lists(_SUBJECTS, max_size=5, unique=True), count=st.integers(-5, 5),
+            name=_NAMES,
+            who=st.lists(_SUBJECTS, max_size=5, unique=True),
+            count=st.integers(-5, 5),
             off=st.lists(st.sampled_from([0, 0, 0, 1, -1]), min_size=5, max_size=5),
         )
         def write(self, name: str, who: list[str], count: int, off: list[int]) -> None:
@@ -65,7 +72,8 @@ def run_store_machine(make: Callable[[], StateStore], /) -> None:
                     key = (name, subject)
                     above = self.highest.get(key, 0)
                     require(
-                        versions[i] > above, f"version of {subject!r} in {name!r} is {versions[i]}, it had {above}"
+                        versions[i] > above,
+                        f"version of {subject!r} in {name!r} is {versions[i]}, it had {above}",
                     )
                     self.highest[key] = versions[i]
                     self.known[key] = (count + i, versions[i])
@@ -83,7 +91,7 @@ def run_store_machine(make: Callable[[], StateStore], /) -> None:
             got = sorted(self.store.subjects())
             require(got == want, f"subjects() gave {got!r}, known are {want!r}")
 
-    run_state_machine_as_test(StoreMachine, settings=_SETTINGS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(StoreMachine, settings=_SETTINGS)
 
 
 def run_log_machine(make: Callable[[], ProvenanceLog], /) -> None:
@@ -97,8 +105,10 @@ def run_log_machine(make: Callable[[], ProvenanceLog], /) -> None:
             self.turn = 0
 
         @rule(
-            count=st.sampled_from([0, 1, 1, 2, 3, 7, 255, 256, 300]), kind=st.sampled_from(["decision", "outcome"]),
-            columns=st.sampled_from(["full", "few"]), run=st.integers(0, 1),
+            count=st.sampled_from([0, 1, 1, 2, 3, 7, 255, 256, 300]),
+            kind=st.sampled_from(["decision", "outcome"]),
+            columns=st.sampled_from(["full", "few"]),
+            run=st.integers(0, 1),
         )
         def append(self, count: int, kind: str, columns: str, run: int) -> None:
             self.turn += 1
@@ -115,4 +125,4 @@ def run_log_machine(make: Callable[[], ProvenanceLog], /) -> None:
         def read(self, share: float) -> None:
             _require_read(self.log, self.want, "log against a model", start=int(share * len(self.want)))
 
-    run_state_machine_as_test(LogMachine, settings=_SETTINGS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(LogMachine, settings=_SETTINGS)

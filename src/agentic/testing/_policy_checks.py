@@ -15,13 +15,19 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic.arrays import Batch, F64, Feedback, Proposal
+from agentic.arrays import F64, Batch, Feedback, Proposal
 from agentic.errors import CodecError
 from agentic.protocols import Learner, Policy
 from agentic.testing import _build
 from agentic.testing._compare import (
-    Array, copied, require, require_alone_equals_company, require_same, require_same_answers,
-    require_untouched, together,
+    Array,
+    copied,
+    require,
+    require_alone_equals_company,
+    require_same,
+    require_same_answers,
+    require_untouched,
+    together,
 )
 from agentic.testing._components import bound, fitted
 
@@ -36,13 +42,16 @@ def _asked(policy: Policy, of: Batch, fact: str, /) -> dict[str, Array]:
     """Ask the policy and check the form of its answer."""
     proposal = policy.propose(of)
     require(
-        isinstance(proposal, Proposal), f"{fact}: propose must return a Proposal, got {type(proposal).__name__}"
+        isinstance(proposal, Proposal),
+        f"{fact}: propose must return a Proposal, got {type(proposal).__name__}",
     )
-    answer: dict[str, Array] = {"weights": np.asarray(proposal.weights)}
-    if proposal.score is not None:
-        answer["score"] = np.asarray(proposal.score)
-    if proposal.spread is not None:
-        answer["spread"] = np.asarray(proposal.spread)
+    # No score is the same as scores that are nan: that is what the flow makes of it.
+    none = np.full(of.allowed.shape, np.nan)
+    answer: dict[str, Array] = {
+        "weights": np.asarray(proposal.weights),
+        "score": none if proposal.score is None else np.asarray(proposal.score),
+        "spread": none if proposal.spread is None else np.asarray(proposal.spread),
+    }
     for what, values in answer.items():
         require(
             values.shape == of.allowed.shape,
@@ -71,10 +80,13 @@ def check_weights_are_well_formed(make: MakePolicy, /, batch: MakeBatch | None =
     fact = "weights are well-formed"
     policy, of = fitted(make, batch)
     require(isinstance(policy, Policy), f"{fact}: {type(policy).__name__} needs a name and propose(batch)")
-    require(isinstance(policy.name, str) and policy.name, f"{fact}: a policy needs a name, got {policy.name!r}")
+    require(
+        isinstance(policy.name, str) and policy.name, f"{fact}: a policy needs a name, got {policy.name!r}"
+    )
     answer = _asked(policy, of, fact)
     require(
-        answer["weights"].dtype == np.float64, f"{fact}: weights must be float64, got {answer['weights'].dtype}"
+        answer["weights"].dtype == np.float64,
+        f"{fact}: weights must be float64, got {answer['weights'].dtype}",
     )
     _require_sound(answer["weights"], of, fact)
 
@@ -93,8 +105,13 @@ def check_row_order_is_irrelevant(make: MakePolicy, /, batch: MakeBatch | None =
     want = _asked(policy, of, fact)
     for rows in (np.arange(len(of))[::-1], np.random.default_rng(1).permutation(len(of))):
         require_same_answers(
-            _asked(policy, of.take(rows), fact), {what: values[rows] for what, values in want.items()}, fact,
-            this="in another order", that="in the first", columns=of.action_ids, rows=rows,
+            _asked(policy, of.take(rows), fact),
+            {what: values[rows] for what, values in want.items()},
+            fact,
+            this="in another order",
+            that="in the first",
+            columns=of.action_ids,
+            rows=rows,
         )
 
 
@@ -179,7 +196,8 @@ def check_fingerprint_follows_the_fields(make: MakePolicy, /, batch: MakeBatch |
     fact = "the fingerprint follows the fields"
     policy, _ = fitted(make, batch)
     first = _print_of(policy, fact)
-    for field in attrs.fields(type(policy)) if attrs.has(type(policy)) else ():
+    kind: type[Any] = type(policy)  # an attrs class or not, asked next
+    for field in attrs.fields(kind) if attrs.has(kind) else ():
         if field.init and not field.metadata.get("derived"):
             value = getattr(policy, field.name)
             for other in _others(value):
@@ -230,8 +248,13 @@ def check_eight_threads_get_the_same(make: MakePolicy, /, batch: MakeBatch | Non
         for turn in range(4):
             rows = np.roll(np.arange(len(of)), number * 31 + turn)
             require_same_answers(
-                _asked(policy, of.take(rows), fact), {what: values[rows] for what, values in want.items()},
-                fact, this=f"in thread {number}", that="in one thread", columns=of.action_ids, rows=rows,
+                _asked(policy, of.take(rows), fact),
+                {what: values[rows] for what, values in want.items()},
+                fact,
+                this=f"in thread {number}",
+                that="in one thread",
+                columns=of.action_ids,
+                rows=rows,
             )
 
     together(work)
@@ -317,8 +340,12 @@ def check_binding_again_keeps_what_was_learned(
     policy, of, told = _taught(make, batch, feedback)
     learned = policy.learn(told)
     require_same_answers(
-        _asked(bound(learned, of), of, fact), _asked(learned, of, fact), fact,
-        this="bound again", that="before", columns=of.action_ids,
+        _asked(bound(learned, of), of, fact),
+        _asked(learned, of, fact),
+        fact,
+        this="bound again",
+        that="before",
+        columns=of.action_ids,
     )
 
 
@@ -354,15 +381,22 @@ def check_two_batches_teach_what_one_does(
         if len(places):
             row, column = places[0].tolist()
             raise AssertionError(
-                f"{fact}: weights of row {row}, action {of.action_ids[column]!r} is {float(got[row, column])!r}"
+                f"{fact}: weights of row {row}, action {of.action_ids[column]!r} is"
+                f" {float(got[row, column])!r}"
                 f" {this} and {float(want[row, column])!r} in one"
             )
 
 
 def _part(told: Feedback, rows: Array | slice) -> Feedback:
     return attrs.evolve(
-        told, X=told.X[rows], action=told.action[rows], reward=told.reward[rows], at=told.at[rows],
-        probability=told.probability[rows], allowed=told.allowed[rows], keys=told.keys[rows],
+        told,
+        X=told.X[rows],
+        action=told.action[rows],
+        reward=told.reward[rows],
+        at=told.at[rows],
+        probability=told.probability[rows],
+        allowed=told.allowed[rows],
+        keys=told.keys[rows],
     )
 
 

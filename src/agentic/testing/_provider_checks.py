@@ -45,7 +45,8 @@ def _fetched(
         for what, length in (("values", len(values)), ("status", len(status)), ("at", len(at))):
             require(
                 length == len(subjects),
-                f"{fact}: {what} of {name!r} must have length {len(subjects)}, one for each subject, got {length}",
+                f"{fact}: {what} of {name!r} must have length {len(subjects)}, one for each subject,"
+                f" got {length}",
             )
         strange = [code for code in status.tolist() if code not in list(Status)]
         require(not strange, f"{fact}: status of {name!r} must be a Status, got {strange[:1]!r}")
@@ -86,7 +87,8 @@ def check_known_subjects_have_values(
     for name, cells in _fetched(provider, known, names, fact).items():
         for subject, (value, code) in zip(known, cells, strict=True):
             require(
-                value is not None, f"{fact}: {name!r} of {subject!r} has none, its status is {Status(code).name}"
+                value is not None,
+                f"{fact}: {name!r} of {subject!r} has none, its status is {Status(code).name}",
             )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from agentic.arrays import Field, I64, Layout, Records, Rows
+from agentic.arrays import I64, Field, Layout, Records, Rows
 from agentic.errors import LayoutError
 from agentic.protocols import StateStore
 from agentic.testing._compare import THREADS, fields_of, require, require_same, together
@@ -23,12 +23,41 @@ Check = Callable[..., None]  # takes what makes the part, and what it is tried o
 
 ROUNDS: Final = 500
 HOSTILE: Final = (
-    "plain", " leading and trailing ", "../../etc/passwd", "{}", "[]", "null", "0", "-1", "%s%n", "a:b", "a/b",
-    "a.b", "a,b", "*", "?", "'; drop table records; --", '"quoted"', "back\\slash", "new\nline", "tab\there",
-    "nul\x00inside", "nul\x00inside too", "\N{PERSON SHRUGGING}\N{ZERO WIDTH JOINER}\N{FEMALE SIGN}",
-    "\N{ARABIC LETTER ALEF}\N{ARABIC LETTER BEH}\N{RIGHT-TO-LEFT OVERRIDE}abc", "CASE", "case",
-    unicodedata.normalize("NFC", "e\N{COMBINING ACUTE ACCENT}"), "e\N{COMBINING ACUTE ACCENT}",
-    "\N{LATIN SMALL LETTER SHARP S}", "ss", "x" * 512, "x" * 511, "\N{GRINNING FACE}" * 128, "\x7f", "\ufeffbom",
+    "plain",
+    " leading and trailing ",
+    "../../etc/passwd",
+    "{}",
+    "[]",
+    "null",
+    "0",
+    "-1",
+    "%s%n",
+    "a:b",
+    "a/b",
+    "a.b",
+    "a,b",
+    "*",
+    "?",
+    "'; drop table records; --",
+    '"quoted"',
+    "back\\slash",
+    "new\nline",
+    "tab\there",
+    "nul\x00inside",
+    "nul\x00inside too",
+    "\N{SHRUG}\N{ZERO WIDTH JOINER}\N{FEMALE SIGN}",
+    "\N{ARABIC LETTER ALEF}\N{ARABIC LETTER BEH}\N{RIGHT-TO-LEFT OVERRIDE}abc",
+    "CASE",
+    "case",
+    unicodedata.normalize("NFC", "e\N{COMBINING ACUTE ACCENT}"),
+    "e\N{COMBINING ACUTE ACCENT}",
+    "\N{LATIN SMALL LETTER SHARP S}",
+    "ss",
+    "x" * 512,
+    "x" * 511,
+    "\N{GRINNING FACE}" * 128,
+    "\x7f",
+    "\ufeffbom",
 )
 """Ids that have broken stores elsewhere; each must be itself and no other."""
 
@@ -69,13 +98,25 @@ def _require_rows(found: Rows, want: Records, fact: str, /, *, who: Sequence[str
         f" {found.versions.shape}",
     )
     for name, values in fields_of(found.rows).items():
-        require_same(values, want[name], f"{fact} ({this}, {list(who)[:3]!r} ...)", what=name, this="loaded", that="stored")
+        require_same(
+            values,
+            want[name],
+            f"{fact} ({this}, {list(who)[:3]!r} ...)",
+            what=name,
+            this="loaded",
+            that="stored",
+        )
 
 
-def _put(store: StateStore, who: Sequence[str], rows: Records, expected: I64 | int, layout: Layout, fact: str) -> None:
+def _put(
+    store: StateStore, who: Sequence[str], rows: Records, expected: I64 | int, layout: Layout, fact: str
+) -> None:
     versions = np.broadcast_to(np.asarray(expected, dtype=np.int64), (len(who),)).copy()
     accepted = _accepted(store, who, rows, versions, layout, fact)
-    require(accepted.all(), f"{fact}: store refused {who[int(np.argmin(accepted))]!r} whose version was as expected")
+    require(
+        accepted.all(),
+        f"{fact}: store refused {who[int(np.argmin(accepted))]!r} whose version was as expected",
+    )
 
 
 def _accepted(
@@ -101,7 +142,10 @@ def check_round_trip(make: MakeStore, /) -> None:
     _put(store, who, rows, 0, layout, fact)
     found = store.load(who, layout)
     _require_rows(found, rows, fact, who=who, this="300 subjects")
-    require((found.versions > 0).all(), f"{fact}: versions of known subjects must be above 0, got {found.versions.min()}")
+    require(
+        (found.versions > 0).all(),
+        f"{fact}: versions of known subjects must be above 0, got {found.versions.min()}",
+    )
     require(np.signbit(found.rows["cap.score"][1]), f"{fact}: -0.0 came back as 0.0")
 
 
@@ -157,15 +201,19 @@ def check_rows_are_private_copies(make: MakeStore, /) -> None:
     want = rows.copy()
     _put(store, ["a", "b"], rows, 0, layout, fact)
     rows["cap.count"] = -1
-    _require_rows(store.load(["a", "b"], layout), want, fact, who="ab", this="after the stored rows were written to")
-    found = store.load(["a", "b", "stranger"], layout)
-    found.rows["cap.count"] = -2
-    found.rows["cap.ring"][:, 1] = -2
-    found.versions[:] = -2
-    again = store.load(["a", "b"], layout)
-    _require_rows(again, want, fact, who="ab", this="after the loaded rows were written to")
-    require((again.versions > 0).all(), f"{fact}: writing to loaded versions reached the store")
-    _require_rows(store.load(["stranger"], layout), layout.new(1), fact, who=["stranger"], this="a stranger's blank")
+    _require_rows(
+        store.load(["a", "b"], layout), want, fact, who="ab", this="after the stored rows were written to"
+    )
+    for who in (["a", "b"], ["b", "stranger", "a"], ["stranger"]):
+        expected = store.load(who, layout)
+        kept, versions = expected.rows.copy(), expected.versions.copy()
+        expected.rows["cap.count"] = -2
+        expected.rows["cap.ring"][:, 1] = -2
+        expected.versions[:] = -2
+        again = store.load(who, layout)
+        this = "after the loaded rows were written to"
+        _require_rows(again, kept, fact, who=who, this=this)
+        require_same(again.versions, versions, fact, what="version", this=this, that="before")
 
 
 def check_stale_versions_are_refused(make: MakeStore, /) -> None:
@@ -182,7 +230,9 @@ def check_stale_versions_are_refused(make: MakeStore, /) -> None:
         require(not refused[0], f"{fact}: version {stale} was accepted, the subject had {second[0]}")
     found = store.load(["a"], layout)
     _require_rows(found, _filled(layout, [2]), fact, who="a", this="after refused writes")
-    require(found.versions[0] == second[0], f"{fact}: a refused write moved the version to {found.versions[0]}")
+    require(
+        found.versions[0] == second[0], f"{fact}: a refused write moved the version to {found.versions[0]}"
+    )
     for stale in (1, -1):
         refused = _accepted(store, ["stranger"], _filled(layout, [3]), np.array([stale]), layout, fact)
         require(not refused[0], f"{fact}: version {stale} was accepted for a stranger, who has 0")
@@ -231,7 +281,10 @@ def check_no_update_is_lost(make: MakeStore, /, rounds: int = ROUNDS) -> None:
     who = ["shared", *(f"own-{number}" for number in range(THREADS))]
     counts = store.load(who, layout).rows["cap.count"].tolist()
     want = [THREADS * rounds, *([rounds] * THREADS)]
-    require(counts == want, f"{fact}: {THREADS} threads added 1 {rounds} times each, the counts are {counts}, not {want}")
+    require(
+        counts == want,
+        f"{fact}: {THREADS} threads added 1 {rounds} times each, the counts are {counts}, not {want}",
+    )
 
 
 def check_versions_survive_deletion(make: MakeStore, /) -> None:
@@ -268,7 +321,9 @@ def check_deleted_subjects_are_strangers(make: MakeStore, /) -> None:
         found = store.load(who, layout)
         _require_rows(found, want, fact, who=who, this=f"layout {layout.name!r}")
         dead = sorted({1, 7, *range(known, 10)})
-        require(not found.versions[dead].any(), f"{fact}: versions {found.versions[dead].tolist()}, expected 0")
+        require(
+            not found.versions[dead].any(), f"{fact}: versions {found.versions[dead].tolist()}, expected 0"
+        )
     require(store.delete(["s1"]) == 0, f"{fact}: a deleted subject was counted again")
     fresh = _filled(one, [50, 51])
     _put(store, ["s7", "new"], fresh, 0, one, fact)
@@ -286,7 +341,9 @@ def check_subjects_are_listed(make: MakeStore, /) -> None:
     store.load(["only-asked-for"], one)
     store.delete(["b"])
     listed = list(store.subjects())
-    require(sorted(listed) == ["a", "c", "d"], f"{fact}: expected a, c and d once each, got {sorted(listed)!r}")
+    require(
+        sorted(listed) == ["a", "c", "d"], f"{fact}: expected a, c and d once each, got {sorted(listed)!r}"
+    )
 
 
 def check_hostile_ids(make: MakeStore, /) -> None:
@@ -297,14 +354,18 @@ def check_hostile_ids(make: MakeStore, /) -> None:
     _put(store, HOSTILE, rows, 0, layout, fact)
     _require_rows(store.load(HOSTILE, layout), rows, fact, who=HOSTILE, this="together")
     for number, subject in enumerate(HOSTILE):
-        _require_rows(store.load([subject], layout), rows[number : number + 1], fact, who=[subject], this="alone")
+        _require_rows(
+            store.load([subject], layout), rows[number : number + 1], fact, who=[subject], this="alone"
+        )
     odd = set(store.subjects()) ^ set(HOSTILE)
     require(not odd, f"{fact}: subjects() and what was stored differ in {sorted(odd)!r}")
     for number, subject in enumerate(HOSTILE):
         gone = store.delete([subject])
         require(gone == 1, f"{fact}: deleting {subject!r} forgot {gone} subjects")
         rest = HOSTILE[number + 1 :]
-        _require_rows(store.load(rest, layout), rows[number + 1 :], fact, who=rest, this=f"without {subject!r}")
+        _require_rows(
+            store.load(rest, layout), rows[number + 1 :], fact, who=rest, this=f"without {subject!r}"
+        )
 
 
 def check_layouts_are_isolated(make: MakeStore, /) -> None:
@@ -314,7 +375,9 @@ def check_layouts_are_isolated(make: MakeStore, /) -> None:
     _put(store, ["a"], _filled(one, [1]), 0, one, fact)
     found = store.load(["a"], two)
     _require_rows(found, two.new(1), fact, who="a", this="in the other layout")
-    require(found.versions[0] == 0, f"{fact}: the other layout knows the subject with version {found.versions[0]}")
+    require(
+        found.versions[0] == 0, f"{fact}: the other layout knows the subject with version {found.versions[0]}"
+    )
     _put(store, ["a"], _filled(two, [2]), 0, two, fact)
     version = store.load(["a"], one).versions.copy()
     _put(store, ["a"], _filled(two, [3]), store.load(["a"], two).versions, two, fact)
@@ -335,11 +398,11 @@ def check_layouts_migrate_by_name(make: MakeStore, /) -> None:
     for field in kept:
         want[f"cap.{field.name}"] = _filled(old, range(30))[f"cap.{field.name}"]
     found = store.load([*who, "stranger"], new)
-    _require_rows(
-        Rows(found.rows[:30], found.versions[:30]), want, fact, who=who, this="grown and shrunk"
-    )
+    _require_rows(Rows(found.rows[:30], found.versions[:30]), want, fact, who=who, this="grown and shrunk")
     require_same(found.versions[:30], versions, fact, what="version", this="after", that="before")
-    _require_rows(Rows(found.rows[30:], found.versions[30:]), new.new(1), fact, who=["stranger"], this="a stranger")
+    _require_rows(
+        Rows(found.rows[30:], found.versions[30:]), new.new(1), fact, who=["stranger"], this="a stranger"
+    )
     _put(store, who, want, versions, new, fact)
     _require_rows(store.load(who, new), want, fact, who=who, this="written in the new layout")
 
@@ -356,7 +419,9 @@ def check_other_dtypes_are_refused(make: MakeStore, /) -> None:
         except LayoutError:
             pass
         else:
-            raise AssertionError(f"{fact}: int64 became {changed.dtype!r} {changed.shape} without a LayoutError")
+            raise AssertionError(
+                f"{fact}: int64 became {changed.dtype!r} {changed.shape} without a LayoutError"
+            )
         _require_rows(store.load(["a"], old), _filled(old, [1]), fact, who="a", this="after the refusal")
 
 
@@ -367,7 +432,7 @@ def check_against_a_model(make: MakeStore, /) -> None:
         unittest.SkipTest: Hypothesis is not installed.
     """
     need_hypothesis()
-    from agentic.testing._machines import run_store_machine  # noqa: PLC0415 - needs Hypothesis
+    from agentic.testing._machines import run_store_machine  # needs Hypothesis
 
     run_store_machine(make)
 
@@ -375,7 +440,9 @@ def check_against_a_model(make: MakeStore, /) -> None:
 def need_hypothesis() -> None:
     """Skip the test that needs Hypothesis where it is missing; ``unittest`` and pytest know what it means."""
     if importlib.util.find_spec("hypothesis") is None:
-        raise unittest.SkipTest("this check explores with Hypothesis, which is not installed: pip install hypothesis")
+        raise unittest.SkipTest(
+            "this check explores with Hypothesis, which is not installed: pip install hypothesis"
+        )
 
 
 def store_checks() -> dict[str, Check]:

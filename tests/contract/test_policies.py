@@ -1,0 +1,77 @@
+"""Every policy in the box passes the kit that strangers' policies pass."""
+
+import pytest
+
+import agentic.policies
+from agentic.conditions import F
+from agentic.policies import (
+    BetaThompson,
+    EpsilonGreedy,
+    FirstOf,
+    Fixed,
+    LinearThompson,
+    LinearUCB,
+    Mixture,
+    Rules,
+    Softmax,
+    SquareCB,
+    TemplateRanking,
+    Uniform,
+)
+from agentic.testing import AdditiveLearnerConformance, PolicyConformance
+
+UNTAUGHT = {
+    "fixed": lambda: Fixed({"a0": 1.0, "a2": 0.5}),
+    "rules": lambda: Rules([(F("age") > 40, "a1"), (F("tier") == "gold", "a2")], otherwise="a0"),
+    "uniform": Uniform,
+}
+LEARNING = {
+    "beta_thompson": BetaThompson,
+    "epsilon_greedy": EpsilonGreedy,
+    "first_of": lambda: FirstOf(Rules([(F("age") > 40, "a1")], otherwise="a0"), LinearThompson()),
+    "linear_thompson": LinearThompson,
+    "linear_ucb": LinearUCB,
+    "mixture": lambda: Mixture([(Uniform(), 1.0), (LinearUCB(), 3.0), (SquareCB(), 2.0)]),
+    "softmax": Softmax,
+    "square_cb": SquareCB,
+    "template_ranking": lambda: TemplateRanking({"m0": None, "m1": F("age") > 40}, Softmax()),
+}
+
+
+@pytest.mark.parametrize("name", sorted(UNTAUGHT))
+class TestUntaught(PolicyConformance):
+    """A policy in the box that does not learn keeps every promise of a policy."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name):
+        self.name = name
+
+    def make(self):
+        return UNTAUGHT[self.name]()
+
+
+@pytest.mark.parametrize("name", sorted(LEARNING))
+class TestLearning(AdditiveLearnerConformance):
+    """A policy in the box that learns keeps every promise of a learner whose statistics add."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name):
+        self.name = name
+
+    def make(self):
+        return LEARNING[self.name]()
+
+
+def test_every_public_policy_is_listed():
+    """A policy that the room exports and this file does not try fails here."""
+    room = {name: getattr(agentic.policies, name) for name in agentic.policies.__all__}
+    public = {part for part in room.values() if isinstance(part, type) and hasattr(part, "propose")}
+    assert {type(make()) for make in (UNTAUGHT | LEARNING).values()} == public
+
+
+def test_every_policy_is_listed_by_its_name():
+    """The name that a policy gives is the one it is listed under, and learners are tried as learners."""
+    assert {name: make().name for name, make in (UNTAUGHT | LEARNING).items()} == {
+        name: name for name in UNTAUGHT | LEARNING
+    }
+    assert not [name for name, make in UNTAUGHT.items() if hasattr(make(), "learn")]
