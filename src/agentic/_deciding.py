@@ -38,6 +38,15 @@ class Settled:
     action: I64
 
 
+@attrs.frozen(eq=False)
+class _Part:
+    """Decided rows: where they belong in the batch, what to log of them, what was settled."""
+
+    rows: slice | I64
+    columns: dict[str, NDArray[Any]]
+    settled: Settled | None
+
+
 @attrs.define(eq=False)
 class Desk:
     """Where decisions are made: the plan with its store, providers and pools.
@@ -91,41 +100,24 @@ class Desk:
         values = self.assembly.schema.gather(subjects, context, self.providers, at)
         for failed in values.failed:
             self._count_failure(failed, None)
-        out = self._blank_columns(subjects, values, slots, at)
-        undo: list[Settled] = []
+        parts: list[_Part] = []
         step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
-        for lo in range(0, n, step):
+        for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
             for rows in _waves(subjects, lo, min(lo + step, n)):
-                self._decide_wave(policy, subjects, values, tickets, rows, out, slots, at, undo)
-        out["tag"] = _noise.fold(plan.seed, out["key"], out["ticket"], at)
-        out["cost"] = plan.catalogue.cost[out["action"]].sum(axis=1)
-        took = (time.perf_counter_ns() - began) / 1e3 / max(n, 1)
-        out["compute_us"] = np.full(n, took, dtype=np.float32)
-        return out, undo
-
-    def _blank_columns(
-        self, subjects: list[str], values: Values, slots: int, at: int
-    ) -> dict[str, NDArray[Any]]:
-        n, k = len(subjects), len(self.plan.catalogue)
+                self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at)
+        columns = _gathered(parts, n)
         names: NDArray[Any] = np.empty(n, dtype=object)
         names[:] = subjects
-        return {
+        took = (time.perf_counter_ns() - began) / 1e3 / max(n, 1)
+        columns |= {
             "subject": names,
-            "key": np.empty(n, np.uint64),
             "at": np.full(n, at, np.int64),
-            "ticket": np.empty(n, np.uint64),
-            "arm": np.empty(n, np.uint8),
-            "zone": np.empty(n, np.int16),
             "values": values.matrix,
             "status": values.status,
-            "denied": np.empty((n, k), self.plan.denied_dtype),
-            "action": np.empty((n, slots), np.int64),
-            "probability": np.empty((n, slots)),
-            "explored": np.empty((n, slots), np.bool_),
-            "score": np.empty((n, slots)),
-            "spread": np.empty((n, slots)),
-            "policy_failed": np.empty(n, np.bool_),
+            "cost": plan.catalogue.cost[columns["action"]].sum(axis=1),
+            "compute_us": np.full(n, took, dtype=np.float32),
         }
+        return columns, [part.settled for part in parts if part.settled is not None]
 
     def _decide_wave(
         self,
@@ -134,10 +126,9 @@ class Desk:
         values: Values,
         tickets: U64 | None,
         rows: slice | I64,
-        out: dict[str, NDArray[Any]],
+        parts: list[_Part],
         slots: int,
         at: int,
-        undo: list[Settled],
     ) -> None:
         """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
         todo, losses, denied = rows, 0, 0
@@ -158,27 +149,25 @@ class Desk:
                 self.pools.give(wave.available, at)
                 broken = walked.broken
                 continue
-            count = walked.count
+            count, settled = walked.count, None
             stands = np.ones(count, dtype=np.bool_)
             if not denied:
                 stands, failed = self._save(names[:count], records[:count], versions[:count])
                 denied |= failed
                 action = walked.drawn.action[:count]
-                undo.append(Settled(names[:count], before[:count], records[:count], stands, action))
-            self.pools.give(_unspent(self.plan, wave, walked, stands), at)
-            index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
-            _write(
-                out,
-                todo if stands.all() and count == len(names) else index[:count][stands],
-                wave,
-                walked,
-                stands,
-            )
-            left = np.concatenate([np.flatnonzero(~stands), np.arange(count, len(names))])
-            if not len(left):
+                settled = Settled(names[:count], before[:count], records[:count], stands, action)
+            if self.pools:
+                self.pools.give(_unspent(self.plan, wave, walked, stands), at)
+            if count == len(names) and stands.all():
+                parts.append(_Part(todo, _columns(wave, walked), settled))
                 return
-            todo = index[left]
-            losses += not stands.all()
+            index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
+            kept = stands.nonzero()[0]
+            columns = {name: column[kept] for name, column in _columns(wave, walked).items()}
+            parts.append(_Part(index[kept], columns, settled))
+            lost = len(kept) < count
+            todo = index[np.concatenate([(~stands).nonzero()[0], np.arange(count, len(names))])]
+            losses += lost
             if losses > _LOSSES and not denied:
                 denied = CONTENDED
 
@@ -285,12 +274,11 @@ def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) 
     return left
 
 
-def _write(
-    out: dict[str, NDArray[Any]], rows: slice | I64, wave: Wave, walked: Walked, stands: NDArray[np.bool_]
-) -> None:
-    """Copy the rows that stand into the batch's columns."""
+def _columns(wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:
+    """What the log keeps of a wave's rows."""
     drawn = walked.drawn
-    columns = {
+    return {
+        "tag": _noise.mix(drawn.noise ^ wave.now.view(np.uint64)),
         "key": wave.keys,
         "ticket": wave.ticket,
         "arm": walked.arm,
@@ -303,9 +291,19 @@ def _write(
         "spread": drawn.spread,
         "policy_failed": walked.policy_failed,
     }
-    whole = isinstance(rows, slice)
-    for name, column in columns.items():
-        out[name][rows] = column if whole else column[: walked.count][stands]
+
+
+def _gathered(parts: list[_Part], n: int) -> dict[str, NDArray[Any]]:
+    """The columns of all rows; of one wave that is the whole batch, as they are."""
+    if len(parts) == 1:
+        return parts[0].columns
+    whole: dict[str, NDArray[Any]] = {}
+    for part in parts:
+        for name, column in part.columns.items():
+            if name not in whole:
+                whole[name] = np.empty((n, *column.shape[1:]), dtype=column.dtype)
+            whole[name][part.rows] = column
+    return whole
 
 
 def _waves(subjects: list[str], lo: int, hi: int) -> Iterator[slice | I64]:

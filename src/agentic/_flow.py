@@ -169,8 +169,12 @@ class Walked:
 
 @attrs.define(eq=False)
 class Drawn:
-    """Choices: shape (n, s) each. Slots after the one that does nothing do nothing, for certain."""
+    """Choices: shape (n, s) each. Slots after the one that does nothing do nothing, for certain.
 
+    ``noise``, shape (n,), is what the draws were keyed with; the records' tags are made of it too.
+    """
+
+    noise: U64
     action: I64
     probability: F64
     explored: Bools
@@ -214,20 +218,18 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
         denied == 0,
         wave.slots,
     )
-    at_local_time = catalogue.send_minute >= 0
-    if at_local_time.any():
-        lost = np.flatnonzero(wave.zone == zones.UNKNOWN)
-        denied[np.ix_(lost, np.flatnonzero(at_local_time))] |= denied.dtype.type(ZONE_UNKNOWN)
+    if len(catalogue.slotted):
+        lost = (wave.zone == zones.UNKNOWN).nonzero()[0]
+        denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
     return batch, denied
 
 
 def delivery_times(catalogue: Catalogue, now: I64, zone: NDArray[np.int16], /) -> I64:
     """When each candidate would reach the subject, shape (n, k)."""
-    shape = (len(now), len(catalogue))
-    if not catalogue.delay_us.any() and (catalogue.send_minute < 0).all():
-        return np.broadcast_to(now[:, None], shape)
+    if catalogue.at_once:
+        return np.broadcast_to(now[:, None], (len(now), len(catalogue)))
     out = now[:, None] + catalogue.delay_us
-    for column in np.flatnonzero(catalogue.send_minute >= 0).tolist():
+    for column in catalogue.slotted.tolist():
         out[:, column] = zones.next_local(zone, out[:, column], int(catalogue.send_minute[column]))
     return out
 
@@ -260,7 +262,7 @@ def guard(
     batch.rows = batch.available = None
     catalogue = plan.catalogue
     denied[:, catalogue.idle] = 0
-    if catalogue.mandatory.any():
+    if catalogue.outranks:
         outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
         denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
 
@@ -302,6 +304,8 @@ def propose(
     """Ask the policy, or whoever stands in for it: weights of allowed candidates, scores, who failed."""
     weights, proposal = _ask(policy, batch, failures)
     failed = ~_sound(weights)
+    if not failed.any() and not arm.any():
+        return weights, proposal, failed
     for rows, stand_in in (
         (failed.nonzero()[0], plan.fallback),
         ((arm == HOLDOUT).nonzero()[0], plan.control),
@@ -310,16 +314,14 @@ def propose(
             part = batch.take(rows)
             weights[rows] = _ask(stand_in, part, failures)[0]
     random = arm == RANDOM_CONTROL
-    if random.any():
-        weights[random] = batch.allowed[random]
+    weights[random] = batch.allowed[random]
     failed &= arm == POLICY
     empty = ~_sound(weights)
-    if empty.any():
-        weights[empty] = 0.0
-        idle = batch.allowed[:, plan.catalogue.idle]
-        weights[empty & idle, plan.catalogue.idle] = 1.0
-        # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
-        weights[empty & ~idle] = batch.allowed[empty & ~idle]
+    weights[empty] = 0.0
+    idle = batch.allowed[:, plan.catalogue.idle]
+    weights[empty & idle, plan.catalogue.idle] = 1.0
+    # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
+    weights[empty & ~idle] = batch.allowed[empty & ~idle]
     return weights, proposal, failed
 
 
@@ -343,7 +345,8 @@ def _sound(weights: F64) -> Bools:
     """Rows whose weights are finite, not negative and not all zero."""
     with np.errstate(invalid="ignore", over="ignore"):
         total = np.add.accumulate(weights, axis=1)[:, -1]
-        sound: Bools = (total > 0) & (total < np.inf) & (weights.min(axis=1) >= 0)
+        sound: Bools = (total > 0) & (total < np.inf)
+        sound &= np.minimum.reduce(weights, axis=1) >= 0
     return sound
 
 
@@ -355,39 +358,44 @@ def draw(
     A slate is drawn without replacement, slot by slot: each slot's probability is the one given the
     slots before it. ``NO_ACTION`` ends a slate.
     """
-    n, slots = len(batch), batch.slots
+    n, slots, idle = len(batch), batch.slots, plan.catalogue.idle
     rows = np.arange(n)
-    idle = plan.catalogue.idle
-    action = np.full((n, slots), idle, dtype=np.int64)
-    probability = np.ones((n, slots))
-    explored = np.zeros((n, slots), dtype=np.bool_)
-    score, spread = np.full((n, slots), np.nan), np.full((n, slots), np.nan)
-    going = np.ones(n, dtype=np.bool_)
+    action = np.empty((n, slots), dtype=np.int64)
+    probability, score, spread = np.empty((n, slots)), np.empty((n, slots)), np.empty((n, slots))
+    explored = np.empty((n, slots), dtype=np.bool_)
+    going: Bools | None = None
+    silent = arm != POLICY if arm.any() else None
+    keyed = _noise.fold(plan.seed, batch.keys, ticket)
     if plan.floor:
         weights = _floored(weights, batch.allowed, np.where(arm == POLICY, plan.floor, 0.0))
     for slot in range(slots):
         running = np.add.accumulate(weights, axis=1)
         total = running[:, -1]
-        going &= total > 0
-        noise = _noise.uniform(_noise.fold(plan.seed, batch.keys, ticket, _noise.DRAW + slot))
+        mark = _noise.uniform(_noise.fold(_noise.DRAW + slot, keyed))
+        mark *= total
         # The first column whose running sum exceeds the mark; it has weight, so it is allowed.
-        pick = (running <= (noise * total)[:, None]).sum(axis=1)
-        pick = np.where(going, pick, idle)
+        pick = np.add.reduce(running <= mark[:, None], axis=1, dtype=np.int64)
+        if going is not None:
+            going &= total > 0
+            pick = np.where(going, pick, idle)
+            total = np.where(going, total, 1.0)
         taken = weights[rows, pick]
         action[:, slot] = pick
-        probability[:, slot] = np.where(going, taken / np.where(going, total, 1.0), 1.0)
-        explored[:, slot] = going & (taken < weights.max(axis=1))
-        asked = going & (arm == POLICY)
-        if proposal.score is not None:
-            score[:, slot] = np.where(asked, proposal.score[rows, pick], np.nan)
-        if proposal.spread is not None:
-            spread[:, slot] = np.where(asked, proposal.spread[rows, pick], np.nan)
+        probability[:, slot] = taken / total
+        explored[:, slot] = taken < np.maximum.reduce(weights, axis=1)
+        for values, given in ((score, proposal.score), (spread, proposal.spread)):
+            values[:, slot] = np.nan if given is None else given[rows, pick]
+            if silent is not None:
+                values[silent, slot] = np.nan
+        if going is not None:
+            over = ~going
+            probability[over, slot], explored[over, slot] = 1.0, False
+            score[over, slot] = spread[over, slot] = np.nan
         if slot + 1 < slots:
-            going &= pick != idle
-            if slot == 0:
-                weights = weights.copy()
+            going = pick != idle if going is None else going & (pick != idle)
+            weights = weights.copy()
             weights[rows, pick] = 0.0
-    return Drawn(action, probability, explored, score, spread)
+    return Drawn(keyed, action, probability, explored, score, spread)
 
 
 def _floored(weights: F64, allowed: Bools, floor: F64) -> F64:
@@ -417,10 +425,12 @@ def affordable(plan: Plan, action: I64, wave: Wave, /) -> tuple[int, dict[str, i
     what is left before row i pays for every candidate that the wave's beginning could pay for.
     """
     count = len(action)
+    if not plan.charges:
+        return count, {}
     totals = {}
     for name, charge in plan.charges.items():
         spent = charge[action].sum(axis=1)
-        totals[name] = np.cumsum(spent)
+        totals[name] = np.add.accumulate(spent)
         payable = charge[charge * wave.slots <= wave.available[name]]
         dearest = int(payable.max(initial=0)) * wave.slots
         before = wave.available[name] - (totals[name] - spent)

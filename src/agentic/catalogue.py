@@ -127,6 +127,9 @@ class Catalogue:
         mandatory: Shape (k,), bool.
         idle: Column of ``NO_ACTION``.
         sends: Shape (k,), bool: everything but ``NO_ACTION``.
+        slotted: Columns with a local time of delivery, shape (m,), int64.
+        at_once: Every candidate is delivered when it is decided.
+        outranks: Some candidate is mandatory.
     """
 
     actions: tuple[Action, ...]
@@ -142,6 +145,9 @@ class Catalogue:
     mandatory: NDArray[np.bool_]
     idle: int
     sends: NDArray[np.bool_]
+    slotted: NDArray[np.int64]
+    at_once: bool
+    outranks: bool
     _index: Mapping[str, int] = attrs.field(alias="index")
 
     @classmethod
@@ -196,6 +202,9 @@ class Catalogue:
             mandatory=_fixed([a.message_class == MANDATORY for a in ordered], np.bool_),
             idle=idle,
             sends=_fixed([a.id != NO_ACTION.id for a in ordered], np.bool_),
+            slotted=_fixed([i for i, a in enumerate(ordered) if a.send_at is not None], np.int64),
+            at_once=not any(a.delay or a.send_at for a in ordered),
+            outranks=any(a.message_class == MANDATORY for a in ordered),
             index={action_id: column for column, action_id in enumerate(ids)},
         )
 

@@ -634,7 +634,7 @@ def test_every_check_has_a_part_that_fails_it():
 
 
 def test_every_check_can_be_imported_and_is_a_method_of_its_class():
-    """A check ``x`` is the function ``check_x`` of ``agentic.testing`` and the method ``test_x`` of its class."""
+    """A check ``x`` is the function ``check_x`` of the kit and the method ``test_x`` of its class."""
     assert {name: getattr(testing, f"check_{name}") for name in CHECKS} == CHECKS
     for kind, checks in CLASSES.items():
         methods = {name.removeprefix("test_") for name in dir(kind) if name.startswith("test_")}

@@ -146,10 +146,10 @@ def test_a_terminal_goal_outside_the_window_ends_nothing():
     """A terminal outcome that is early, late or a duplicate leaves the window open."""
     book = Book(terminal=["leave"])
     book.open(0, 10)
-    book.tell(0, "click", 11, event=3)
+    book.tell(0, "click", 11, event=77)
     assert book.tell(0, "leave", 9) is EARLY
     assert book.tell(0, "leave", 10 + WINDOW) is LATE
-    assert book.tell(0, "leave", 12, event=3) is DUPLICATE
+    assert book.tell(0, "leave", 12, event=77) is DUPLICATE
     assert book.close(50) == []
     assert book.tell(0, "buy", 13) is COUNTED
 
@@ -343,8 +343,8 @@ def test_what_is_closed_is_given_back():
 def test_an_open_decision_takes_nine_bytes():
     """The stated memory: time and state, and with exposure its time; twice that while arrays grow."""
     n = 100_000
-    for settings, stated in (({}, 9), ({"start": "exposure"}, 17)):
-        ledger = Ledger(goals(**settings))
+    for chosen, stated in (({}, 9), ({"start": "exposure"}, 17)):
+        ledger = Ledger(goals(**chosen))
         ledger.open(0, np.zeros(n, np.int64), np.ones((n, 1), np.bool_))
         windows = ledger._windows
         assert (windows.at.nbytes + windows.state.nbytes + windows.start.nbytes) <= 2 * n * stated

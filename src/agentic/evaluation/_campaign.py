@@ -7,7 +7,7 @@ from datetime import timedelta
 from agentic._agent import Agent
 from agentic.catalogue import Level, product
 from agentic.conditions import F
-from agentic.evaluation._simulator import AGES, CHANNELS, COUNTRIES, PURPOSE, TIERS, World
+from agentic.evaluation._simulator import AGES, CHANNELS, COUNTRIES, PURPOSE, STAGES, TIERS, World
 from agentic.features import Category, Cyclic, Flag, Number, TimeZone
 from agentic.guardrails import (
     Budget,
@@ -62,7 +62,7 @@ def campaign(
         features=features(),
         policy=LinearThompson() if policy is None else policy,
         guardrails=contact_policy(customers) if guardrails is None else guardrails,
-        goals=Goals({"purchase": MARGIN, "click": 0.02, "unsubscribe": -5.0}, window=timedelta(hours=72)),
+        goals=Goals({"purchase": MARGIN, "click": 0.05, "unsubscribe": -5.0}, window=timedelta(hours=72)),
         holdout=holdout,
         random_control=random_control,
         exploration_floor=exploration_floor,
@@ -99,6 +99,7 @@ def features() -> list[Feature]:
         Number("days_since_purchase", low=0, high=120),
         Number("recent_contacts", low=0, high=4),
         Number("discount_share", low=0, high=1),
+        Category("stage", STAGES),
         Category("tier", TIERS),
         Category("age", AGES),
         Category("country", COUNTRIES),
@@ -128,14 +129,12 @@ def contact_policy(customers: int) -> list[Guardrail]:
 
 def playbook() -> Rules:
     """The rules a marketer would write by hand for this campaign."""
-    sensitive, lapsed = F("discount_share") >= 0.6, F("days_since_purchase").between(20, 60)
     return Rules(
         [
-            (lapsed & F("reads_evenings").is_true(), "reminder/push/evening"),
-            (lapsed, "reminder/email/morning"),
-            (sensitive & F("favourite_channel").is_in(["sms"]), "voucher/sms/evening"),
-            (sensitive, "voucher/email/morning"),
+            ((F("stage") == "due") & (F("discount_share") >= 0.6), "voucher/sms/evening"),
+            (F("stage") == "due", "reminder/email/morning"),
+            (F("discount_share") >= 0.6, "voucher/email/morning"),
             (F("age").is_in(["18-24", "25-39"]), "new_arrivals/push/evening"),
-            (F("tier") == "gold", "new_arrivals/email/morning"),
-        ]
+        ],
+        otherwise="new_arrivals/email/morning",
     )

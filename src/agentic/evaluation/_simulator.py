@@ -51,6 +51,7 @@ AGES: Final = ("18-24", "25-39", "40-59", "60+")
 COUNTRIES: Final = ("IN", "US", "GB", "DE")
 ZONES: Final = ("Asia/Kolkata", "America/New_York", "Europe/London", "Europe/Berlin")
 CHANNELS: Final = ("email", "push", "sms")
+STAGES: Final = ("fresh", "due", "lapsed")
 PURPOSE: Final = "marketing"
 START: Final = datetime(2026, 2, 19, tzinfo=UTC)
 """A Thursday, as 1970-01-01 was, so that weeks of a budget are weeks of a simulation."""
@@ -328,7 +329,7 @@ class World:
         courts = offers.courts[action]
         felt = offers.reach[action] * courts * there
         trust = moment.trust[:, None]
-        lift = 0.11 * keen * felt * trust
+        lift = 0.15 * keen * felt * trust
         own = (self.organic[row] * (0.6 + 0.8 * _craving(moment.idle_days)))[:, None] * trust * there
         annoyed = 0.0045 * offers.intrusion[action] * np.exp(0.55 * moment.fatigue)[:, None] * (1.5 - keen)
         return Response(
@@ -371,6 +372,7 @@ class World:
             "favourite_channel": Coded(known["favourite_channel"].astype(np.float64), favourite),
             "reads_evenings": known["reads_evenings"],
             "time_zone": Coded(zone, zones.names()),
+            "stage": Coded(np.searchsorted([18.0, 62.0], moment.idle_days).astype(np.float64), STAGES),
             "days_since_purchase": np.minimum(moment.idle_days, 365.0),
             "recent_contacts": recent.astype(np.float64),
             "hour": np.where(seen == zones.UNKNOWN, np.nan, minute / 60.0),

@@ -19,7 +19,9 @@ _RANK: Final = np.full(256, 2, dtype=np.uint8)
 _RANK[list(USABLE)] = 3
 _RANK[Status.NULL] = 1
 _RANK[Status.NOT_FOUND] = 0
-_KNOWN: Final = np.isin(np.arange(256), list(Status))
+# What is no status at all tells that something went wrong.
+_TOLD: Final = np.full(256, Status.ERROR, dtype=np.uint8)
+_TOLD[list(Status)] = list(Status)
 
 
 @attrs.frozen(eq=False)
@@ -102,15 +104,16 @@ def answers(columns: object, names: Iterable[str], n: int, /) -> dict[str, Answe
 
 def _answer(columns: Columns, name: str, n: int) -> Answer:
     told, at = columns.status.get(name), columns.at.get(name)
-    status = np.full(n, PRESENT, dtype=np.uint8)
     try:
-        if told is not None:
+        if told is None:
+            status = np.full(n, PRESENT, dtype=np.uint8)
+        else:
             codes = np.asarray(told)
             if codes.dtype.kind not in "iu" or codes.shape != (n,):
                 return failure(n)
-            known = (codes >= 0) & (codes < len(_KNOWN))
-            status = np.where(known, codes, 0).astype(np.uint8)
-            status[~_KNOWN[status]] = Status.ERROR
+            if codes.dtype != np.uint8:
+                codes = np.where((codes >= 0) & (codes < len(_TOLD)), codes, 0).astype(np.uint8)
+            status = _TOLD[codes]
         at = None if at is None else np.asarray(at, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return failure(n)

@@ -164,7 +164,7 @@ class Schema:
             InvalidContextError: A column of the context does not have n rows.
         """
         n = len(subjects)
-        matrix, status = self._few(context, n) if n <= _FEW else self._many(context, n)
+        matrix, status = self._read(context, n)
         failed: list[str] = []
         if (status == _ERROR).any():  # only a feature that raised says so before providers are asked
             broken = (status == _ERROR).any(axis=0)
@@ -178,8 +178,7 @@ class Schema:
                 found = answers(provider.fetch(subjects, asked, now_us), asked, n)
             except Exception:  # noqa: BLE001  # a plugin may raise anything; defaults step in, and `failed` tells
                 found = dict.fromkeys(asked, failure(n))
-            failing = [self._take(matrix, status, self._index[name], found[name], now_us) for name in found]
-            if any(failing):
+            if found and self._take(matrix, status, found, now_us):
                 failed.append(type(provider).__name__)
         return Values(matrix, status, tuple(failed))
 
@@ -262,6 +261,9 @@ class Schema:
                 told[feature.name] = categories[code] if 0 <= code < len(categories) else Unlisted(categories)
         return told
 
+    def _read(self, columns: Mapping[str, Any], n: int) -> tuple[F64, Statuses]:
+        return self._few(columns, n) if n <= _FEW else self._many(columns, n)
+
     def _many(self, context: Mapping[str, Any], n: int) -> tuple[F64, Statuses]:
         matrix = np.empty((n, len(self)), dtype=np.float64, order="F")
         status = np.empty((n, len(self)), dtype=np.uint8, order="F")
@@ -283,6 +285,8 @@ class Schema:
         for name, given in context.items():
             j = index[name] if name in index else self._place(name)
             column = given if type(given) is list and len(given) == n else _column(name, given, n)
+            if type(column) is np.ndarray and column.dtype.kind == "O":
+                column = column.tolist()
             reader, at = readers[j], j * n
             if reader is not None and (type(column) is list or type(column) is tuple):
                 try:
@@ -320,21 +324,25 @@ class Schema:
             pass
         return np.full(n, NAN), np.full(n, _ERROR, dtype=np.uint8)
 
-    def _take(self, matrix: F64, status: Statuses, j: int, answer: Answer, now_us: int) -> bool:
-        """Let an answer step in where it is better than what there is; return whether some of it failed."""
-        told = answer.status
-        numbers, judged = self._resolve(j, answer.values, len(told))
-        numbers = np.where(usable(told), numbers, NAN)
-        judged = np.where(usable(told), judged, told)
+    def _take(self, matrix: F64, status: Statuses, found: Mapping[str, Answer], now_us: int) -> bool:
+        """Let answers step in where they are better than what there is; return whether some failed."""
+        places = [self._index[name] for name in found]
+        told = np.array([answer.status for answer in found.values()]).T
+        numbers, judged = self._read({name: answer.values for name, answer in found.items()}, len(matrix))
+        believed = usable(told)
+        judged = np.where(believed, judged[:, places], told)
+        numbers = np.where(believed, numbers[:, places], NAN)
         failing = bool((judged == _ERROR).any())
-        limit = self.features[j].max_age_s
-        if limit is not None and answer.at is not None:
-            late = (now_us / 1e6 - answer.at >= limit) & usable(judged)
-            numbers[late] = NAN
-            judged[late] = Status.STALE
-        take = better(judged, status[:, j])
-        np.copyto(matrix[:, j], numbers, where=take)
-        np.copyto(status[:, j], judged, where=take)
+        for i, answer in enumerate(found.values()):
+            limit = self.features[places[i]].max_age_s
+            if limit is not None and answer.at is not None:
+                late = (now_us / 1e6 - answer.at >= limit) & usable(judged[:, i])
+                numbers[late, i] = NAN
+                judged[late, i] = Status.STALE
+        current = status[:, places]
+        take = better(judged, current)
+        matrix[:, places] = np.where(take, numbers, matrix[:, places])
+        status[:, places] = np.where(take, judged, current)
         return failing
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -18,11 +18,12 @@ from agentic.testing._log_checks import Record, _records, _require_read, block
 # The same on every machine, and no stopwatch.
 _SETTINGS: Final = settings(
     max_examples=50,
-    stateful_step_count=30,
+    stateful_step_count=20,
     deadline=None,
     database=None,
     derandomize=True,
     report_multiple_bugs=False,
+    phases=(Phase.generate, Phase.shrink),  # explaining takes longer than all the rest
 )
 _SUBJECTS: Final = st.sampled_from(["a", "b", "c", "é", "e\N{COMBINING ACUTE ACCENT}"])
 _LAYOUTS: Final = {
@@ -105,7 +106,7 @@ def run_log_machine(make: Callable[[], ProvenanceLog], /) -> None:
             self.turn = 0
 
         @rule(
-            count=st.sampled_from([0, 1, 1, 2, 3, 7, 255, 256, 300]),
+            count=st.sampled_from([0, 1, 1, 2, 3, 7, 256]),
             kind=st.sampled_from(["decision", "outcome"]),
             columns=st.sampled_from(["full", "few"]),
             run=st.integers(0, 1),

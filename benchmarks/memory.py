@@ -1,0 +1,95 @@
+"""How many bytes does a subject take? Measured as growth of a fresh process."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+from agentic.rewards import Goals
+from agentic.state import MemoryStore
+from benchmarks import pipeline
+from benchmarks.measure import Figure, Options, Report, figure, resident_bytes, tell
+
+AIM_BYTES = 200.0
+CHUNK = 50_000
+KINDS = ("state", "pending", "log")
+
+
+def grow(kind: str, n: int) -> dict[str, float]:
+    """Introduce and decide for ``n`` subjects; bytes for each.
+
+    Args:
+        kind: ``"state"`` keeps no log and expects no outcomes, ``"pending"`` also waits for the reward of
+            every decision, ``"log"`` keeps the log in memory.
+        n: Subjects.
+    """
+    goals = Goals({"purchase": 1.0}, window=timedelta(days=3)) if kind == "pending" else None
+    log = None if kind == "log" else pipeline.CountingLog()
+    agent = pipeline.agent(log=log, goals=goals, trained_on=500)
+    store = agent.store
+    assert isinstance(store, MemoryStore)
+    step = min(CHUNK, n)
+    context = pipeline.context(step)
+    # Once through on few, so that what every process needs once is there.
+    pipeline.introduce(agent, warm := pipeline.names(step, -step))
+    agent.decide_many(warm, context, now=pipeline.NOON)
+    store.delete(warm)
+    del warm
+    gc.collect()
+    before = resident_bytes()
+    text = 0
+    for start in range(0, n, step):
+        subjects = pipeline.names(min(step, n - start), start)
+        text += sum(map(sys.getsizeof, subjects))
+        pipeline.introduce(agent, subjects)
+        rows = {name: column[: len(subjects)] for name, column in context.items()}
+        agent.decide_many(subjects, rows, now=pipeline.NOON)
+        del subjects
+    gc.collect()
+    grown = resident_bytes() - before
+    return {"total": grown / n, "slab": store.bytes_held / n, "text": text / n,
+            "record": float(agent.plan.layout.dtype.itemsize)}  # fmt: skip
+
+
+def measured(kind: str, n: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.memory", "--kind", kind, "--subjects", str(n)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def run(options: Options) -> Report:
+    n = options.size(1_000_000, 2_000)
+    # Memory hardly varies, and a million subjects take their time: one run is enough.
+    state, pending, log = (measured(kind, n) for kind in KINDS)
+    rest = max(state["total"] - state["slab"] - state["text"], 0.0)
+
+    def one(what: str, value: float, aim: float | None = None) -> Figure:
+        return figure(what, [value], "bytes/subject", aim=aim, less_is_better=True)
+
+    figures = [
+        one("a subject, without the log", max(state["total"], 1.0), AIM_BYTES),
+        one("  of this the slab of records and versions", state["slab"]),
+        one("    of this one record", state["record"]),
+        one("  its id, a Python string", state["text"]),
+        one("  the dict from id to slot, and the rest", rest),
+        one("a decision that waits for its reward", max(pending["total"] - state["total"], 0.0)),
+        one("a decision and three facts in the memory log", max(log["total"] - state["total"], 0.0)),
+    ]
+    notes = ["the slab grows by half, so up to a third of it may be room for more"]
+    return Report(f"{n:,} subjects told of and decided for once; resident memory, one run", figures, notes)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--kind", choices=KINDS)
+    parser.add_argument("--subjects", type=int, default=0)
+    asked, _ = parser.parse_known_args()
+    if asked.kind is None:
+        tell(run)
+    else:
+        print(json.dumps(grow(asked.kind, asked.subjects)))

@@ -1,0 +1,65 @@
+"""How long does one decision take? The full pipeline, one call after another."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import numpy as np
+
+from benchmarks import peers, pipeline
+from benchmarks.measure import Figure, Options, Report, figure, tell
+
+AIM_US = 200.0
+K = 10
+
+
+def latencies(options: Options) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Microseconds of every call, shape (calls,)."""
+    calls, known = options.size(5_000, 100), options.size(1_000, 50)
+    agent = pipeline.agent(K, trained_on=options.size(20_000, 500))
+    subjects, columns = pipeline.names(known), pipeline.context(known)
+    pipeline.introduce(agent, subjects)
+    contexts = [{name: column[i] for name, column in columns.items()} for i in range(known)]
+    times = np.empty(calls)
+    assert gc.isenabled()
+    for call in range(-known, calls):  # the first round warms up
+        row = call % known
+        now = pipeline.NOON + (call // known + 1) * pipeline.DAY
+        began = time.perf_counter()
+        agent.decide(subjects[row], contexts[row], now=now)
+        if call >= 0:
+            times[call] = (time.perf_counter() - began) * 1e6
+    assert not agent.failures
+    return times
+
+
+def run(options: Options) -> Report:
+    rounds = [latencies(options) for _ in range(options.repeat)]
+    figures: list[Figure] = [
+        figure(
+            f"decide, p{share}",
+            [float(np.percentile(one, share)) for one in rounds],
+            "us",
+            aim=AIM_US if share == 50 else None,
+            less_is_better=True,
+        )
+        for share in (50, 99)
+    ]
+    notes = ["garbage is collected as usual; the highest p99 is where another process had the core"]
+    theirs = peers.vowpal_single(pipeline.feedback(1_000, K), K, options.size(5_000, 100))
+    if theirs is None:
+        notes.append(peers.absent("vowpalwabbit"))
+    else:
+        told = "VW squarecb, bare predict from text, p50"
+        p50 = float(np.percentile(theirs, 50)) * 1e6
+        ours = [float(np.percentile(one, 50)) for one in rounds]
+        figures += [
+            figure(told, [p50], "us"),
+            figure("decide, p50, likewise", ours, "us", aim=p50, against=told, less_is_better=True),
+        ]
+    return Report(f"{len(rounds[0]):,} calls a run, k={K}, d=20, all rules, memory log", figures, notes)
+
+
+if __name__ == "__main__":
+    tell(run)
