@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
-
-from agentic.policies import EpsilonGreedy, LinearThompson, SquareCB
 from benchmarks import peers, pipeline
 from benchmarks.measure import Figure, Options, Report, rate, seconds, tell
 
+from agentic.arrays import Batch
+from agentic.policies import EpsilonGreedy, LinearThompson, SquareCB
+from agentic.protocols import Policy
+
 AIM = 100_000.0
 AT_ONCE = 8192  # rows that an agent lays before its policy together
+
+
+def every(policy: Policy, parts: list[Batch]) -> None:
+    for part in parts:
+        policy.propose(part)
 
 
 def bare(k: int, n: int, options: Options) -> tuple[list[Figure], list[str]]:
@@ -23,10 +31,8 @@ def bare(k: int, n: int, options: Options) -> tuple[list[Figure], list[str]]:
     figures, notes = [], []
     for policy in (LinearThompson(), SquareCB(), EpsilonGreedy()):
         taught = policy.bind(space).learn(seen)
-        runs = [
-            seconds(lambda taught=taught: [taught.propose(part) for part in parts])  # type: ignore[misc]  # bound at once
-            for _ in range(options.repeat)
-        ]
+        weigh = functools.partial(every, taught, parts)
+        runs = [seconds(weigh) for _ in range(options.repeat)]
         figures.append(rate(f"{type(policy).__name__}.propose, k={k}", n, runs, "decisions/s", aim=AIM))
         if policy.name == LinearThompson.name:
             theirs = peers.mabwiser_thompson(seen, rows.X, k, options)
@@ -35,8 +41,8 @@ def bare(k: int, n: int, options: Options) -> tuple[list[Figure], list[str]]:
             else:
                 told = f"mabwiser LinTS.predict, k={k}"
                 other = rate(told, n, theirs, "decisions/s")
-                figures += [other, rate(f"LinearThompson, k={k}, likewise", n, runs, "decisions/s",
-                                        aim=other.median, against=told)]  # fmt: skip
+                ours = f"{type(policy).__name__}.propose, k={k}, likewise"
+                figures += [other, rate(ours, n, runs, "decisions/s", aim=other.median, against=told)]
     return figures, notes
 
 
@@ -45,12 +51,13 @@ def full(k: int, n: int, options: Options) -> Figure:
     agent = pipeline.agent(k, trained_on=options.size(20_000, 500))
     subjects, context = pipeline.names(n), pipeline.context(n)
     pipeline.introduce(agent, subjects)
-    days = itertools.count()
+    days = itertools.count(1)
     agent.decide_many(subjects, context, now=pipeline.NOON)
-    runs = [
-        seconds(lambda: agent.decide_many(subjects, context, now=pipeline.NOON + 2 * next(days) * pipeline.DAY))
-        for _ in range(options.repeat)
-    ]  # fmt: skip
+
+    def next_day() -> None:
+        agent.decide_many(subjects, context, now=pipeline.NOON + 2 * next(days) * pipeline.DAY)
+
+    runs = [seconds(next_day) for _ in range(options.repeat)]
     assert not agent.failures
     return rate(f"full pipeline, k={k}", n, runs, "decisions/s", aim=AIM)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import timedelta
 
 import numpy as np
+from benchmarks import peers, pipeline
+from benchmarks.measure import Figure, Options, Report, figure, rate, seconds, tell
 
 from agentic.policies import LinearThompson
 from agentic.rewards import Goals
-from benchmarks import peers, pipeline
-from benchmarks.measure import Figure, Options, Report, figure, rate, seconds, tell
 
 K = 10
 WINDOW = timedelta(days=3)
@@ -27,12 +28,9 @@ def whole(n: int, options: Options) -> list[Figure]:
         pipeline.introduce(agent, subjects)
         ids = agent.decide_many(subjects, pipeline.context(n), now=pipeline.NOON).ids
         some = ids[:: n // m][:m]
-        recording.append(
-            seconds(
-                lambda agent=agent, some=some: agent.record_many(some, "purchase", at=pipeline.NOON + pipeline.DAY)  # type: ignore[misc]  # bound at once
-            )
-        )  # fmt: skip
-        learning.append(seconds(lambda agent=agent: agent.learn(now=pipeline.NOON + WINDOW)))  # type: ignore[misc]  # bound at once
+        noon_after, closed = pipeline.NOON + pipeline.DAY, pipeline.NOON + WINDOW
+        recording.append(seconds(functools.partial(agent.record_many, some, "purchase", at=noon_after)))
+        learning.append(seconds(functools.partial(agent.learn, now=closed)))
         assert agent.pending == 0
     return [
         rate(f"agent.learn, {n:,} decisions", n, learning, "rewards/s"),

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from datetime import timedelta
 
-from agentic.rewards import Goals
-from agentic.state import MemoryStore
 from benchmarks import pipeline
 from benchmarks.measure import Figure, Options, Report, figure, resident_bytes, tell
+
+from agentic.rewards import Goals
+from agentic.state import MemoryStore
 
 AIM_BYTES = 200.0
 CHUNK = 50_000

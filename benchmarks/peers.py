@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from benchmarks.measure import Options, seconds
 
 from agentic.arrays import Feedback
-from benchmarks.measure import Options, seconds
 
 
 def absent(name: str) -> str:

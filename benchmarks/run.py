@@ -1,6 +1,6 @@
 """How fast, and how large? Runs each benchmark in a process of its own and prints what it found.
 
-    python benchmarks/run.py [batch single memory import learn log profile] [--repeat N] [--quick] [--json]
+python benchmarks/run.py [batch single memory import learn log profile] [--repeat N] [--quick] [--json]
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import gc
 import time
 
 import numpy as np
-
 from benchmarks import peers, pipeline
 from benchmarks.measure import Figure, Options, Report, figure, tell
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks import pipeline
+from benchmarks.measure import Figure, Options, Report, figure, seconds, tell
+
 from agentic import Agent, _flow
 from agentic._deciding import Desk
 from agentic.features import Schema
 from agentic.guardrails import Budget, Consent, FrequencyCap, QuietHours
 from agentic.policies import LinearThompson
-from benchmarks import pipeline
-from benchmarks.measure import Figure, Options, Report, figure, seconds, tell
 
 # A stage that begins with spaces is a part of the one before.
 STAGES: tuple[tuple[str, Any, str], ...] = (  # owners are modules and classes
@@ -100,11 +101,12 @@ def run(options: Options) -> Report:
     for turn in range(options.repeat):
         now = pipeline.NOON + 2 * (turn + 1) * pipeline.DAY
         with stopwatches() as spent:
-            bulk_totals.append(seconds(lambda now=now: agent.decide_many(subjects, context, now=now)))  # type: ignore[misc]  # bound at once
+            bulk_totals.append(seconds(functools.partial(agent.decide_many, subjects, context, now=now)))
         in_bulk.append(dict(spent))
     for turn in range(options.repeat):
         with stopwatches() as spent:
-            single_totals.append(seconds(lambda turn=turn: one_by_one(2 * (options.repeat + turn + 1))))  # type: ignore[misc]  # bound at once
+            day = 2 * (options.repeat + turn + 1)
+            single_totals.append(seconds(functools.partial(one_by_one, day)))
         single.append(dict(spent))
     figures = table(f"decide_many, {n:,} rows", in_bulk, bulk_totals, n)
     figures += table(f"decide, {calls:,} calls", single, single_totals, calls)

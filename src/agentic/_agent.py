@@ -16,7 +16,7 @@ from agentic import _noise, zones
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, Plan
-from agentic._inputs import checked_subjects, checked_values, rows_of
+from agentic._inputs import checked_outcomes, checked_subjects, rows_of
 from agentic._learning import feedback_of
 from agentic._plan import assemble, bind, checked
 from agentic._records import DecisionBatch, batch_of, read_ids, unknown_decision
@@ -25,7 +25,6 @@ from agentic.arrays import I64, U64, Block, Feedback, Receipt
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
-    InvalidOutcomeError,
     LogError,
     StoreError,
     UnknownGoalError,
@@ -45,7 +44,6 @@ from agentic.provenance import MemoryLog
 from agentic.rewards import Closed, Goals, Ledger, Recorded
 from agentic.state import MemoryStore, Pools
 from agentic.types import (
-    EXPOSED,
     NO_ACTION,
     Action,
     ConsentWithdrawn,
@@ -523,61 +521,42 @@ class Agent:
             raise UnknownGoalError(
                 f"agent {self._name!r} has no goals, so no outcome counts: pass goals=Goals(...)"
             )
-        m = len(decision_ids)
-        names = [outcomes] * m if isinstance(outcomes, str) else list(outcomes)
-        for name in names:
-            if name != EXPOSED and name not in self._goals.values:
-                raise UnknownGoalError(
-                    f"no goal counts the outcome {name!r}: there are {sorted(self._goals.values)!r} and"
-                    f" {EXPOSED!r}",
-                    value=name,
-                    expected=sorted(self._goals.values),
-                )
-        amounts = np.ones(m) if values is None else checked_values(values)
-        places = np.zeros(m, np.int64) if slots is None else np.asarray(slots)
-        if at is None:
-            times = np.full(m, micros(self._clock()), np.int64)
-        elif isinstance(at, datetime):
-            times = np.full(m, micros(at), np.int64)
-        else:
-            times = np.array([micros(one) for one in at], np.int64)
-        for length, what in (
-            (len(names), "outcomes"),
-            (len(amounts), "values"),
-            (len(places), "slots"),
-            (len(times), "at"),
-        ):
-            if length != m:
-                raise InvalidOutcomeError(
-                    f"{what} must have {m} entries, one for each decision, got {length}"
-                )
-        if event_ids is not None and (len(event_ids) != m or not all(isinstance(e, str) for e in event_ids)):
-            raise InvalidOutcomeError(f"event_ids must be {m} strings, got {event_ids!r}")
-        if m and (places.dtype.kind not in "iu" or places.min() < 0):
-            raise InvalidOutcomeError(f"slots must be integers from 0, got {slots!r}", value=slots)
+        clock = micros(self._clock()) if at is None else 0
+        columns = checked_outcomes(
+            self._goals,
+            decision_ids,
+            outcomes,
+            values,
+            slots=slots,
+            at=clock if at is None else at,
+            event_ids=event_ids,
+        )
         tags, positions = read_ids(decision_ids)
         self._check_decisions(decision_ids, tags, positions)
-        event_names = [f"goal/{name}" for name in names] if event_ids is None else event_ids
-        events = _noise.text_keys([one.encode("utf-8", "replace").decode() for one in event_names])
-        what: NDArray[Any] = np.array(names, dtype=object)
-        columns = {
-            "decision": positions,
-            "slot": places.astype(np.int64),
-            "outcome": what,
-            "value": amounts,
-            "at": times,
-            "event": events,
-        }
+        columns["decision"] = positions
         self._append(Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name}))
-        found = self._ledger.record(positions, columns["slot"], names, amounts, times, events)
+        found = self._ledger.record(
+            positions, columns["slot"], columns["goal"], columns["value"], columns["at"], columns["event"]
+        )
         return [Recorded(status) for status in found.tolist()]
 
     def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64) -> None:
-        """Refuse ids that name no decision of this log."""
-        for row, position in enumerate(positions.tolist()):
-            found = self._find(position)
-            if found is None or found.columns["tag"][0] != tags[row]:
-                raise unknown_decision(decision_ids[row])
+        """Refuse ids that name no decision of this log; one pass over the blocks they lie in."""
+        known = np.zeros(len(positions), dtype=np.bool_)
+        order = np.argsort(positions, kind="stable")
+        ordered = positions[order]
+        at = int(np.searchsorted(ordered, 0))
+        while at < len(ordered):
+            receipt, block = next(self._log.read(int(ordered[at])), (None, None))
+            if receipt is None or block is None:
+                break
+            stop = int(np.searchsorted(ordered, receipt.first + receipt.count))
+            if block.kind == "decision":
+                here = order[at:stop]
+                known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            at = max(stop, at + 1)
+        for row in np.flatnonzero(~known).tolist():
+            raise unknown_decision(decision_ids[row])
 
     # -- learn --------------------------------------------------------------------------------------
 

@@ -254,7 +254,9 @@ class Desk:
         width = layout.dtype.itemsize
         try:
             now = self.store.load(settled.names, layout)
-            same = now.rows.view(np.uint8).reshape(-1, width) == settled.written.view(np.uint8).reshape(-1, width)
+            same = now.rows.view(np.uint8).reshape(-1, width) == settled.written.view(np.uint8).reshape(
+                -1, width
+            )
             mine = settled.stands & same.all(axis=1)
             names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
             back = self.store.store(names, settled.before[mine], now.versions[mine], layout)

@@ -276,11 +276,11 @@ def _denials(
     if np.broadcast_shapes(allowed.shape, shape) != shape:
         raise ValueError(f"allowed must be broadcastable to {shape}, got {allowed.shape}")
     if review.unknown is None:
-        return np.where(allowed, rule.dtype.type(0), rule)
+        return np.asarray(np.where(allowed, rule.dtype.type(0), rule))
     missing = np.asarray(review.unknown)
     if missing.dtype != np.bool_ or np.broadcast_shapes(missing.shape, shape) != shape:
         raise ValueError(f"unknown must be bool and broadcastable to {shape}, got {missing.shape}")
-    return np.where(allowed, rule.dtype.type(0), np.where(missing, unknown, rule))
+    return np.asarray(np.where(allowed, rule.dtype.type(0), np.where(missing, unknown, rule)))
 
 
 def assign(plan: Plan, keys: U64, /) -> NDArray[np.uint8]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agentic._noise import text_keys
+from agentic.arrays import F64
 from agentic.conditions import Coded
 from agentic.errors import InvalidOutcomeError, InvalidSubjectError
+from agentic.rewards import Goals
+from agentic.types import micros
 
 _MOST_BYTES: Final = 512
+_MOST: Final = 1e15  # beyond any currency
 
 
 def checked_subjects(subjects: Sequence[str]) -> list[str]:
@@ -52,14 +58,64 @@ def checked_subjects(subjects: Sequence[str]) -> list[str]:
     return names
 
 
-def checked_values(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def checked_outcomes(
+    goals: Goals,
+    decision_ids: Sequence[str],
+    outcomes: Sequence[str] | str,
+    values: Sequence[float] | F64 | None,
+    *,
+    slots: Sequence[int] | None,
+    at: Sequence[datetime] | datetime | int,
+    event_ids: Sequence[str] | None,
+) -> dict[str, NDArray[Any]]:
+    """Outcomes as the columns that are logged: goal codes, values, slots, times, event keys.
+
+    Raises:
+        UnknownGoalError: No goal counts an outcome of this name.
+        InvalidOutcomeError: A value, slot or event id cannot be used, or lists differ in length.
+        InvalidTimeError: A time has no zone.
+    """
+    m = len(decision_ids)
+    names = [outcomes] * m if isinstance(outcomes, str) else list(outcomes)
+    if isinstance(at, int):
+        times = np.full(m, at, dtype=np.int64)
+    elif isinstance(at, Sequence) and not isinstance(at, str):
+        times = np.array([micros(one) for one in at], dtype=np.int64)
+    else:
+        times = np.full(m, micros(at), dtype=np.int64)
+    amounts = np.ones(m) if values is None else _checked_values(values)
+    places = np.zeros(m, dtype=np.int64) if slots is None else np.asarray(slots)
+    for column, what in ((names, "outcomes"), (amounts, "values"), (places, "slots"), (times, "at")):
+        if len(column) != m:
+            raise InvalidOutcomeError(
+                f"{what} must have {m} entries, one for each decision, got {len(column)}", value=len(column)
+            )
+    if m and (places.dtype.kind not in "iu" or places.min() < 0):
+        raise InvalidOutcomeError(f"a slot must be an integer from 0, got {slots!r}", value=slots)
+    if event_ids is not None and (
+        isinstance(event_ids, str) or len(event_ids) != m or not all(isinstance(e, str) for e in event_ids)
+    ):
+        raise InvalidOutcomeError(f"event_ids must be {m} strings, got {event_ids!r}", value=event_ids)
+    goal = goals.codes(names)
+    goals.worth(goal, amounts)
+    # Without an event id a goal counts once for a decision: a second report of it is the same event.
+    events = [f"goal/{name}" for name in names] if event_ids is None else [f"event/{e}" for e in event_ids]
+    return {
+        "slot": places.astype(np.int64),
+        "goal": goal,
+        "value": amounts,
+        "at": times,
+        "event": text_keys([event.encode("utf-8", "surrogatepass").decode("latin-1") for event in events]),
+    }
+
+
+def _checked_values(values: Sequence[float] | F64) -> F64:
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     for value in listed:
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not -1e15 < value < 1e15:
+        if not good or not -_MOST <= value <= _MOST:
             raise InvalidOutcomeError(
-                f"an outcome's value must be a finite number between -1e15 and 1e15, got {value!r}",
-                value=value,
+                f"an outcome's value must be a number between -1e15 and 1e15, got {value!r}", value=value
             )
     return np.array(listed, dtype=np.float64)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import HOLDOUT, Plan
-from agentic.arrays import Block, F64, Feedback, I64
+from agentic.arrays import F64, I64, Block, Feedback
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 

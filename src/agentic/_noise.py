@@ -1,10 +1,11 @@
 """Where chance comes from: uniforms that are a hash of what they are for.
 
 A uniform is a pure function of (seed, subject key, counter, stream), so one row, a batch, a partition
-and a replay draw the same numbers in any order. The mixer is splitmix64's finaliser, applied once per
-word of the key; arithmetic is modulo 2^64 on purpose.
+and a replay draw the same numbers in any order. The mixer is splitmix64's finaliser, applied once to the
+seed and once per word of the key; arithmetic is modulo 2^64 on purpose.
 
-Source: Steele, Lea & Flood 2014, Fast splittable pseudorandom number generators, figure 14 (variant 13).
+Source: Steele, Lea & Flood 2014, Fast splittable pseudorandom number generators, section 5: the gamma of
+figure 16 and the finaliser of Stafford's variant 13. Ours chains it over the words of a key.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from numpy.typing import NDArray
 U64 = NDArray[np.uint64]
 
 _MASK: Final = 0xFFFFFFFFFFFFFFFF
-_GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_GAMMA: Final = 0x9E3779B97F4A7C15
+_MIX_1: Final = 0xBF58476D1CE4E5B9
+_MIX_2: Final = 0x94D049BB133111EB
+# The same as numpy scalars: making one takes longer than a step of the mixer.
+_GAMMA_64, _MIX_1_64, _MIX_2_64 = np.uint64(_GAMMA), np.uint64(_MIX_1), np.uint64(_MIX_2)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _TO_UNIT: Final = 2.0**-53
 
@@ -36,28 +39,34 @@ def mix(words: U64, /) -> U64:
     Args:
         words: Shape (n,), uint64. Left unchanged.
     """
-    out = words + _GAMMA
+    out = words + _GAMMA_64
     out ^= out >> _S30
-    out *= _MIX_1
+    out *= _MIX_1_64
     out ^= out >> _S27
-    out *= _MIX_2
+    out *= _MIX_2_64
     out ^= out >> _S31
     return out
 
 
 def fold(seed: int, /, *words: U64 | int) -> U64:
-    """Fold several key words into one scrambled word per row.
+    """Fold several key words, in this order, into one scrambled word per row.
 
     Args:
         seed: Any integer; taken modulo 2^64.
-        words: Arrays of shape (n,), or integers that hold for all rows.
+        words: Uint64 arrays that broadcast together, or integers that hold for all rows.
+
+    Returns:
+        Shape (n,), uint64; shape (1,) when every word is an integer.
     """
-    state: int | U64 = seed & _MASK
+    # The seed is scrambled before a word joins it: otherwise seeds 0 to 7 would only permute the
+    # answers of keys 0 to 7.
+    state: int | U64 = _mix_one(seed & _MASK)
     for word in words:
-        if isinstance(word, int) and isinstance(state, int):
-            state = _mix_one(state ^ (word & _MASK))
-        elif isinstance(state, int):
-            state = mix(word ^ np.uint64(state))  # type: ignore[operator]  # an array: an int was handled
+        if isinstance(state, int):
+            if isinstance(word, int):
+                state = _mix_one(state ^ (word & _MASK))
+            else:
+                state = mix(word ^ np.uint64(state))
         else:
             state = mix(state ^ (np.uint64(word & _MASK) if isinstance(word, int) else word))
     return np.array([state], dtype=np.uint64) if isinstance(state, int) else state
@@ -65,9 +74,9 @@ def fold(seed: int, /, *words: U64 | int) -> U64:
 
 def _mix_one(word: int) -> int:
     """``mix`` of one Python integer."""
-    out = (word + 0x9E3779B97F4A7C15) & _MASK
-    out = (out ^ out >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-    out = (out ^ out >> 27) * 0x94D049BB133111EB & _MASK
+    out = (word + _GAMMA) & _MASK
+    out = (out ^ out >> 30) * _MIX_1 & _MASK
+    out = (out ^ out >> 27) * _MIX_2 & _MASK
     return out ^ out >> 31
 
 
@@ -89,8 +98,7 @@ def text_key(text: str, /, *, salt: bytes = b"") -> int:
         text: Must be encodable as UTF-8.
         salt: Up to 64 bytes; keeps keys of different agents unlinkable.
     """
-    digest = hashlib.blake2b(text.encode(), digest_size=8, key=salt, person=b"agentic.key").digest()
-    return int.from_bytes(digest, "little")
+    return int(text_keys([text], salt=salt)[0])
 
 
 def text_keys(texts: Sequence[str], /, *, salt: bytes = b"") -> U64:

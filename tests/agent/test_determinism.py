@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agents import DAY, NOON, agent, consenting, context, names, one, rows, teach
 
 from agentic import Agent
 from agentic._flow import probabilities
 from agentic._replay import logged_batch
+from agents import DAY, NOON, agent, consenting, context, names, one, rows, teach
 
 SUBJECTS = 250_000
 ROUNDS = 4
@@ -118,7 +118,7 @@ def test_logged_probabilities_are_those_drawn_from(whole: tuple[Agent, list[Any]
     edges = np.array([0.0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0])
     hits, expected, variance = (np.zeros(len(edges)) for _ in range(3))
     by_action = np.zeros((3, len(made.plan.catalogue)))
-    schema = made._assembly.schema  # noqa: SLF001 - the full distribution is not logged, only recomputed
+    schema = made._assembly.schema
     for batch in batches:
         for lo in range(0, len(batch), 50_000):
             part = batch.take(np.arange(lo, min(lo + 50_000, len(batch))))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agents import ACTIONS, DAY, NOON, agent, consenting, context, names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from agentic.conditions import Coded
 from agentic.features import Category, Flag, Number
 from agentic.guardrails import FrequencyCap
 from agentic.policies import Fixed, Rules, Uniform
+from agents import ACTIONS, DAY, NOON, agent, consenting, context, names
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 513, "é" * 257, "\ud800", "a\udfffb", "\x00pools"])

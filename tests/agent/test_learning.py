@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agents import ACTIONS, DAY, FEATURES, NOON, agent, context, names
 
 from agentic import Action, Agent, errors
 from agentic.policies import BetaThompson, Fixed, LinearThompson, SquareCB, Uniform
 from agentic.rewards import Goals, Recorded
+from agents import ACTIONS, DAY, FEATURES, NOON, agent, context, names
 
 HOUR = timedelta(hours=1)
 

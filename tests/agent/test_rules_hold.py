@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agents import ACTIONS, DAY, FEATURES, NOON, agent, consenting, context, names, rows, teach
 
 from agentic import (
     NO_ACTION,
@@ -37,6 +36,7 @@ from agentic.guardrails import (
 from agentic.policies import Fixed, Uniform
 from agentic.provenance import MemoryLog
 from agentic.state import MemoryStore
+from agents import ACTIONS, DAY, FEATURES, NOON, agent, consenting, context, names, rows, teach
 
 SENDS = Fixed({action.id: 1.0 for action in ACTIONS})
 
@@ -348,7 +348,7 @@ class Broken:
         raise RuntimeError(self.how)
 
     def review(self, batch: Any) -> Any:
-        from agentic.arrays import Review  # noqa: PLC0415 - only some of these plugins review
+        from agentic.arrays import Review
 
         if self.how == "raise":
             raise RuntimeError(self.how)
@@ -397,7 +397,7 @@ class Weights:
         self.weights = weights
 
     def propose(self, batch: Any) -> Any:
-        from agentic.arrays import Proposal  # noqa: PLC0415 - beside its only use
+        from agentic.arrays import Proposal
 
         return Proposal(np.broadcast_to(self.weights, batch.allowed.shape))
 

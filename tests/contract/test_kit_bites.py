@@ -3,6 +3,7 @@
 import itertools
 import threading
 import unicodedata
+from datetime import timedelta
 
 import attrs
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from agentic import testing
 from agentic.arrays import Block, Columns, Field, Proposal, Receipt, Review, Rows
-from agentic.features import MappingProvider
+from agentic.conditions import Coded
+from agentic.features import Category, MappingProvider, Number
 from agentic.state import MemoryStore
 
 DICE = np.random.default_rng(0)
@@ -650,6 +652,14 @@ def test_a_class_without_make_says_what_is_missing(kind):
         kind().make()
 
 
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CLASSES if hasattr(kind, "batch")], ids=lambda kind: kind.__name__
+)
+def test_a_class_tries_its_part_on_257_rows_unless_told_otherwise(kind):
+    """The usual batch is one row longer than a power of two."""
+    assert len(kind().batch()) == 257
+
+
 def test_the_message_names_row_action_and_both_values():
     """A failure can be read without a debugger."""
     with pytest.raises(AssertionError) as failure:
@@ -660,16 +670,62 @@ def test_the_message_names_row_action_and_both_values():
     )
 
 
+@attrs.frozen
+class Sound:
+    """A policy with a field of every kind that a fingerprint follows."""
+
+    name = "sound"
+    flag: bool = True
+    count: int = 3
+    share: float = 0.5
+    span: timedelta = timedelta(days=1)
+    words: tuple[str, ...] = ("a", "b")
+    odds: dict[str, float] = attrs.field(factory=lambda: {"a0": 1.0})
+    nothing: None = None
+
+    def propose(self, batch):
+        return Proposal(like(batch))
+
+
+@attrs.frozen
+class NeedsTrust:
+    """A guardrail that declares what it reads: a number and a category."""
+
+    name = "needs_trust"
+    features = (
+        Number("trust", low=0.0, high=1.0),
+        Category("mood", ["good", "bad"]),
+        Number("age", low=0, high=99),
+    )
+
+    def review(self, batch):
+        trust, mood = batch.columns["trust"], batch.columns["mood"]
+        unknown = np.isnan(trust) | ~mood.known
+        return Review(((trust > 0.5) & (mood.codes == 0))[:, None], "NO_TRUST", unknown[:, None])
+
+
+def coded(inner, subjects, names, now):
+    """Answer with codes for texts and without names that nobody serves."""
+    code = {"ada": 0.0, "bob": 1.0, "cyd": -1.0}
+    column = Coded(np.array([code.get(subject, np.nan) for subject in subjects]), ("gold", "free"))
+    return Columns({"tier": column} if "tier" in names else {})
+
+
 def test_sound_parts_pass():
     """What the broken parts are made from passes, so it is the break that fails."""
     for check in testing.policy_checks().values():
         check(weighs(like))
+        check(Sound)
     for check in (testing.learner_checks() | testing.additive_learner_checks()).values():
         check(Learns)
     for check in (testing.guardrail_checks() | testing.stateful_checks()).values():
         check(settles(counts))
+    for check in testing.guardrail_checks().values():
+        check(NeedsTrust)
     for check in testing.provider_checks().values():
         check(fetches(MappingProvider.fetch))
+    for check in testing.provider_checks().values():
+        check(fetches(coded), ["ada", "bob"], ["tier"])
     for check in testing.store_checks().values():
         check(Keeps)
     for check in testing.log_checks().values():

@@ -18,7 +18,7 @@ import attrs
 import numpy as np
 
 from agentic._agent import Agent
-from agentic._flow import ARMS, HOLDOUT, probabilities
+from agentic._flow import ARMS, probabilities
 from agentic._plan import bind, checked
 from agentic._records import DecisionBatch, batch_of
 from agentic._replay import logged_batch
@@ -280,7 +280,6 @@ def logged_decisions(agent: Agent, position: I64, /) -> Iterator[tuple[slice, De
 def evaluate(
     agent: Agent,
     policy: Policy,
-    /,
     *,
     estimator: Estimator = _DOUBLY_ROBUST,
     arms: Sequence[str] = ("policy", "random_control"),

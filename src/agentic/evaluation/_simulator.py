@@ -14,11 +14,12 @@ The figures are invented, of the size that campaigns see; they were not fitted t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
@@ -32,6 +33,8 @@ from agentic.arrays import F64, I64, U64, Bools
 from agentic.catalogue import Catalogue
 from agentic.conditions import Coded, Column
 from agentic.errors import ConfigurationError, EvaluationError
+from agentic.evaluation._joined import Joined, target_probabilities
+from agentic.protocols import Policy
 from agentic.rewards import Goals, Recorded
 from agentic.types import (
     EXPOSED,
@@ -205,6 +208,7 @@ class World:
         hour: Local hour at which they like to read.
         basket: What a purchase comes to on average.
         organic: Probability of a purchase without any message, per occasion, at full trust.
+        bought_days: Days since the last purchase, at the start.
         agrees: Bool: gave consent to marketing; the others said nothing, or said no.
         refuses: Bool: said no.
         refuses_sms: Bool: agreed, but not to text messages.
@@ -244,7 +248,11 @@ class World:
         Raises:
             ConfigurationError: The number of customers is something else.
         """
-        if isinstance(customers, bool) or not isinstance(customers, int) or not 1 <= customers <= _MOST_CUSTOMERS:
+        if (
+            isinstance(customers, bool)
+            or not isinstance(customers, int)
+            or not 1 <= customers <= _MOST_CUSTOMERS
+        ):
             raise ConfigurationError(
                 f"customers must be a whole number from 1 to {_MOST_CUSTOMERS:,}, got {customers!r}",
                 value=customers,
@@ -288,7 +296,7 @@ class World:
             favourite=favourite,
             hour=hour % 24.0,
             basket=np.array([30.0, 42.0, 60.0])[tier] * np.exp(0.25 * dice.normal(_BASKET)),
-            organic=np.array([0.016, 0.022, 0.032])[tier] * np.exp(0.3 * dice.normal(_ORGANIC)),
+            organic=np.array([0.030, 0.042, 0.060])[tier] * np.exp(0.3 * dice.normal(_ORGANIC)),
             bought_days=-45.0 * np.log1p(-dice.uniform(_BOUGHT)),
             agrees=consent < 0.86,
             refuses=consent > 0.94,
@@ -339,9 +347,7 @@ class World:
             unsubscribe=np.minimum(annoyed, 0.5) * courts * there,
         )
 
-    def _appeal(
-        self, offers: _Offers, moment: Moment, catalogue: Catalogue, action: I64, now: int
-    ) -> F64:
+    def _appeal(self, offers: _Offers, moment: Moment, catalogue: Catalogue, action: I64, now: int) -> F64:
         row = moment.row
         traits = np.stack([self.thrift[row], self.novelty[row], _craving(moment.idle_days)], axis=1)
         taste = np.einsum("md,kd->mk", traits, offers.taste)
@@ -545,7 +551,11 @@ class Simulated:
         every = np.broadcast_to(np.arange(k), (len(decision), k))
         answer = self.world.response(moment, catalogue, every, now)
         waits = _waits(catalogue, self.world.zone[moment.row], now)
-        chances = {PURCHASE: answer.purchase * answer.amount, CLICK: answer.click, UNSUBSCRIBE: answer.unsubscribe}
+        chances = {
+            PURCHASE: answer.purchase * answer.amount,
+            CLICK: answer.click,
+            UNSUBSCRIBE: answer.unsubscribe,
+        }
         window = span(goals.window, "window")
         out = np.zeros((len(decision), k))
         for goal, chance in chances.items():
@@ -553,6 +563,33 @@ class Simulated:
             share = (1.0 - _LOST - _LATE) * -np.expm1(-left / _MEANS[goal])
             out += goals.values.get(goal, 0.0) * chance * share
         return out
+
+
+def one_step_value(agent: Agent, policy: Policy, simulated: Simulated, rows: Joined, /) -> float:
+    """The true value per decision that ``evaluate`` estimates: known to the simulator, and to nobody else.
+
+    In each of these logged states the policy decides once, under the rules as they were; what that would do
+    to the customer afterwards is left out, as it is in the estimate.
+
+    Args:
+        agent: That was simulated.
+        policy: The policy in question.
+        simulated: What came of the simulation.
+        rows: Which decisions of the log.
+
+    Raises:
+        EvaluationError: There are no rows, or the goals are not a plain sum from the decision on.
+    """
+    if not len(rows) or agent.goals is None:
+        raise EvaluationError("one_step_value needs decisions with final rewards, got none", value=len(rows))
+    target, _ = target_probabilities(agent, policy, rows)
+    decision = np.searchsorted(simulated.position, rows.position)
+    total = 0.0
+    cuts = np.flatnonzero(np.diff(simulated.now[decision])) + 1
+    for lo, hi in itertools.pairwise([0, *cuts.tolist(), len(rows)]):
+        reward = simulated.expected(agent.goals, rows.catalogue, decision[lo:hi])
+        total += float((reward * target[lo:hi]).sum())
+    return total / len(rows)
 
 
 def _waits(catalogue: Catalogue, zone: NDArray[np.int16], now: int) -> I64:

@@ -134,8 +134,10 @@ class FrequencyCap:
             hit, place = _taken(spread, chosen, slot)
             if len(hit):
                 ring = rings[hit, place]
-                ring[:, 0] = chosen.delivery[hit, slot]
-                ring.sort(axis=1)
+                ring[:, :-1] = ring[:, 1:]
+                ring[:, -1] = chosen.delivery[hit, slot]
+                if (ring[:, -1:] < ring[:, -2:-1]).any():  # something later is scheduled already
+                    ring.sort(axis=1)
                 rings[hit, place] = ring
 
 

@@ -91,7 +91,9 @@ class QuietHours:
         awake = np.empty((len(batch), len(spread.names)), dtype=np.bool_)
         for index, column in enumerate(spread.first.tolist()):
             minute = zones.local_minute(batch.zone, batch.delivery[:, column])
-            np.greater_equal((minute - self._from) % 1440, self._length, out=awake[:, index])
+            # Minutes since the window began, or before it begins; one that wraps began yesterday as well.
+            minute -= self._from
+            awake[:, index] = (minute >= self._length) | (minute < 0) & (minute >= self._length - 1440)
         awake &= ~unknown[:, None]
         return spread.review(awake, "QUIET_HOURS", np.broadcast_to(unknown[:, None], awake.shape))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import bisect
+import heapq
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
@@ -16,6 +17,7 @@ from agentic.errors import LogError
 
 _SMALL: Final = 256
 _FULL: Final = 4096
+_END: Final = 1 << 62
 
 
 @attrs.define(eq=False)
@@ -62,7 +64,9 @@ class MemoryLog:
     durability: Final = "memory"
 
     def __init__(self) -> None:
-        self._segments: list[_Segment] = []
+        self._large: list[_Segment] = []
+        self._starts: list[int] = []
+        self._gathered: list[_Segment] = []
         self._tails: dict[str, _Segment] = {}
         self._next = 0
         self._lock = threading.Lock()
@@ -83,40 +87,70 @@ class MemoryLog:
             first = self._next
             if count >= _SMALL:
                 numbers = np.arange(first, first + count)
-                self._segments.append(_Segment(block.kind, block.meta, block.columns, numbers, count))
+                self._large.append(_Segment(block.kind, block.meta, block.columns, numbers, count))
+                self._starts.append(first)
             elif count:
                 tail = self._tails.get(block.kind)
                 if tail is None or not tail.fits(block):
                     empty = {name: column[:0] for name, column in block.columns.items()}
                     tail = _Segment(block.kind, block.meta, empty, np.empty(0, np.int64), 0)
                     self._tails[block.kind] = tail
-                    self._segments.append(tail)
+                    self._gathered.append(tail)
                 tail.add(block, first)
             self._next += count
         return Receipt(first, count)
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``."""
-        runs: list[tuple[int, int, int, _Segment, dict[str, NDArray[Any]]]] = []
         with self._lock:
-            for segment in self._segments:
-                numbers = segment.numbers[: segment.count]
-                if numbers[-1] < after:
-                    continue
-                cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
-                edges = [0, *cuts.tolist(), segment.count]
-                runs.extend(
-                    (int(numbers[lo]), lo, hi, segment, segment.columns)
-                    for lo, hi in itertools.pairwise(edges)
-                    if numbers[hi - 1] >= after
-                )
-        runs.sort(key=lambda run: run[0])
-        for first, lo, hi, segment, columns in runs:
-            part = {name: column[lo:hi] for name, column in columns.items()}
-            yield Receipt(first, hi - lo), Block(segment.kind, part, segment.meta)
+            at = max(0, bisect.bisect_right(self._starts, after) - 1)
+            end = self._next
+            cursors = [_Cursor.of(segment, after) for segment in self._gathered]
+            large = list(zip(self._starts[at:], self._large[at:], strict=True))
+        heap = [(cursor.head, place) for place, cursor in enumerate(cursors) if cursor.head < end]
+        heapq.heapify(heap)
+        for start, segment in large:
+            while heap and heap[0][0] < start:
+                yield cursors[heap[0][1]].step(heap, min(start, end))
+            if start + segment.count > after and segment.count:
+                yield Receipt(start, segment.count), Block(segment.kind, segment.columns, segment.meta)
+        while heap and heap[0][0] < end:
+            yield cursors[heap[0][1]].step(heap, end)
 
     def __len__(self) -> int:
         return self._next
+
+
+@attrs.define(eq=False)
+class _Cursor:
+    """A place in a gathered segment, as it was when the reading began."""
+
+    segment: _Segment
+    columns: dict[str, NDArray[Any]]
+    numbers: NDArray[np.int64]
+    at: int
+
+    @classmethod
+    def of(cls, segment: _Segment, after: int) -> _Cursor:
+        numbers = segment.numbers[: segment.count]
+        return cls(segment, segment.columns, numbers, int(np.searchsorted(numbers, after)))
+
+    @property
+    def head(self) -> int:
+        """Number of the next record; beyond every number when there is none."""
+        return int(self.numbers[self.at]) if self.at < len(self.numbers) else _END
+
+    def step(self, heap: list[tuple[int, int]], limit: int) -> tuple[Receipt, Block]:
+        """Take the run of records up to the next one that stands elsewhere, and move on."""
+        first, place = heapq.heappop(heap)
+        if heap:
+            limit = min(limit, heap[0][0])
+        stop = int(np.searchsorted(self.numbers, limit))
+        part = {name: column[self.at : stop] for name, column in self.columns.items()}
+        count, self.at = stop - self.at, stop
+        if self.head < _END:
+            heapq.heappush(heap, (self.head, place))
+        return Receipt(first, count), Block(self.segment.kind, part, self.segment.meta)
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:

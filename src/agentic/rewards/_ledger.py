@@ -17,10 +17,6 @@ from agentic.rewards._goals import Goals
 from agentic.rewards._windows import FAR, FINAL, MOVES, OPEN, SEEN, Windows
 from agentic.types import span
 
-_OUTCOME: Final = np.dtype(
-    [("position", "i8"), ("slot", "i8"), ("worth", "f8"), ("at", "i8"), ("event", "u8")]
-)
-
 
 class Recorded(enum.IntEnum):
     """What became of an outcome when it was recorded."""
@@ -37,6 +33,13 @@ class Recorded(enum.IntEnum):
     """The reward is final, or the choice was dropped, or never opened."""
     UNEXPOSED = 6
     """It is kept, and counts if an exposure turns up that puts it into the window."""
+
+
+COUNTED, DUPLICATE, LATE, EARLY, CLOSED, UNEXPOSED = Recorded
+
+_OUTCOME: Final = np.dtype(
+    [("position", "i8"), ("slot", "i8"), ("worth", "f8"), ("at", "i8"), ("event", "u8")]
+)
 
 
 @attrs.frozen(eq=False)
@@ -223,20 +226,20 @@ class Ledger:
         windows = self._windows
         row = position - windows.base
         if row < windows.low or slot >= windows.state.shape[1]:
-            return Recorded.CLOSED, False
-        state = int(windows.state[row, slot])
+            return CLOSED, False
+        state: int = windows.state.item(row, slot)
         if not state or state & FINAL:
-            return Recorded.CLOSED, False
+            return CLOSED, False
         if event in self._keys.get(position, ()):
-            return Recorded.DUPLICATE, False
+            return DUPLICATE, False
         if code == 0:
             status, keep = self._note_exposure(row, slot, at), False
-            new = status is Recorded.COUNTED
+            new = status is COUNTED
         else:
             status, keep = self._judge(row, slot, at)
             new = keep
             if keep and code in self._terminal:
-                if status is Recorded.COUNTED:
+                if status is COUNTED:
                     self._end(row, slot)
                 else:
                     self._parked.setdefault((position, slot), []).append(at)
@@ -246,41 +249,41 @@ class Ledger:
 
     def _note_exposure(self, row: int, slot: int, at: int) -> Recorded:
         windows = self._windows
-        state, decided = int(windows.state[row, slot]), int(windows.at[row])
+        state, decided = windows.state.item(row, slot), windows.at.item(row)
         if at < decided:
-            return Recorded.EARLY
+            return EARLY
         if at >= decided + self._length:
-            return Recorded.LATE
+            return LATE
         if state & MOVES:
-            if at >= windows.start[row, slot]:
-                return Recorded.DUPLICATE
+            if at >= windows.start.item(row, slot):
+                return DUPLICATE
             windows.start[row, slot] = at
             self._due = min(self._due, at + self._length)
             times = self._parked.get((row + windows.base, slot), ())
             if any(at <= time < at + self._length for time in times):
                 self._end(row, slot)
         elif state & SEEN:
-            return Recorded.DUPLICATE
+            return DUPLICATE
         windows.state[row, slot] |= SEEN
-        return Recorded.COUNTED
+        return COUNTED
 
     def _judge(self, row: int, slot: int, at: int) -> tuple[Recorded, bool]:
         windows = self._windows
-        state, start = int(windows.state[row, slot]), int(windows.at[row])
+        state, start = windows.state.item(row, slot), windows.at.item(row)
         if at < start:
-            return Recorded.EARLY, False
+            return EARLY, False
         if not state & MOVES:
             inside = at < start + self._length
-            return (Recorded.COUNTED if inside else Recorded.LATE), inside
+            return (COUNTED if inside else LATE), inside
         if not state & SEEN:
             # The latest window that an exposure in time can start ends two lengths after the decision.
             possible = at < start + 2 * self._length
-            return (Recorded.UNEXPOSED if possible else Recorded.LATE), possible
-        start = int(windows.start[row, slot])
+            return (UNEXPOSED if possible else LATE), possible
+        start = windows.start.item(row, slot)
         if at < start:
-            return Recorded.EARLY, True
+            return EARLY, True
         inside = at < start + self._length
-        return (Recorded.COUNTED if inside else Recorded.LATE), inside
+        return (COUNTED if inside else LATE), inside
 
     def _end(self, row: int, slot: int) -> None:
         self._windows.state[row, slot] |= FINAL

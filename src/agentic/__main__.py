@@ -1,0 +1,8 @@
+"""``python -m agentic``."""
+
+import sys
+
+from agentic._cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""What can be done from a terminal: ``python -m agentic``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn, TextIO
+
+import attrs
+
+from agentic.errors import AgenticError, ConfigurationError
+
+WRONG_USE: Final = 2
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+"""What a shell reports for a program whose reader went away."""
+
+_WIDTH: Final = 30
+
+
+def main(argv: Sequence[str] | None = None, /) -> int:
+    """Run one command.
+
+    Args:
+        argv: Words after ``python -m agentic``; those of the process by default.
+
+    Returns:
+        The exit code: 0, 2 for wrong use, 130 when interrupted, 141 when the reader went away.
+    """
+    try:
+        code = _run(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer would fail once more when Python closes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    return code
+
+
+def _run(words: list[str]) -> int:
+    parser = _parser()
+    try:
+        asked = parser.parse_args(words)
+    except SystemExit as done:  # argparse has said why
+        return done.code if isinstance(done.code, int) else WRONG_USE
+    if asked.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(asked.do(asked))
+    except AgenticError as error:
+        print(f"agentic {asked.command}: {error}", file=sys.stderr)
+        return WRONG_USE if isinstance(error, ConfigurationError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agentic", description="Customer decisions in-process: what to send, where, when, and whether."
+    )
+    parser.add_argument("--version", action="version", version=f"agentic {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="simulate a campaign and report on it",
+        description="Simulate a campaign on customers who tire and leave, and report what came of it.",
+    )
+    demo.add_argument("--customers", type=_whole, default=20_000, metavar="N", help="default 20,000")
+    demo.add_argument("--weeks", type=_whole, default=8, metavar="N", help="default 8")
+    demo.add_argument("--seed", type=_seed, default=7, metavar="N", help="default 7")
+    demo.add_argument(
+        "--policy",
+        default=None,
+        metavar="NAME",
+        help="who decides, default linear_thompson; a wrong name lists all",
+    )
+    demo.add_argument("--json", action="store_true", help="print one JSON document instead")
+    demo.set_defaults(do=_demo)
+    plugins = commands.add_parser(
+        "plugins", help="list installed plugins", description="List what is installed, importing none of it."
+    )
+    plugins.set_defaults(do=_plugins)
+    return parser
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        _refuse(text, "a whole number such as 20000")
+
+
+def _seed(text: str) -> int:
+    value = _whole(text)
+    if not 0 <= value < 1 << 63:
+        _refuse(text, "a whole number from 0 to 2^63 - 1")
+    return value
+
+
+def _refuse(text: str, expected: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("agentic-decisioning")
+    except PackageNotFoundError:
+        return "(not installed: running from source)"
+
+
+def _demo(asked: argparse.Namespace) -> int:
+    from agentic import _demo as demo
+
+    bar = None if asked.json or not sys.stderr.isatty() else _Bar(sys.stderr)
+    try:
+        facts = demo.run(
+            customers=asked.customers,
+            weeks=asked.weeks,
+            seed=asked.seed,
+            policy=demo.DEFAULT if asked.policy is None else asked.policy,
+            progress=None if bar is None else bar.show,
+        )
+    finally:
+        if bar is not None:
+            bar.clear()
+    if asked.json:
+        print(json.dumps(facts, indent=2, allow_nan=False))
+    else:
+        print(demo.report(facts))
+    return 0
+
+
+def _plugins(asked: argparse.Namespace) -> int:
+    from agentic import _plugins as plugins
+
+    found = plugins.installed()
+    if not found:
+        print("no plugins are installed")
+        return 0
+    widths = [max(len(one[column]) for one in found) for column in range(3)]
+    for one in found:
+        print(
+            "  ".join(text.ljust(width) for text, width in zip(one[:3], widths, strict=True)) + f"  {one[3]}"
+        )
+    return 0
+
+
+@attrs.define
+class _Bar:
+    """A progress bar on a terminal."""
+
+    stream: TextIO
+    shown: str = ""
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draw it again if it has moved."""
+        full = _WIDTH * done // max(total, 1)
+        line = f"{what:<10} [{'#' * full}{'.' * (_WIDTH - full)}] {100 * done // max(total, 1):>3} %"
+        if line != self.shown:
+            self.shown = line
+            self.stream.write(f"\r{line}")
+            self.stream.flush()
+
+    def clear(self) -> None:
+        """Wipe it out."""
+        if self.shown:
+            self.stream.write("\r" + " " * len(self.shown) + "\r")
+            self.stream.flush()
