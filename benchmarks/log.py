@@ -35,9 +35,7 @@ def run(options: Options) -> Report:
             )
             for lo in range(0, many * size, size)
         ]
-        runs = []
-        for _ in range(options.repeat):
-            runs.append(seconds(functools.partial(fill, MemoryLog(), blocks)))
+        runs = [seconds(functools.partial(fill, MemoryLog(), blocks)) for _ in range(options.repeat)]
         count = sum(map(len, blocks))
         figures.append(rate(f"append, blocks of {size:,}", count, runs, "records/s", aim=AIM))
     wide = sum(column[:1].nbytes for column in decided.columns.values())

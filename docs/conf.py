@@ -36,6 +36,12 @@ nitpicky = True
 # The build asks nothing of the network, so what belongs to Python, numpy or attrs is named but not linked.
 # Names of ours are checked.
 nitpick_ignore_regex = [(r"py:.*", r"(?!agentic\b)[\w.]+\..*")]
+nitpick_ignore = [
+    ("py:class", "timedelta"),  # in signatures of attrs classes whose hints autodoc cannot resolve
+    ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
+    ("py:class", "agentic._replay.Candidate"),  # a line of an explanation
+    ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls
+]
 
 PRIVATE_FILE = re.compile(r"^(agentic(?:\.[a-z]\w*)?)\._\w+\.(\w.*)$")
 
@@ -56,6 +62,10 @@ def keep_colons(app: Sphinx, what: str, name: str, obj: object, options: object,
     """Stop napoleon from taking "Doing nothing: always a candidate" for "type: description"."""
     if what in {"attribute", "data", "property"} and lines and lines[0]:
         lines[0] = f": {lines[0]}"
+    for number, line in enumerate(lines[:-1]):
+        if line == "Returns:":
+            told = lines[number + 1].lstrip()
+            lines[number + 1] = f"    : {told}"
 
 
 def setup(app: Sphinx) -> None:

@@ -401,7 +401,7 @@ def as_text(answers: Sequence[Answer]) -> str:
         now = ", ".join(f"{name} {share:.0%}" for name, share in one.choices.items() if name != NO_ACTION.id)
         lines += [
             f"{one.title.capitalize()} per customer",
-            f"  learned online from {one.learned_from:,} of {one.decided:,} customers, those who really got what",
+            f"  learned online from {one.learned_from:,} of {one.decided:,} customers, who really got what",
             f"  the agent chose (rejection, Li et al. 2011), earning {one.while_learning:.4f} meanwhile",
             f"  it now chooses {now}",
             f"  worth on the other half (doubly robust, odds 1/3), and against {one.best_constant!r}:",

@@ -173,15 +173,15 @@ class Agent:
             floor=exploration_floor,
             seed=seed,
             salt=name if salt is None else salt,
+            zone=zone,
         )
         self._goals = goals
         self._store: StateStore = MemoryStore() if store is None else store
         self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._clock = clock
-        default_zone = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
         self._pools = Pools(name, self._assembly.pooled, self.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
-        self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools, default_zone)
+        self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
         self._log_lock = threading.Lock()
         self._requests: dict[tuple[str, str], int] = {}
         self._request_lock = threading.Lock()

@@ -1,7 +1,8 @@
 """How values become text: canonical JSON, content hashes, and the one cattrs converter.
 
 The canonical form is JSON with sorted keys, no spaces, no NaN, and numbers as Python writes them; it
-is not RFC 8785. Arrays are written as dtype, shape and little-endian bytes.
+is not RFC 8785. Arrays are written as dtype, shape and little-endian bytes. ``-0.0`` and ``0.0`` differ,
+as do ``1`` and ``1.0``; a list and a tuple do not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 def plain(value: object, /) -> Any:  # JSON-compatible
     """Turn a value into what JSON can hold: the content of attrs classes, arrays, conditions.
 
-    Fields of attrs classes that are not arguments, or whose metadata says ``derived``, are left out.
+    Fields of attrs classes that are not arguments, or whose metadata says ``derived``, are left out. Of
+    any other object with a ``name`` everything it holds is written.
 
     Raises:
         CodecError: Something in it has no stored form.
@@ -35,68 +38,93 @@ def plain(value: object, /) -> Any:  # JSON-compatible
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
-        if not np.isfinite(value):
-            return {"float": repr(value)}
-        return value
-    if isinstance(value, np.generic):
+        return value if math.isfinite(value) else {"float": repr(float(value))}
+    if isinstance(value, np.bool_ | np.integer | np.float16 | np.float32):
         return plain(value.item())
     if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            raise CodecError(f"an array of objects has no stored form, got dtype {value.dtype}", value=value)
-        little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
-        return {
-            "dtype": little.dtype.str,
-            "shape": list(value.shape),
-            "b64": base64.b64encode(little.tobytes()).decode(),
-        }
+        return _array(value)
     if isinstance(value, Condition):
         return {"condition": value.to_json()}
     if isinstance(value, timedelta):
         return {"seconds": value.total_seconds()}
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
-    if attrs.has(type(value)):
-        return {
-            "type": type(value).__qualname__,
-            **{
-                field.name: plain(getattr(value, field.name))
-                for field in attrs.fields(type(value))
-                if field.init and not field.metadata.get("derived")
-            },
-        }
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        if all(isinstance(key, str) for key in value):
+            return {key: plain(item) for key, item in value.items()}
+        return {"items": sorted(([plain(key), plain(item)] for key, item in value.items()), key=_text)}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, frozenset | set):
-        return sorted(plain(item) for item in value)
+        return sorted((plain(item) for item in value), key=_text)
+    return {"type": type(value).__qualname__, **_content(value)}
+
+
+def _array(value: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
+    if value.dtype.hasobject or value.dtype.kind == "V":
+        raise CodecError(
+            f"an array of {value.dtype} has no stored form: use numbers, bools, times or fixed-width text",
+            value=value,
+        )
+    little = value.astype(value.dtype.newbyteorder("<"), copy=False)
+    return {
+        "dtype": little.dtype.str,
+        "shape": list(value.shape),
+        "b64": base64.b64encode(little.tobytes()).decode(),
+    }
+
+
+def _content(value: object) -> dict[str, Any]:
+    """What an object that is not data by itself holds."""
+    if attrs.has(type(value)):
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in attrs.fields(type(value))
+            if field.init and not field.metadata.get("derived")
+        }
     name = getattr(value, "name", None)
-    if isinstance(name, str):
-        return {"type": type(value).__qualname__, "name": name}
+    if isinstance(name, str) and not isinstance(value, type):
+        return {**{key: plain(item) for key, item in getattr(value, "__dict__", {}).items()}, "name": name}
     raise CodecError(
-        f"{type(value).__qualname__} has no stored form: make it an attrs class or give it a name",
+        f"{value!r:.200} has no stored form: make {type(value).__qualname__} an attrs class or give it a name,"
+        " and mark a field that says nothing about its answers with metadata={'derived': True}",
         value=value,
     )
 
 
-def canonical(value: object, /) -> str:
-    """Write a value as canonical JSON."""
+def _text(plain_value: Any) -> str:  # JSON-compatible
     return json.dumps(
-        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        plain_value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
+def canonical(value: object, /) -> str:
+    """Write a value as canonical JSON.
+
+    Raises:
+        CodecError: Something in it has no stored form.
+    """
+    return _text(plain(value))
+
+
 def fingerprint(value: object, /) -> str:
-    """Hash a value's content: 16 hexadecimal digits, the same in every process."""
+    """Hash a value's content: 16 hexadecimal digits, the same in every process.
+
+    Raises:
+        CodecError: Something in it has no stored form.
+    """
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @functools.cache
 def converter() -> cattrs.Converter:
-    """The converter for records and reports; made on first use, because importing cattrs takes time."""
+    """The converter for records and reports; made on first use, because importing cattrs takes time.
+
+    Times are written in ISO 8601 with their offset, durations in seconds.
+    """
     from cattrs.preconf.json import make_converter
 
     made = make_converter(forbid_extra_keys=True)
-    made.register_unstructure_hook(datetime, lambda at: at.isoformat())
     made.register_unstructure_hook(timedelta, lambda length: length.total_seconds())
+    made.register_structure_hook(timedelta, lambda seconds, _: timedelta(seconds=seconds))
     return made

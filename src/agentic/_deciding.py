@@ -61,7 +61,6 @@ class Desk:
     store: StateStore
     providers: Sequence[FeatureProvider]
     pools: Pools
-    zone: int
     reason_codes: dict[str, str] = attrs.field(init=False)
     failures: dict[str, int] = attrs.field(factory=dict, init=False)
 
@@ -220,8 +219,8 @@ class Desk:
             told = columns[self.assembly.zone_feature]
             codes = told.codes if isinstance(told, Coded) else told
             zone = np.where(codes >= 0, np.nan_to_num(codes, nan=-1), zone).astype(np.int16)
-        if self.zone != zones.UNKNOWN:
-            zone[zone == zones.UNKNOWN] = self.zone
+        if self.assembly.default_zone != zones.UNKNOWN:
+            zone[zone == zones.UNKNOWN] = self.assembly.default_zone
         return Wave(
             keys,
             numbers if tickets is None else tickets[rows],

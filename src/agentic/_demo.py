@@ -6,8 +6,8 @@ disagree, and nothing in them depends on the clock: the same arguments give the 
 
 from __future__ import annotations
 
-import inspect
 import math
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -32,16 +32,7 @@ from agentic.evaluation import (
     playbook,
     simulate,
 )
-from agentic.policies import (
-    BetaThompson,
-    FirstOf,
-    Fixed,
-    LinearThompson,
-    Mixture,
-    SquareCB,
-    TemplateRanking,
-    Uniform,
-)
+from agentic.policies import LinearThompson, SquareCB, Uniform
 from agentic.protocols import Policy
 from agentic.types import MARKETING
 
@@ -53,16 +44,17 @@ MOST_CUSTOMERS: Final = 200_000
 MOST_WEEKS: Final = 52
 MOST_CUSTOMER_WEEKS: Final = 1_600_000
 _LONG_RUN: Final = 4_000
+_COLUMNS: Final = 100
 _WEEK_US: Final = 7 * 24 * 3_600_000_000
 
-# Policies that cannot do without arguments, as one would use them in this campaign.
-_RECIPES: Final[Mapping[str, Callable[[], Policy]]] = {
-    "rules": playbook,
-    "fixed": lambda: Fixed("reminder/email/morning"),
-    "beta_thompson": lambda: BetaThompson(low=-50.0, high=500.0),
-    "first_of": lambda: FirstOf(playbook(), SquareCB()),
-    "mixture": lambda: Mixture([(LinearThompson(), 0.8), (playbook(), 0.2)]),
-    "template_ranking": lambda: TemplateRanking(
+# Policies that cannot do without arguments, as one would use them in this campaign, given their class.
+_RECIPES: Final[Mapping[str, Callable[[Any], Any]]] = {  # classes out of `policies`
+    "rules": lambda kind: playbook(),
+    "fixed": lambda kind: kind("reminder/email/morning"),
+    "beta_thompson": lambda kind: kind(low=-50.0, high=500.0),
+    "first_of": lambda kind: kind(playbook(), SquareCB()),
+    "mixture": lambda kind: kind([(LinearThompson(), 0.8), (playbook(), 0.2)]),
+    "template_ranking": lambda kind: kind(
         {
             "reminder": F("stage") == "due",
             "voucher": F("discount_share") >= 0.4,
@@ -111,9 +103,9 @@ def policy_named(name: str, /) -> Policy:
                 value=name,
                 expected=policy_names(),
             ) from error
-    recipe = _RECIPES.get(getattr(found, "name", ""), found)
+    recipe = _RECIPES.get(str(getattr(found, "name", "")))
     try:
-        made = recipe()
+        made = found() if recipe is None else recipe(found)
     except TypeError as error:
         raise ConfigurationError(
             f"the policy {name!r} cannot be made without arguments ({error}): choose another", value=name
@@ -123,11 +115,9 @@ def policy_named(name: str, /) -> Policy:
     return made
 
 
-def _built_in() -> dict[str, type]:
-    found = (getattr(policies, name) for name in policies.__all__)
-    return {
-        one.name: one for one in found if inspect.isclass(one) and isinstance(getattr(one, "name", None), str)
-    }
+def _built_in() -> dict[str, Any]:  # classes
+    found: list[Any] = [getattr(policies, name) for name in policies.__all__]
+    return {one.name: one for one in found if isinstance(getattr(one, "name", None), str)}
 
 
 def check_size(customers: int, weeks: int, /) -> None:
@@ -393,10 +383,9 @@ def _head(facts: Facts) -> list[str]:
     outcomes = facts["outcomes"]
     refused = sum(outcomes.values()) - outcomes.get("counted", 0)
     return [
-        f"{facts['customers']:,} simulated customers, {facts['weeks']} weeks, policy {facts['policy']},"
-        f" seed {facts['seed']}",
-        f"{facts['decisions']:,} decisions, {facts['messages']:,} messages, {_money(facts['cost'])} spent;"
-        f" {outcomes.get('counted', 0):,} outcomes counted, {refused:,} refused as late or double",
+        f"{facts['customers']:,} simulated customers, {facts['weeks']} weeks: policy {facts['policy']}",
+        f"{facts['decisions']:,} decisions, {facts['messages']:,} messages, {_money(facts['cost'])} spent",
+        f"{outcomes.get('counted', 0):,} outcomes counted, {refused:,} refused as late or double",
     ]
 
 
@@ -444,14 +433,20 @@ def _told_budget(facts: Facts) -> list[str]:
 
 def _told_blocked(facts: Facts) -> list[str]:
     lines = ["", f"What the rules struck out, share of{'':<7}{'candidates':>12}{'decisions':>12}"]
-    for one in facts["blocked"]:
-        if one["rule"] != "NOT_ELIGIBLE":
-            lines.append(f"  {one['words']:<38}{one['candidates']:>12.1%}{one['decisions']:>12.1%}")
+    lines.extend(
+        f"  {one['words']:<38}{_share(one['candidates']):>12}{_share(one['decisions']):>12}"
+        for one in facts["blocked"]
+        if one["rule"] != "NOT_ELIGIBLE"
+    )
     return lines
 
 
+def _share(value: float) -> str:
+    return "under 0.1%" if 0 < value < 0.0005 else f"{value:.1%}"
+
+
 def _told_what_if(facts: Facts) -> list[str]:
-    found, long_run, policy = facts["what_if"], facts["long_run"], facts["policy"]
+    found = facts["what_if"]
     lines = [
         "",
         f"What if {found['policy']} decided? (from the log of {_spaced(found['arm'])}, per decision)",
@@ -464,18 +459,36 @@ def _told_what_if(facts: Facts) -> list[str]:
         f"  {'simulated truth':<18}{_money(found['truth'], 3):>8}   of the same states, one step ahead",
         f"  {'what was logged':<18}{_money(found['logged'], 3):>8}",
         f"  verdict: {found['verdict']}, {found['rows']:,} rows worth {found['effective_rows']:,.0f}",
-        *(f"    {reason}" for reason in found["reasons"]),
-        f"  over {facts['weeks']} weeks, simulated for {long_run['customers']:,} of the same customers:"
-        f" {long_run['policy']} {_money(long_run['other'])}, {policy} {_money(long_run['in_charge'])} each",
+        *(line for reason in found["reasons"] for line in _wrapped(reason, 4)),
     ]
+    return [*lines, *_told_long_run(facts)]
+
+
+def _told_long_run(facts: Facts) -> list[str]:
+    found = facts["long_run"]
+    over = f"{facts['weeks']} weeks" if facts["weeks"] > 1 else "1 week"
+    lines = [
+        f"  in charge for {over}, simulated for {found['customers']:,} of the same customers, each is worth"
+    ]
+    mine, other = _money(found["in_charge"]), _money(found["other"])
+    lines.append(f"    {other} with {found['policy']}, {mine} with {facts['policy']}")
+    if "difference" in found:
+        bounds = f"{_money(found['low'], sign=True)} to {_money(found['high'], sign=True)}"
+        lines[-1] += f": {_money(found['difference'], sign=True)}, 95 % interval {bounds}"
     return lines
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    begin = " " * indent
+    return textwrap.wrap(text, _COLUMNS, initial_indent=begin, subsequent_indent=f"{begin}  ")
 
 
 def _told_rest(facts: Facts) -> list[str]:
     replay = facts["replay"]
     lines = ["", "One decision explained"]
     explained = facts["explained"] or "nothing was sent"
-    lines += [f"  {line}" for line in explained.splitlines()]
+    for line in explained.splitlines():
+        lines += _wrapped(line.lstrip(), 2 + len(line) - len(line.lstrip()))
     return [
         *lines,
         "",

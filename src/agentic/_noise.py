@@ -28,9 +28,8 @@ _GAMMA_64, _MIX_1_64, _MIX_2_64 = np.uint64(_GAMMA), np.uint64(_MIX_1), np.uint6
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _TO_UNIT: Final = 2.0**-53
 
-# Streams keep draws for different purposes independent of each other.
 DRAW: Final = 1
-EXPOSE: Final = 2
+"""Stream of the first slot's draw; slot ``s`` has ``DRAW + s``."""
 
 
 def mix(words: U64, /) -> U64:

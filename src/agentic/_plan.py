@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from agentic import _noise
+from agentic import _noise, zones
 from agentic._flow import CORE, MOST_GUARDRAILS, Plan, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
@@ -27,12 +27,21 @@ CORE_FIELDS = (
 
 @attrs.frozen(eq=False)
 class Assembly:
-    """The parts of an agent, fitted together."""
+    """The parts of an agent, fitted together.
+
+    Attributes:
+        plan: What the flow needs.
+        schema: Gathers and encodes features.
+        pooled: Guardrails that draw on a shared pool.
+        zone_feature: Name of the feature that tells a subject's zone.
+        default_zone: Zone of subjects whose zone nobody told.
+    """
 
     plan: Plan
     schema: Schema
     pooled: dict[str, Pooled]
     zone_feature: str | None
+    default_zone: int
 
 
 def assemble(
@@ -48,6 +57,7 @@ def assemble(
     floor: float,
     seed: int,
     salt: str,
+    zone: str | None,
 ) -> Assembly:
     """Check the parts, bind them to the catalogue and the features, and lay out the subject record.
 
@@ -101,10 +111,14 @@ def assemble(
         seed=_noise.text_key(f"draw/{name}/{seed}"),
         denied_dtype=denial_dtype(len(bound)),
     )
-    zoned = [feature.name for feature in schema.features if isinstance(feature, TimeZone)]
+    zoned = [feature for feature in schema.features if isinstance(feature, TimeZone)]
     if len(zoned) > 1:
-        raise ConfigurationError(f"an agent reads one TimeZone feature, got {zoned!r}", value=zoned)
-    return Assembly(plan, schema, pooled, zoned[0] if zoned else None)
+        named = [feature.name for feature in zoned]
+        raise ConfigurationError(f"an agent reads one TimeZone feature, got {named!r}", value=named)
+    default = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
+    if zoned and zoned[0].default is not None:
+        default = zones.check(zoned[0].default, "default of the TimeZone feature")
+    return Assembly(plan, schema, pooled, zoned[0].name if zoned else None, default)
 
 
 def bind(part: Any, space: Space, /) -> Any:  # a policy or a guardrail: what came in comes out

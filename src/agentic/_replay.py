@@ -57,7 +57,7 @@ class Explanation:
         first = f"{decision.subject} at {decision.at:%Y-%m-%d %H:%M} UTC: {choice.action.id}"
         lines = [f"{first} with probability {choice.probability:.3f} ({how}, arm {decision.arm})"]
         known = ", ".join(
-            f"{name} {value!r}" + ("" if self.statuses[name] == "present" else f" ({self.statuses[name]})")
+            f"{name} {_told(value)}" + ("" if self.statuses[name] == "present" else f" ({self.statuses[name]})")
             for name, value in self.features.items()
         )
         if known:
@@ -196,6 +196,10 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
         {name: _status(code) for name, code in zip(schema.names, status.tolist(), strict=True)},
         contributions,
     )
+
+
+def _told(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 
 def _status(code: int) -> str:

@@ -113,7 +113,7 @@ def features() -> list[Feature]:
 
 
 def contact_policy(customers: int) -> list[Guardrail]:
-    """The guardrails of the campaign; 3 cents a week for each customer."""
+    """The guardrails of the campaign; 12 for every thousand customers and week."""
     week = timedelta(days=7)
     return [
         KillSwitch(),
@@ -123,7 +123,7 @@ def contact_policy(customers: int) -> list[Guardrail]:
         FrequencyCap(2, per=week, name="weekly_cap"),
         FrequencyCap(1, per=week, channels=["sms"], name="sms_cap"),
         Cooldown(timedelta(hours=36)),
-        Budget(max(0.02 * customers, 0.1), per=week),
+        Budget(max(0.012 * customers, 0.1), per=week),
     ]
 
 

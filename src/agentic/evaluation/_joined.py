@@ -12,10 +12,12 @@ tired or rested, is not in the log, so it is not in the estimate.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._agent import Agent
 from agentic._flow import ARMS, probabilities
@@ -31,7 +33,15 @@ from agentic.evaluation._logged import Logged, reject
 from agentic.evaluation._reward_models import cross_fit
 from agentic.protocols import Policy
 
-_CHUNK = 8192
+_CHUNK: Final = 8192
+_TAKEN: Final[Mapping[str, type]] = {
+    "key": np.uint64,
+    "arm": np.int64,
+    "at": np.int64,
+    "action": np.int64,
+    "probability": np.float64,
+    "cost": np.float64,
+}
 _DOUBLY_ROBUST = DR()
 _NORMAL = Normal()
 
@@ -69,19 +79,14 @@ class Joined:
         """The same with only these rows."""
         return Joined(
             self.catalogue,
-            *(
-                column[index]
-                for column in (
-                    self.position,
-                    self.key,
-                    self.arm,
-                    self.at,
-                    self.action,
-                    self.probability,
-                    self.cost,
-                    self.reward,
-                )
-            ),
+            self.position[index],
+            self.key[index],
+            self.arm[index],
+            self.at[index],
+            self.action[index],
+            self.probability[index],
+            self.cost[index],
+            self.reward[index],
         )
 
     def of(self, arms: Sequence[str], /) -> Joined:
@@ -112,15 +117,17 @@ class Joined:
     def by_subject(self) -> BySubject:
         """Sums for each subject that was decided for, arm by arm."""
         key, first, row = np.unique(self.key, return_index=True, return_inverse=True)
-        row = row.reshape(-1)
-        sends = self.action != self.catalogue.idle
+
+        def total(column: F64 | Bools) -> F64:
+            return np.asarray(np.bincount(row, weights=column, minlength=len(key)), dtype=np.float64)
+
         return BySubject(
             key=key,
             arm=self.arm[first],
-            decisions=np.bincount(row, minlength=len(key)).astype(np.float64),
-            reward=np.bincount(row, weights=self.reward, minlength=len(key)),
-            cost=np.bincount(row, weights=self.cost, minlength=len(key)),
-            contacts=np.bincount(row, weights=sends, minlength=len(key)),
+            decisions=total(np.ones(len(self))),
+            reward=total(self.reward),
+            cost=total(self.cost),
+            contacts=total(self.action != self.catalogue.idle),
         )
 
 
@@ -214,31 +221,32 @@ def joined(agent: Agent, /) -> Joined:
     Rewards become final when ``agent.learn()`` finds their window over.
     """
     position, reward = _rewards(agent)
-    parts: dict[str, list[F64 | I64 | U64]] = {name: [] for name in _TAKEN}
-    kept: list[I64] = []
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _TAKEN}  # of several dtypes
+    order = [np.zeros(0, np.int64)]
     for first, batch in _decisions(agent):
-        lo, hi = np.searchsorted(position, [first, first + len(batch)])
+        lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         rows = position[lo:hi] - first
-        kept.append(np.arange(lo, hi))
+        order.append(np.arange(lo, hi))
         for name, column in parts.items():
             found = batch.columns[name][rows]
             column.append(found[:, 0] if found.ndim > 1 else found)
-    order = np.concatenate([np.zeros(0, np.int64), *kept])
-    columns = {
-        name: np.concatenate([np.zeros(0, dtype), *parts[name]]).astype(dtype, copy=False)
-        for name, dtype in _TAKEN.items()
-    }
-    return Joined(agent.plan.catalogue, position=position[order], reward=reward[order], **columns)
+    kept = np.concatenate(order)
 
+    def whole(name: str) -> NDArray[Any]:  # of the dtype that the table says
+        found = np.concatenate(parts[name]) if parts[name] else np.zeros(0)
+        return found.astype(_TAKEN[name], copy=False)
 
-_TAKEN = {
-    "key": np.uint64,
-    "arm": np.int64,
-    "at": np.int64,
-    "action": np.int64,
-    "probability": np.float64,
-    "cost": np.float64,
-}
+    return Joined(
+        agent.plan.catalogue,
+        position=position[kept],
+        key=whole("key"),
+        arm=whole("arm"),
+        at=whole("at"),
+        action=whole("action"),
+        probability=whole("probability"),
+        cost=whole("cost"),
+        reward=reward[kept],
+    )
 
 
 def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple[F64, F64]:

@@ -18,7 +18,7 @@ from agentic.testing._log_checks import Record, _records, _require_read, block
 # The same on every machine, and no stopwatch.
 _SETTINGS: Final = settings(
     max_examples=50,
-    stateful_step_count=20,
+    stateful_step_count=15,
     deadline=None,
     database=None,
     derandomize=True,

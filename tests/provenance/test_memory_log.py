@@ -1,0 +1,76 @@
+"""The log in memory: what the conformance kit does not ask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentic.arrays import Block
+from agentic.errors import LogError
+from agentic.provenance import MemoryLog
+
+
+def block(kind: str, first: int, n: int, meta: int = 0) -> Block:
+    return Block(kind, {"x": np.arange(first, first + n), "y": np.full((n, 2), first)}, {"meta": meta})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["decision", "outcome"]), st.sampled_from([1, 2, 255, 256, 400, 4000]), st.integers(0, 1)
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 6000),
+)
+def test_blocks_of_any_size_read_back_in_order_from_any_record(
+    written: list[tuple[str, int, int]], after: int
+) -> None:
+    """Gathered or not, every record comes once, under its number, with its kind and meta."""
+    log = MemoryLog()
+    kinds: list[tuple[str, int]] = []
+    for kind, n, meta in written:
+        assert log.append(block(kind, len(kinds), n, meta)).first == len(kinds)
+        kinds += [(kind, meta)] * n
+    assert len(log) == len(kinds)
+    at: int | None = None
+    for receipt, found in log.read(after):
+        if at is None:
+            assert receipt.first <= after < receipt.first + receipt.count
+        else:
+            assert receipt.first == at
+        assert found.columns["x"].tolist() == list(range(receipt.first, receipt.first + receipt.count))
+        assert {(found.kind, found.meta["meta"])} == set(kinds[receipt.first : receipt.first + receipt.count])
+        at = receipt.first + receipt.count
+    assert (at or len(kinds)) == max(len(kinds), 0)
+
+
+def test_small_blocks_share_columns() -> None:
+    """Ten thousand single records of two kinds, taking turns, make a handful of arrays."""
+    log = MemoryLog()
+    for i in range(10_000):
+        log.append(block("decision" if i % 2 else "outcome", i, 1))
+    assert len(log._gathered) <= 4  # noqa: SLF001 - a count of arrays, not of time
+    assert sum(receipt.count for receipt, _ in log.read(5_000)) == 5_000
+
+
+def test_ragged_columns_are_refused_and_nothing_is_appended() -> None:
+    """One length for all columns."""
+    log = MemoryLog()
+    with pytest.raises(LogError, match="one length"):
+        log.append(Block("decision", {"x": np.zeros(2), "y": np.zeros(3)}, {}))
+    assert len(log) == 0
+
+
+def test_what_was_read_does_not_change_when_more_is_written() -> None:
+    """Neither the blocks in hand nor a reading in progress."""
+    log = MemoryLog()
+    log.append(block("decision", 0, 3))
+    reading = log.read()
+    ((_, first),) = list(log.read())
+    for i in range(3, 600):
+        log.append(block("decision", i, 1))
+    assert first.columns["x"].tolist() == [0, 1, 2]
+    assert sum(receipt.count for receipt, _ in reading) >= 3

@@ -1,0 +1,97 @@
+"""Records in memory: what the conformance kit does not ask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agentic.arrays import Field, Layout
+from agentic.errors import LayoutError, StoreError
+from agentic.state import MemoryStore, migrate
+
+LAYOUT = Layout.compose("a", {"cap": [Field("times", "i8", (3,), -1)], "core": [Field("count", "u4")]})
+
+
+def fill(store: MemoryStore, subjects: list[str], layout: Layout = LAYOUT) -> None:
+    found = store.load(subjects, layout)
+    found.rows["core.count"] = np.arange(len(subjects))
+    assert store.store(subjects, found.rows, found.versions, layout).all()
+
+
+def test_a_layout_is_packed_aligned_and_told_apart_by_content() -> None:
+    """Wide fields first; name, dtype, shape and default make the fingerprint."""
+    assert LAYOUT.dtype.itemsize == 3 * 8 + 4
+    same = Layout.compose("a", {"cap": [Field("times", "i8", (3,), -1)], "core": [Field("count", "u4")]})
+    assert same.fingerprint == LAYOUT.fingerprint
+    others = [
+        Layout.compose("b", {"cap": [Field("times", "i8", (3,), -1)], "core": [Field("count", "u4")]}),
+        Layout.compose("a", {"cap": [Field("times", "i8", (3,), -2)], "core": [Field("count", "u4")]}),
+        Layout.compose("a", {"cap": [Field("times", "i8", (2,), -1)], "core": [Field("count", "u4")]}),
+        Layout.compose("a", {"cap": [Field("times", "i8", (3,), -1)], "core": [Field("count", "i4")]}),
+    ]
+    assert len({LAYOUT.fingerprint, *(layout.fingerprint for layout in others)}) == 5
+
+
+def test_a_component_sees_its_own_fields_and_writes_them_in_place() -> None:
+    """A part is a view under the component's own names."""
+    rows = LAYOUT.new(4)
+    part = LAYOUT.part(rows, "cap")
+    assert part.dtype.names == ("times",)
+    part["times"][2] = 7
+    assert rows["cap.times"].tolist() == [[-1] * 3, [-1] * 3, [7] * 3, [-1] * 3]
+    assert (rows["core.count"] == 0).all()
+
+
+@pytest.mark.parametrize("bad", [[Field("x", "O")], [Field("x", "i8"), Field("x", "i8")], [Field("x", "U0")]])
+def test_a_field_must_have_a_fixed_width_and_a_name_of_its_own(bad: list[Field]) -> None:
+    """Objects and twins are refused."""
+    with pytest.raises(LayoutError):
+        Layout.compose("a", {"c": bad})
+
+
+def test_ten_thousand_subjects_grow_one_slab() -> None:
+    """What was stored before the slab grew is there after."""
+    store = MemoryStore()
+    subjects = [f"s{i}" for i in range(10_000)]
+    for lo in range(0, 10_000, 700):
+        fill(store, subjects[lo : lo + 700])
+    assert len(store) == 10_000
+    counts = store.load(subjects, LAYOUT).rows["core.count"]
+    assert counts.tolist() == [i % 700 for i in range(10_000)]
+    assert store.bytes_held < 2 * 10_000 * (LAYOUT.dtype.itemsize + 8)
+
+
+def test_slots_of_deleted_subjects_are_used_again_and_hold_nothing() -> None:
+    """A stranger in an old slot starts blank, with a version that was never used."""
+    store = MemoryStore()
+    fill(store, ["a", "b"])
+    held = store.bytes_held
+    old = store.load(["b"], LAYOUT).versions[0]
+    assert store.delete(["b", "nobody"]) == 1
+    fill(store, ["c"])
+    assert store.bytes_held == held
+    assert store.load(["b"], LAYOUT).versions[0] == 0
+    assert store.load(["c"], LAYOUT).versions[0] > old
+    assert store.subjects() == ["a", "c"]
+
+
+def test_rows_and_versions_must_match_the_subjects() -> None:
+    """A ragged call is refused before anything is written."""
+    store = MemoryStore()
+    with pytest.raises(StoreError, match="as many rows"):
+        store.store(["a", "b"], LAYOUT.new(1), np.zeros(2, np.int64), LAYOUT)
+    assert store.subjects() == []
+
+
+def test_fields_move_by_name_when_the_layout_changes() -> None:
+    """Grown, shrunk and reordered layouts keep what they share; a changed dtype is refused."""
+    store = MemoryStore()
+    fill(store, ["a", "b", "c"])
+    wider = Layout.compose("a", {"core": [Field("count", "u4")], "new": [Field("x", "f8", (), 0.5)]})
+    rows = store.load(["c", "a"], wider).rows
+    assert rows["core.count"].tolist() == [2, 0]
+    assert rows["new.x"].tolist() == [0.5, 0.5]
+    other = Layout.compose("a", {"core": [Field("count", "u8")]})
+    with pytest.raises(LayoutError, match=r"core\.count"):
+        store.load(["a"], other)
+    assert migrate(LAYOUT.new(2), wider)["core.count"].tolist() == [0, 0]
