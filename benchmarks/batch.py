@@ -51,13 +51,13 @@ def full(k: int, n: int, options: Options) -> Figure:
     agent = pipeline.agent(k, trained_on=options.size(20_000, 500))
     subjects, context = pipeline.names(n), pipeline.context(n)
     pipeline.introduce(agent, subjects)
-    days = itertools.count(1)
+    turns = itertools.count(1)
     agent.decide_many(subjects, context, now=pipeline.NOON)
 
-    def next_day() -> None:
-        agent.decide_many(subjects, context, now=pipeline.NOON + 2 * next(days) * pipeline.DAY)
+    def next_time() -> None:
+        agent.decide_many(subjects, context, now=pipeline.NOON + next(turns) * pipeline.APART)
 
-    runs = [seconds(next_day) for _ in range(options.repeat)]
+    runs = [seconds(next_time) for _ in range(options.repeat)]
     assert not agent.failures
     return rate(f"full pipeline, k={k}", n, runs, "decisions/s", aim=AIM)
 

@@ -20,6 +20,7 @@ from agentic.rewards import Goals
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DAY: Final = timedelta(days=1)
+APART: Final = 3 * DAY  # decisions of one subject, so that the caps look at sends but leave a choice
 ZONES: Final = ("Europe/Berlin", "Europe/London", "Asia/Kolkata")  # none is quiet at noon in UTC
 TIERS: Final = ("free", "silver", "gold")
 NUMBERS: Final = tuple(f"number_{i}" for i in range(15))

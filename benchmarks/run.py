@@ -88,13 +88,13 @@ def table(name: str, found: Facts) -> str:
     """Lay out the figures of one benchmark."""
     lines = [
         f"{name}: {found['title']}",
-        f"  {'':46}{'median':>11}{'lowest':>11}{'highest':>11} {'unit':<14}{'ratio':>7}  to",
+        f"  {'':46}{'median':>13}{'lowest':>13}{'highest':>13} {'unit':<14}{'ratio':>7}  to",
     ]
     for figure in found["figures"]:
         ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f}"
         lines.append(
-            f"  {figure['what']:46}{number(figure['median']):>11}{number(figure['low']):>11}"
-            f"{number(figure['high']):>11} {figure['unit']:<14}{ratio:>7}  {figure['against']}".rstrip()
+            f"  {figure['what']:46}{number(figure['median']):>13}{number(figure['low']):>13}"
+            f"{number(figure['high']):>13} {figure['unit']:<14}{ratio:>7}  {figure['against']}".rstrip()
         )
     return "\n".join([*lines, *(f"  note: {note}" for note in found["notes"])])
 

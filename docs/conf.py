@@ -20,6 +20,12 @@ default_role = "literal"  # single backticks mean code, in docstrings as in Mark
 
 html_theme = "furo"
 html_title = f"agentic {release}"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+html_theme_options = {
+    "light_css_variables": {"code-font-size": "78%"},
+    "dark_css_variables": {"code-font-size": "78%"},
+}
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -35,9 +41,12 @@ napoleon_custom_sections = [("Source", "notes_style")]
 nitpicky = True
 # The build asks nothing of the network, so what belongs to Python, numpy or attrs is named but not linked.
 # Names of ours are checked.
-nitpick_ignore_regex = [(r"py:.*", r"(?!agentic\b)[\w.]+\..*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!agentic\b)[\w.]+\..*"),
+    # Bare names stand in signatures of attrs classes whose hints autodoc cannot resolve.
+    (r"py:class", r"timedelta|NDArray|F64|I64|U64|Bools"),
+]
 nitpick_ignore = [
-    ("py:class", "timedelta"),  # in signatures of attrs classes whose hints autodoc cannot resolve
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
     ("py:class", "agentic._replay.Candidate"),  # a line of an explanation
     ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls

@@ -82,7 +82,7 @@ def test_a_miss_names_the_nearest_what_is_installed_and_the_group(monkeypatch):
         importlib.metadata.EntryPoint(name, "agentic.policies:X", "agentic.policies")
         for name in ("thompson", "rules")
     ]
-    monkeypatch.setattr(_plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
     with pytest.raises(PluginNotFoundError) as miss:
         load("policy", "tompson")
     assert str(miss.value) == (
@@ -96,14 +96,14 @@ def test_a_miss_names_the_nearest_what_is_installed_and_the_group(monkeypatch):
 def test_a_plugin_without_distribution_is_listed(monkeypatch):
     """An entry point that belongs to nobody is listed as unknown and can be loaded."""
     point = importlib.metadata.EntryPoint("odd", "agentic.types:Action", "agentic.policies")
-    monkeypatch.setattr(_plugins, "entry_points", lambda group: [point])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
     assert installed("policy") == [Plugin("policy", "odd", "unknown", "agentic.types:Action")]
     assert load("policy", "odd").__name__ == "Action"
 
 
 def test_a_miss_with_nothing_near_and_nothing_there(monkeypatch):
     """Where nothing is installed, or the name is no name, the message still makes sense."""
-    monkeypatch.setattr(_plugins, "entry_points", lambda group: [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
     with pytest.raises(PluginNotFoundError, match=r"no log named 7 is installed\. Installed: none\. Plugins"):
         load("log", 7)
 

@@ -8,6 +8,7 @@ as do ``1`` and ``1.0``; a list and a tuple do not.
 from __future__ import annotations
 
 import base64
+import enum
 import functools
 import hashlib
 import json
@@ -76,26 +77,27 @@ def _array(value: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
 
 def _content(value: object) -> dict[str, Any]:
     """What an object that is not data by itself holds."""
-    if attrs.has(type(value)):
+    kind = type(value)
+    if attrs.has(kind):
         return {
             field.name: plain(getattr(value, field.name))
-            for field in attrs.fields(type(value))
+            for field in attrs.fields(kind)
             if field.init and not field.metadata.get("derived")
         }
+    if isinstance(value, enum.Enum):
+        return {"name": value.name}
     name = getattr(value, "name", None)
     if isinstance(name, str) and not isinstance(value, type):
         return {**{key: plain(item) for key, item in getattr(value, "__dict__", {}).items()}, "name": name}
     raise CodecError(
-        f"{value!r:.200} has no stored form: make {type(value).__qualname__} an attrs class or give it a name,"
-        " and mark a field that says nothing about its answers with metadata={'derived': True}",
+        f"{value!r:.200} has no stored form: make {kind.__qualname__} an attrs class or give it a"
+        " name, and mark a field that says nothing about its answers with metadata={'derived': True}",
         value=value,
     )
 
 
 def _text(plain_value: Any) -> str:  # JSON-compatible
-    return json.dumps(
-        plain_value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(plain_value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical(value: object, /) -> str:

@@ -219,7 +219,7 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
         wave.slots,
     )
     if len(catalogue.slotted):
-        lost = (wave.zone == zones.UNKNOWN).nonzero()[0]
+        lost = (~zones.known(wave.zone)).nonzero()[0]
         denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
     return batch, denied
 

@@ -61,13 +61,12 @@ def fold(seed: int, /, *words: U64 | int) -> U64:
     # answers of keys 0 to 7.
     state: int | U64 = _mix_one(seed & _MASK)
     for word in words:
-        if isinstance(state, int):
-            if isinstance(word, int):
-                state = _mix_one(state ^ (word & _MASK))
-            else:
-                state = mix(word ^ np.uint64(state))
+        if not isinstance(word, int):
+            state = mix(word ^ (np.uint64(state) if isinstance(state, int) else state))
+        elif isinstance(state, int):
+            state = _mix_one(state ^ (word & _MASK))
         else:
-            state = mix(state ^ (np.uint64(word & _MASK) if isinstance(word, int) else word))
+            state = mix(state ^ np.uint64(word & _MASK))
     return np.array([state], dtype=np.uint64) if isinstance(state, int) else state
 
 

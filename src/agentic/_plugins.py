@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentic.errors import ConfigurationError, PluginConflictError, PluginNotFoundError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUPS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -102,6 +104,9 @@ def _points(kind: str) -> list[EntryPoint]:
             value=kind,
             expected=tuple(GROUPS),
         )
+    # Not paid for by those who load nothing by name.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     return list(entry_points(group=group))
 
 

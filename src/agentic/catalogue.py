@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -31,6 +32,11 @@ class Level:
         send_at: Local time of day of the delivery.
         channel: Sets the action's channel.
         message_class: Sets the action's message class.
+
+    Where several levels of a combination set the same thing, the last dimension's stands.
+
+    Raises:
+        CatalogueError: An action could not be so named, priced, delayed or sent.
     """
 
     name: str
@@ -39,6 +45,17 @@ class Level:
     send_at: str | None = attrs.field(default=None, kw_only=True)
     channel: str | None = attrs.field(default=None, kw_only=True)
     message_class: str | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        # A level is part of an action, so what an action refuses is refused here, where it was written.
+        Action(
+            self.name,
+            channel=self.channel,
+            message_class=self.message_class or MARKETING,
+            cost=self.cost,
+            delay=self.delay,
+            send_at=self.send_at,
+        )
 
 
 def product(
@@ -60,13 +77,19 @@ def product(
         message_class: Class of all of them, unless a level says otherwise.
 
     Raises:
-        CatalogueError: A dimension is empty, a level appears twice, or ``where`` names something else.
+        CatalogueError: A dimension is empty, a level appears twice, ``where`` names something else or
+            leaves no combination.
     """
     axes: list[list[Level]] = []
     for name, levels in dimensions.items():
+        if isinstance(levels, str) or not isinstance(levels, Sequence):
+            raise CatalogueError(
+                f"dimension {name!r} must be a list of levels, got {levels!r}: use [{str(levels)!r}]",
+                value=levels,
+            )
         axis = [level if isinstance(level, Level) else Level(level) for level in levels]
         names = [level.name for level in axis]
-        if not axis or len(set(names)) < len(names) or isinstance(levels, str):
+        if not axis or len(set(names)) < len(names):
             raise CatalogueError(
                 f"dimension {name!r} must list at least one level, each once, got {list(levels)!r}",
                 value=list(levels),
@@ -86,6 +109,8 @@ def product(
         if where is not None and where.evaluate(chosen) is not True:
             continue
         actions.append(_combine(chosen, combination, eligible, message_class))
+    if not actions:
+        raise CatalogueError(f"where {where!r} leaves no combination: correct the condition", value=where)
     return actions
 
 
@@ -182,23 +207,23 @@ class Catalogue:
         ordered = tuple(sorted([*proper, NO_ACTION], key=lambda action: action.id))
         channels = tuple(sorted({a.channel for a in ordered if a.channel is not None}))
         classes = tuple(sorted({a.message_class for a in ordered}))
+        place = {name: number for number, name in enumerate(channels)}
+        rank = {name: number for number, name in enumerate(classes)}
         ids = tuple(a.id for a in ordered)
         idle = ids.index(NO_ACTION.id)
         return cls(
             actions=ordered,
             ids=ids,
             cost=_fixed([float(a.cost) for a in ordered], np.float64),
-            cost_micros=_fixed([-int(-round(a.cost * MICROS, 6) // 1) for a in ordered], np.int64),
+            cost_micros=_fixed([math.ceil(round(a.cost * MICROS, 6)) for a in ordered], np.int64),
             delay_us=_fixed([a.delay // timedelta(microseconds=1) for a in ordered], np.int64),
             send_minute=_fixed(
                 [-1 if a.send_at is None else clock_time(a.send_at, "send_at") for a in ordered], np.int64
             ),
             channels=channels,
-            channel=_fixed(
-                [-1 if a.channel is None else channels.index(a.channel) for a in ordered], np.int64
-            ),
+            channel=_fixed([-1 if a.channel is None else place[a.channel] for a in ordered], np.int64),
             classes=classes,
-            message_class=_fixed([classes.index(a.message_class) for a in ordered], np.int64),
+            message_class=_fixed([rank[a.message_class] for a in ordered], np.int64),
             mandatory=_fixed([a.message_class == MANDATORY for a in ordered], np.bool_),
             idle=idle,
             sends=_fixed([a.id != NO_ACTION.id for a in ordered], np.bool_),
@@ -263,7 +288,7 @@ class Catalogue:
         return mask
 
 
-def _fixed(values: Sequence[object], dtype: type) -> NDArray[np.generic]:  # narrowed by the attrs field
-    array = np.array(values, dtype=dtype)
+def _fixed(values: Sequence[object], dtype: type[np.generic]) -> NDArray[Any]:  # of that dtype
+    array: NDArray[Any] = np.array(values, dtype=dtype)
     array.flags.writeable = False
     return array

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -25,6 +25,7 @@ EXPOSED: Final = "exposed"
 _MAX_ID: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_MAX_DELAY: Final = timedelta(days=366)
 
 
 def micros(at: datetime, /) -> int:
@@ -41,8 +42,18 @@ def micros(at: datetime, /) -> int:
 
 
 def instant(at_us: int, /) -> datetime:
-    """Turn microseconds since 1970 into an aware UTC time."""
-    return _EPOCH + timedelta(microseconds=int(at_us))
+    """Turn microseconds since 1970 into an aware UTC time.
+
+    Raises:
+        InvalidTimeError: It lies outside the years 1 to 9999.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=int(at_us))
+    except OverflowError:
+        raise InvalidTimeError(
+            f"a time must lie in the years 1 to 9999, got {at_us!r} microseconds since 1970: check the unit",
+            value=at_us,
+        ) from None
 
 
 def span(length: timedelta, what: str, /) -> int:
@@ -74,75 +85,103 @@ def clock_time(text: str, what: str, /) -> int:
     return parsed.hour * 60 + parsed.minute
 
 
-def _frozen_map(values: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(values))
+def _frozen_map(values: object) -> object:
+    return MappingProxyType(dict(values)) if isinstance(values, Mapping) else values
 
 
-def _check_id(_: object, __: object, value: object) -> None:
+# Validators take `Any`: what is checked may be anything, and mypy reads a field's type off its validator.
+
+
+def _check_id(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or not value or len(value) > _MAX_ID or not value.isprintable():
         raise CatalogueError(
             f"an action id must be 1 to {_MAX_ID} printable characters, got {value!r}", value=value
         )
 
 
-def _check_money(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+def _check_money(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not 0 <= value < 1e9:  # type: ignore[operator]  # narrowed by `good`
+    if not good or not 0 <= value < 1e9:
         raise CatalogueError(
-            f"an action's {attribute.name} must be a number from 0 to 1e9, got {value!r}", value=value
+            f"an action's {attribute.name} must be a number from 0 to below 1e9, got {value!r}", value=value
         )
 
 
-def _check_eligible(_: object, __: object, value: object) -> None:
+def _check_channel(_: object, __: object, value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise CatalogueError(
+            f"a channel is a word such as 'email', or None where nobody is reached, got {value!r}",
+            value=value,
+        )
+
+
+def _check_delay(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, timedelta) or not timedelta(0) <= value <= _MAX_DELAY:
+        raise CatalogueError(
+            f"an action's delay must be a timedelta from 0 to {_MAX_DELAY.days} days, got {value!r}",
+            value=value,
+        )
+
+
+def _check_send_at(_: object, __: object, value: Any) -> None:
+    if value is not None:
+        try:
+            clock_time(value, "an action's send_at")
+        except ConfigurationError as error:
+            raise CatalogueError(str(error), value=value) from None
+
+
+def _check_dimensions(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(part, str) for pair in value.items() for part in pair
+    ):
+        raise CatalogueError(
+            f"dimensions must map names to levels, both texts, got {value!r}: use {{'message': 'reminder'}}",
+            value=value,
+        )
+
+
+def _check_eligible(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, Condition):
         raise CatalogueError(
             f"eligible must be a condition such as F('age') >= 18, got {value!r}", value=value
         )
 
 
-def _check_class(_: object, __: object, value: object) -> None:
+def _check_class(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
         raise CatalogueError(
             f"a message class is a lower-case word such as 'marketing', got {value!r}", value=value
         )
 
 
-@attrs.frozen(eq=True)
+@attrs.frozen
 class Action:
     """A candidate: something that can be sent, or done.
 
     Attributes:
-        id: Unique in its catalogue.
+        id: Unique in its catalogue; 1 to 200 printable characters.
         channel: How it reaches the subject; ``None`` when it reaches nobody.
         message_class: ``"marketing"`` unless said otherwise; ``"mandatory"`` outranks and is not capped.
-        cost: Price of sending it once, in the caller's currency, at least 0.
-        value: What it is worth beyond the reward, for policies that rank by value.
+        cost: Price of sending it once, in the caller's currency, from 0 to below 1e9.
+        value: What it is worth beyond the reward, for policies that rank by value; from 0 to below 1e9.
         eligible: Who may get it at all; unknown means not eligible.
-        delay: Time between decision and delivery. Rules about time judge the delivery.
+        delay: Time between decision and delivery, up to 366 days. Rules about time judge the delivery.
         send_at: Local time of day of the delivery (``"18:30"``), the next one after ``delay``.
         dimensions: The levels of a factored action, by dimension name.
     """
 
     id: str = attrs.field(validator=_check_id)
-    channel: str | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.instance_of(str))
-    )
+    channel: str | None = attrs.field(default=None, kw_only=True, validator=_check_channel)
     message_class: str = attrs.field(default=MARKETING, kw_only=True, validator=_check_class)
     cost: float = attrs.field(default=0.0, kw_only=True, validator=_check_money)
     value: float = attrs.field(default=0.0, kw_only=True, validator=_check_money)
     eligible: Condition | None = attrs.field(default=None, kw_only=True, validator=_check_eligible)
-    delay: timedelta = attrs.field(default=timedelta(0), kw_only=True)
-    send_at: str | None = attrs.field(default=None, kw_only=True)
-    dimensions: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, converter=_frozen_map, hash=False)
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.delay, timedelta) or not timedelta(0) <= self.delay <= timedelta(days=366):
-            raise CatalogueError(
-                f"action {self.id!r}: delay must be a timedelta from 0 to 366 days, got {self.delay!r}",
-                value=self.delay,
-            )
-        if self.send_at is not None:
-            clock_time(self.send_at, f"action {self.id!r}: send_at")
+    delay: timedelta = attrs.field(default=timedelta(0), kw_only=True, validator=_check_delay)
+    send_at: str | None = attrs.field(default=None, kw_only=True, validator=_check_send_at)
+    dimensions: Mapping[str, str] = attrs.field(
+        factory=dict, kw_only=True, converter=_frozen_map, validator=_check_dimensions, hash=False
+    )
 
 
 NO_ACTION: Final = Action("no_action")

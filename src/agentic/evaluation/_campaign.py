@@ -113,8 +113,8 @@ def features() -> list[Feature]:
 
 
 def contact_policy(customers: int) -> list[Guardrail]:
-    """The guardrails of the campaign; 12 for every thousand customers and week."""
-    week = timedelta(days=7)
+    """The guardrails of the campaign; a budget of 12 a week for a thousand customers."""
+    week, budget = timedelta(days=7), max(0.012 * customers, 1.0)
     return [
         KillSwitch(),
         Consent(PURPOSE),
@@ -123,7 +123,7 @@ def contact_policy(customers: int) -> list[Guardrail]:
         FrequencyCap(2, per=week, name="weekly_cap"),
         FrequencyCap(1, per=week, channels=["sms"], name="sms_cap"),
         Cooldown(timedelta(hours=36)),
-        Budget(max(0.012 * customers, 0.1), per=week),
+        Budget(budget, per=week, lease=budget / 10),
     ]
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Final, Self
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from agentic.arrays import F64, Batch, Feedback, Proposal, Space
 from agentic.errors import ConfigurationError, LearningError
 
+_MASKS: Final = 1024
 _REACH: Final = 9.0
-_STEPS: Final = 49
+_TAIL: Final = 36.0
+_STEPS: Final = 96
+_FEWEST, _MOST, _WORK = 256, 4096, 1_000_000
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -21,17 +22,18 @@ class BetaThompson:
     """Thompson sampling for rewards between ``low`` and ``high``, ignoring all features.
 
     A reward counts as (reward - low) / (high - low) of a success. The weight of a candidate is the
-    exact probability that its draw is the largest, by quadrature.
+    probability that its draw is the largest, by quadrature: see ``beta_wins``.
 
     Attributes:
         prior: Prior successes and failures of every action, > 0.
         low: Reward of a failure.
         high: Reward of a success.
         ids: Action ids, in the order of ``wins`` and ``losses``.
-        wins: Shape (k,): successes seen.
-        losses: Shape (k,): failures seen.
+        wins: Shape (k,), float64: successes seen.
+        losses: Shape (k,), float64: failures seen.
 
-    Source: Chapelle & Li 2011, An empirical evaluation of Thompson sampling, algorithm 2.
+    Source: Chapelle & Li 2011, An empirical evaluation of Thompson sampling, algorithm 2. Ours returns the
+    win probabilities where theirs draws one sample, and counts a fractional reward as a part of a success.
     """
 
     name: ClassVar[str] = "beta_thompson"
@@ -45,22 +47,33 @@ class BetaThompson:
     _known: dict[bytes, F64] = attrs.field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if len(self.prior) != 2 or not all(0 < part < float("inf") for part in self.prior):
+        prior: Any = self.prior  # what a caller wrote, whatever the annotation says
+        if (
+            not isinstance(prior, tuple | list)
+            or len(prior) != 2
+            or not all(_number(part) and 0 < part < float("inf") for part in prior)
+        ):
             raise ConfigurationError(
-                f"prior must be two positive numbers (successes, failures), got {self.prior!r}",
-                value=self.prior,
+                f"prior must be two positive numbers (successes, failures), got {prior!r}", value=prior
             )
-        if not -float("inf") < self.low < self.high < float("inf"):
+        bounds = (self.low, self.high)
+        if not all(map(_number, bounds)) or not -float("inf") < self.low < self.high < float("inf"):
             raise ConfigurationError(
-                f"low must be below high, got {self.low!r} and {self.high!r}", value=(self.low, self.high)
+                f"low must be a number below high, got {self.low!r} and {self.high!r}", value=bounds
+            )
+        if not len(self.ids) == len(self.wins) == len(self.losses):
+            raise ConfigurationError(
+                f"wins and losses need one entry for each of {len(self.ids)} actions, got {len(self.wins)}"
+                f" and {len(self.losses)}",
+                value=(len(self.wins), len(self.losses)),
             )
 
     def bind(self, space: Space, /) -> Self:
-        """Size the counts for the catalogue; actions are matched by id."""
+        """Size the counts for the catalogue; actions are matched by id, new ones start from the prior."""
         ids = space.catalogue.ids
         if ids == self.ids:
             return self
-        old = {action_id: i for i, action_id in enumerate(self.ids)}
+        old = {action_id: column for column, action_id in enumerate(self.ids)}
         wins = np.array([self.wins[old[a]] if a in old else 0.0 for a in ids])
         losses = np.array([self.losses[old[a]] if a in old else 0.0 for a in ids])
         return attrs.evolve(self, ids=ids, wins=wins, losses=losses)
@@ -69,62 +82,88 @@ class BetaThompson:
         """Return the policy that has also counted this feedback.
 
         Raises:
-            LearningError: A reward lies outside ``low`` to ``high``.
+            LearningError: A reward lies outside ``low`` to ``high``, or the feedback is about other actions.
         """
-        share = (feedback.reward - self.low) / (self.high - self.low)
-        if len(share) and not (np.isfinite(share).all() and share.min() >= 0 and share.max() <= 1):
-            worst = feedback.reward[np.argmax(np.abs(np.nan_to_num(share, nan=np.inf) - 0.5))]
+        if feedback.catalogue.ids != self.ids:
             raise LearningError(
-                f"BetaThompson counts rewards from {self.low} to {self.high}, got {float(worst)!r}: set low"
-                " and high to the range of your goals",
-                value=float(worst),
+                f"the policy counts {len(self.ids)} actions, the feedback has {len(feedback.catalogue)} or"
+                " others: bind the policy to the catalogue of the feedback",
+                value=feedback.catalogue.ids,
+                expected=self.ids,
             )
-        wins, losses = self.wins.copy(), self.losses.copy()
-        wins += np.bincount(feedback.action, weights=share, minlength=len(wins))
-        losses += np.bincount(feedback.action, weights=1.0 - share, minlength=len(losses))
-        return attrs.evolve(self, wins=wins, losses=losses)
+        reward, action = feedback.reward, feedback.action
+        good = (reward >= self.low) & (reward <= self.high)
+        if not good.all():
+            worst = float(reward[good.argmin()])
+            raise LearningError(
+                f"BetaThompson counts rewards from {self.low} to {self.high}, got {worst!r}: set low and high"
+                " to the range of your goals",
+                value=worst,
+            )
+        k = len(self.ids)
+        if len(action) and not 0 <= int(action.min()) <= int(action.max()) < k:
+            raise LearningError(
+                f"an action is a column from 0 to {k - 1}, got {int(action.min())} to {int(action.max())}",
+                value=(int(action.min()), int(action.max())),
+            )
+        share = (reward - self.low) / (self.high - self.low)
+        return attrs.evolve(
+            self,
+            wins=self.wins + np.bincount(action, weights=share, minlength=k),
+            losses=self.losses + np.bincount(action, weights=1.0 - share, minlength=k),
+        )
 
     def propose(self, batch: Batch, /) -> Proposal:
-        """Weigh candidates by the probability that each has the highest rate."""
-        if len(self.ids) != batch.allowed.shape[1]:
-            raise ConfigurationError("BetaThompson is not bound to this catalogue: call bind(space)")
-        packed = np.packbits(batch.allowed, axis=1)
-        width = packed.shape[1]
-        masks, back = np.unique(packed.view(f"V{width}")[:, 0], return_inverse=True)
-        table = (
-            np.stack([self._won(mask.tobytes()) for mask in masks])
-            if len(masks)
-            else np.zeros((0, len(self.ids)))
-        )
+        """Weigh candidates by the probability that each has the highest rate.
+
+        Raises:
+            ConfigurationError: The policy is not bound to the catalogue of the batch.
+        """
+        n, k = shape = batch.allowed.shape
+        if len(self.ids) != k:
+            raise ConfigurationError(
+                f"BetaThompson is bound to {len(self.ids)} actions, the batch has {k}: call bind(space)",
+                value=k,
+                expected=len(self.ids),
+            )
+        weights = np.zeros(shape)
+        if n:
+            packed = np.packbits(batch.allowed, axis=1)
+            masks, back = np.unique(packed.view(f"V{packed.shape[1]}"), return_inverse=True)
+            weights = np.stack([self._won(mask.tobytes()) for mask in masks])[back.reshape(-1)]
         a, b = self.prior[0] + self.wins, self.prior[1] + self.losses
         rate = a / (a + b)
-        sd = np.sqrt(rate * (1 - rate) / (a + b + 1))
         scale = self.high - self.low
-        shape = batch.allowed.shape
         return Proposal(
-            table[back.reshape(-1)],
+            weights,
             np.broadcast_to(self.low + scale * rate, shape),
-            np.broadcast_to(scale * sd, shape),
+            np.broadcast_to(scale * np.sqrt(rate * (1 - rate) / (a + b + 1)), shape),
         )
 
     def _won(self, packed: bytes) -> F64:
+        """Win probabilities of the candidates in a mask, shape (k,); 0 for the others."""
         found = self._known.get(packed)
         if found is None:
-            bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=len(self.ids)).astype(np.bool_)
-            found = np.zeros(len(self.ids))
+            k = len(self.ids)
+            bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=k).astype(np.bool_)
+            found = np.zeros(k)
             if bits.any():
                 found[bits] = beta_wins(self.prior[0] + self.wins[bits], self.prior[1] + self.losses[bits])
-            if len(self._known) >= 1024:
+            if len(self._known) >= _MASKS:
                 self._known.clear()
             self._known[packed] = found
         return found
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def beta_wins(a: F64, b: F64, /) -> F64:
     """Probability that each of several independent Beta variables is the largest.
 
-    Trapezoid rule over the union of every variable's own nodes, so narrow ones are resolved among
-    wide ones; distribution functions are running sums of the densities.
+    Trapezoid rule in log odds, where no density has a pole, over the union of every variable's own nodes, so
+    narrow ones are resolved among wide ones; distribution functions are running sums of the densities.
 
     Args:
         a: Shape (k,), > 0.
@@ -133,44 +172,36 @@ def beta_wins(a: F64, b: F64, /) -> F64:
     Returns:
         Shape (k,), sums to 1.
     """
-    mean = a / (a + b)
-    sd = np.sqrt(mean * (1 - mean) / (a + b + 1))
-    floor = float(np.max(np.maximum(mean - _REACH * sd, 0.0)))
-    alive = np.flatnonzero(np.minimum(mean + _REACH * sd, 1.0) >= floor)
+    centre = np.log(a / b)
+    # A density falls off like a normal near its centre, and like exp(-a t) and exp(-b t) far from it.
+    near = _REACH * np.sqrt(1.0 / a + 1.0 / b)
+    left, right = near + _TAIL / a, near + _TAIL / b
+    alive = (centre + right > (centre - left).max()).nonzero()[0]
+    out = np.zeros(len(a))
     if len(alive) == 1:
-        out = np.zeros(len(a))
         out[alive] = 1.0
         return out
-    steps = np.sinh(np.linspace(-np.arcsinh(_REACH), np.arcsinh(_REACH), _STEPS))
+    a, b, centre, left, right = (part[alive, None] for part in (a, b, centre, left, right))
+    steps = np.sinh(np.linspace(0.0, np.arcsinh(_REACH), _STEPS)) / _REACH
+    nodes = np.unique(np.concatenate([centre - left * steps, centre + right * steps]))
     # A thousand wide variables need no thousand sets of nodes: quantiles of their union will do.
-    nodes = (mean[alive, None] + sd[alive, None] * steps).ravel()
-    ends = 1.0 / (1.0 + np.exp(-np.linspace(-30.0, 30.0, 241)))
-    nodes = np.unique(np.clip(np.concatenate([nodes, ends]), 1e-13, 1 - 1e-13))
-    if len(nodes) > 4096:
-        nodes = nodes[np.linspace(0, len(nodes) - 1, 4096).astype(np.int64)]
-    step = np.diff(nodes)
-    log_x, log_y = np.log(nodes), np.log1p(-nodes)
-    below: list[F64] = []
-    mass: list[F64] = []
-    for i in alive.tolist():
-        density = np.exp((a[i] - 1) * log_x + (b[i] - 1) * log_y + _log_norm(float(a[i]), float(b[i])))
-        cells = 0.5 * (density[1:] + density[:-1]) * step
-        cells /= max(float(cells.sum()), 1e-300)
-        cdf = np.concatenate([[0.0], np.cumsum(cells)])
-        middle = np.maximum(0.5 * (cdf[1:] + cdf[:-1]), 1e-300)
-        below.append(middle)
-        mass.append(cells)
-    log_all: NDArray[Any] = np.sum([np.log(middle) for middle in below], axis=0)
-    won = np.array(
-        [
-            float(np.sum(cells * np.exp(log_all - np.log(middle))))
-            for cells, middle in zip(mass, below, strict=True)
-        ]
-    )
-    out = np.zeros(len(a))
+    most = min(max(_WORK // len(alive), _FEWEST), _MOST)
+    if len(nodes) > most:
+        nodes = nodes[np.linspace(0, len(nodes) - 1, most).astype(np.int64)]
+    log_x, log_y = -np.logaddexp(0.0, -nodes), -np.logaddexp(0.0, nodes)
+    density = a * log_x + b * log_y
+    density -= density.max(axis=1, keepdims=True)
+    np.exp(density, out=density)
+    mass = (density[:, 1:] + density[:, :-1]) * np.diff(nodes)
+    below = np.add.accumulate(mass, axis=1)
+    whole = below[:, -1:].copy()
+    # The mean of the distribution function over each cell; at least what keeps its logarithm finite.
+    below -= 0.5 * mass
+    below /= whole
+    np.maximum(below, 1e-300, out=below)
+    np.log(below, out=below)
+    np.exp(np.add.reduce(below, axis=0) - below, out=below)
+    below *= mass
+    won = np.add.reduce(below, axis=1) / whole[:, 0]
     out[alive] = won / won.sum()
     return out
-
-
-def _log_norm(a: float, b: float) -> float:
-    return math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)

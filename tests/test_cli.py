@@ -1,0 +1,235 @@
+"""``python -m agentic``: what it prints, what it refuses, and that it is the same every time."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentic import _cli, _demo, _plugins
+from agentic.errors import ConfigurationError
+
+SMALL = ["demo", "--customers", "400", "--weeks", "1"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def called(*words: str) -> tuple[int, str, str]:
+        code = _cli.main(list(words))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return called
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_command_it_says_what_it_can_do(run: Run) -> None:
+    """No words print the help, and that is no error."""
+    code, out, _ = run()
+    assert code == 0
+    assert "demo" in out
+    assert "plugins" in out
+
+
+def test_the_version_is_told(run: Run) -> None:
+    """``--version`` prints name and version and ends well."""
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("agentic ")
+
+
+def test_the_version_is_told_from_source(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not installed, it says so instead of failing."""
+    from importlib import metadata
+
+    def gone(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", gone)
+    assert "from source" in run("--version")[1]
+
+
+def test_the_report_tells_a_marketer_what_came_of_it(run: Run) -> None:
+    """Arms with intervals, budget, rules, an estimate beside the truth, one decision and a replay: on 60 lines."""
+    code, out, err = run(*SMALL)
+    assert (code, err) == (0, "")
+    for part in (
+        "policy minus holdout",
+        "policy minus random control",
+        "95 % interval",
+        "Budget of",
+        "no consent",
+        "quiet hours",
+        "simulated truth",
+        "verdict",
+        "One decision explained",
+        "decisions came out identically",
+    ):
+        assert part in out, part
+    lines = out.splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 110
+    assert out.isascii()
+    assert "\x1b" not in out
+
+
+def test_the_same_seed_prints_the_same_bytes(run: Run) -> None:
+    """Twice in a row the report is the same to the byte; another seed tells another story."""
+    first, second = run(*SMALL)[1], run(*SMALL)[1]
+    assert first == second
+    assert run(*SMALL, "--seed", "8")[1] != first
+
+
+def test_json_tells_the_same_facts(run: Run) -> None:
+    """One document, and the report is laid out from nothing else."""
+    code, out, _ = run(*SMALL, "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert _demo.report(facts) + "\n" == run(*SMALL)[1]
+    assert facts["replay"]["identical"] == facts["replay"]["decisions"] == facts["decisions"]
+    assert sum(arm["customers"] for arm in facts["arms"].values()) <= 400
+    assert facts["budget"]["spent"][0] <= facts["budget"]["per_week"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--customers", "0"], "customers must be a whole number from 1 to 200,000, got 0"),
+        (["--customers", "-5"], "got -5"),
+        (["--customers", "abc"], "expected a whole number such as 20000, got 'abc'"),
+        (["--customers", "1e4"], "got '1e4'"),
+        (["--customers", "10000000"], "got 10,000,000"),
+        (["--weeks", "0"], "weeks must be"),
+        (["--weeks", "53"], "weeks must be"),
+        (["--customers", "200000", "--weeks", "52"], "must not exceed"),
+        (["--seed", "-1"], "from 0 to 2^63 - 1"),
+        (["--policy", "thomson"], "no policy 'thomson': choose one of beta_thompson, "),
+        (["--colour"], "unrecognized arguments"),
+    ],
+)
+def test_bad_values_are_refused_with_a_reason(run: Run, words: list[str], told: str) -> None:
+    """Exit code 2, what was wrong on standard error, nothing on standard output, no traceback."""
+    code, out, err = run("demo", *words)
+    assert code == 2
+    assert out == ""
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_an_unknown_command_is_refused(run: Run) -> None:
+    """Exit code 2, and the commands there are."""
+    code, _, err = run("fly")
+    assert code == 2
+    assert "demo" in err
+
+
+@pytest.mark.parametrize("name", _demo.policy_names())
+def test_every_policy_in_the_box_can_run_the_demo(run: Run, name: str) -> None:
+    """Each built-in policy is known by its short name, and needs no arguments here."""
+    code, out, _ = run("demo", "--customers", "60", "--weeks", "1", "--policy", name)
+    assert code == 0
+    assert f"policy {name}" in out
+
+
+def test_a_world_of_one_is_reported_as_far_as_it_goes(run: Run) -> None:
+    """Nothing to compare and nothing to estimate: it says so."""
+    for seed in ("1", "2", "3"):
+        code, out, _ = run("demo", "--customers", "1", "--weeks", "1", "--seed", seed)
+        assert code == 0
+        assert "too few decisions to say" in out
+
+
+def test_a_plugin_can_be_in_charge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy of an installed plugin is found by its name; what is no policy is refused."""
+    from agentic.policies import SquareCB, Uniform
+
+    installed: dict[str, Any] = {"mine": Uniform, "short": SquareCB, "odd": dict, "needy": lambda what: what}
+    monkeypatch.setattr(_demo, "load", lambda kind, name: installed[name])
+    assert isinstance(_demo.policy_named("mine"), Uniform)
+    assert isinstance(_demo.policy_named("short"), SquareCB)
+    with pytest.raises(ConfigurationError, match="not a policy"):
+        _demo.policy_named("odd")
+    with pytest.raises(ConfigurationError, match="without arguments"):
+        _demo.policy_named("needy")
+
+
+def test_plugins_are_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line each, in columns; none is said in words."""
+    monkeypatch.setattr(_plugins, "installed", list)
+    assert run("plugins") == (0, "no plugins are installed\n", "")
+    found = [
+        _plugins.Plugin("policy", "acme", "acme-policies", "acme:Policy"),
+        _plugins.Plugin("store", "redis", "x", "y:Z"),
+    ]
+    monkeypatch.setattr(_plugins, "installed", lambda: found)
+    assert run("plugins")[1].splitlines() == [
+        "policy  acme   acme-policies  acme:Policy",
+        "store   redis  x              y:Z",
+    ]
+
+
+def test_a_terminal_sees_a_bar_and_a_pipe_does_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar goes to standard error, is wiped out at the end, and never mixes with JSON."""
+    words = ["demo", "--customers", "30", "--weeks", "1"]
+    plain = run(*words)
+    assert plain[2] == ""
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    assert run(*words)[1] == plain[1]
+    assert "100 %" in screen.getvalue()
+    assert screen.getvalue().endswith("\r")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    run(*words, "--json")
+    assert screen.getvalue() == ""
+
+
+def test_a_bar_that_never_moved_leaves_no_trace() -> None:
+    """Wiping out nothing writes nothing, and the same line is not drawn twice."""
+    bar = _cli._Bar(screen := Terminal())
+    bar.clear()
+    assert screen.getvalue() == ""
+    bar.show("work", 1, 1000)
+    once = screen.getvalue()
+    bar.show("work", 2, 1000)
+    assert screen.getvalue() == once
+
+
+def test_an_interrupt_ends_it_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is exit code 130 without a traceback."""
+
+    def stopped(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_demo, "run", stopped)
+    code, out, err = run("demo")
+    assert (code, out, err) == (130, "", "\n")
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
+    """Piped into something that reads one line, there is no traceback."""
+    words = [sys.executable, "-m", "agentic", "demo", "--customers", "20", "--weeks", "1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+        code = process.wait()
+    assert err == b""
+    assert code == 141
+
+
+def test_it_runs_as_a_module() -> None:
+    """``python -m agentic`` is the same program, in a pipe without a bar."""
+    words = [sys.executable, "-m", "agentic", "demo", "--customers", "20", "--weeks", "1", "--json"]
+    found = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert found.stderr == ""
+    assert json.loads(found.stdout)["customers"] == 20

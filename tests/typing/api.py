@@ -1,0 +1,46 @@
+"""The public surface as a type checker sees it. Checked, not run."""
+
+from datetime import timedelta
+from typing import assert_type
+
+import numpy as np
+
+from agentic import Action, Agent, Decision, DecisionBatch, Explanation, F, Learned, Replayed, product
+from agentic.conditions import Condition
+from agentic.features import Category, Number
+from agentic.guardrails import Budget, Consent, FrequencyCap
+from agentic.policies import FirstOf, LinearThompson, Rules, Uniform
+from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, StateStore
+from agentic.provenance import MemoryLog
+from agentic.rewards import Goals, Recorded
+from agentic.state import MemoryStore
+
+policy: Policy = LinearThompson()
+learner: Learner = LinearThompson()
+mixed: Policy = FirstOf(Rules([(F("tier") == "gold", "sms")]), Uniform())
+cap: Guardrail = FrequencyCap(2, per=timedelta(days=7))
+store: StateStore = MemoryStore()
+log: ProvenanceLog = MemoryLog()
+
+assert_type((F("age") >= 18) & F("tier").is_in(["gold"]), Condition)
+assert_type(product({"message": ["a"], "channel": ["sms"]}), list[Action])
+
+agent = Agent(
+    "name",
+    [Action("sms", channel="sms", cost=0.1)],
+    features=[Number("age", low=0, high=120), Category("tier", ["gold"])],
+    policy=policy,
+    guardrails=[cap, Consent("marketing"), Budget(100.0)],
+    goals=Goals({"purchase": 1.0}, window=timedelta(days=3)),
+)
+decision = agent.decide("s", {"age": 31})
+assert_type(decision, Decision)
+assert_type(decision.action, Action)
+assert_type(decision.probability, float)
+batch = agent.decide_many(["s"], {"age": np.array([31.0])})
+assert_type(batch, DecisionBatch)
+assert_type(batch[0], Decision)
+assert_type(agent.record(decision.id, "purchase"), Recorded)
+assert_type(agent.learn(), Learned)
+assert_type(agent.explain(decision.id), Explanation)
+assert_type(agent.replay(), Replayed)
