@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agentic import _plugins
 from agentic._plugins import GROUPS, Plugin, installed, load
 from agentic.errors import ConfigurationError, PluginConflictError, PluginNotFoundError
 

@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -31,7 +32,8 @@ def plain(value: object, /) -> Any:  # JSON-compatible
     """Turn a value into what JSON can hold: the content of attrs classes, arrays, conditions.
 
     Fields of attrs classes that are not arguments, or whose metadata says ``derived``, are left out. Of
-    any other object with a ``name`` everything it holds is written.
+    any other object with a ``name`` everything it holds is written. Code is known by its name: functions,
+    classes, members of an enumeration.
 
     Raises:
         CodecError: Something in it has no stored form.
@@ -86,8 +88,10 @@ def _content(value: object) -> dict[str, Any]:
         }
     if isinstance(value, enum.Enum):
         return {"name": value.name}
+    if isinstance(value, FunctionType | type):
+        return {"name": f"{value.__module__}.{value.__qualname__}"}
     name = getattr(value, "name", None)
-    if isinstance(name, str) and not isinstance(value, type):
+    if isinstance(name, str):
         return {**{key: plain(item) for key, item in getattr(value, "__dict__", {}).items()}, "name": name}
     raise CodecError(
         f"{value!r:.200} has no stored form: make {kind.__qualname__} an attrs class or give it a"

@@ -44,7 +44,7 @@ MOST_CUSTOMERS: Final = 200_000
 MOST_WEEKS: Final = 52
 MOST_CUSTOMER_WEEKS: Final = 1_600_000
 _LONG_RUN: Final = 4_000
-_COLUMNS: Final = 100
+_COLUMNS: Final = 110
 _WEEK_US: Final = 7 * 24 * 3_600_000_000
 
 # Policies that cannot do without arguments, as one would use them in this campaign, given their class.
@@ -383,10 +383,16 @@ def _head(facts: Facts) -> list[str]:
     outcomes = facts["outcomes"]
     refused = sum(outcomes.values()) - outcomes.get("counted", 0)
     return [
-        f"{facts['customers']:,} simulated customers, {facts['weeks']} weeks: policy {facts['policy']}",
-        f"{facts['decisions']:,} decisions, {facts['messages']:,} messages, {_money(facts['cost'])} spent",
-        f"{outcomes.get('counted', 0):,} outcomes counted, {refused:,} refused as late or double",
+        f"{facts['customers']:,} simulated customers, {_weeks(facts)}, policy {facts['policy']}",
+        (
+            f"{facts['decisions']:,} decisions, {facts['messages']:,} messages for {_money(facts['cost'])},"
+            f" {outcomes.get('counted', 0):,} outcomes counted, {refused:,} refused as late or double"
+        ),
     ]
+
+
+def _weeks(facts: Facts) -> str:
+    return f"{facts['weeks']} weeks" if facts["weeks"] > 1 else "1 week"
 
 
 def _told_arms(facts: Facts) -> list[str]:
@@ -423,12 +429,8 @@ def _told_mix(facts: Facts) -> list[str]:
 
 def _told_budget(facts: Facts) -> list[str]:
     budget = facts["budget"]
-    lines = ["", f"Budget of {_money(budget['per_week'])} a week: spent"]
-    for begin in range(0, len(budget["spent"]), 8):
-        part = budget["spent"][begin : begin + 8]
-        lines.append(f"  {'week':<6}" + "".join(f"{begin + i + 1:>10}" for i in range(len(part))))
-        lines.append(f"  {'':<6}" + "".join(f"{_money(one):>10}" for one in part))
-    return lines
+    spent = ", ".join(_money(one) for one in budget["spent"])
+    return ["", *_wrapped(f"Budget of {_money(budget['per_week'])} a week, spent week by week: {spent}", 0)]
 
 
 def _told_blocked(facts: Facts) -> list[str]:
@@ -459,19 +461,20 @@ def _told_what_if(facts: Facts) -> list[str]:
         f"  {'simulated truth':<18}{_money(found['truth'], 3):>8}   of the same states, one step ahead",
         f"  {'what was logged':<18}{_money(found['logged'], 3):>8}",
         f"  verdict: {found['verdict']}, {found['rows']:,} rows worth {found['effective_rows']:,.0f}",
-        *(line for reason in found["reasons"] for line in _wrapped(reason, 4)),
     ]
+    if found["reasons"]:  # the gravest comes first
+        more = f" (and {len(found['reasons']) - 1} more)" if len(found["reasons"]) > 1 else ""
+        lines += _wrapped(found["reasons"][0] + more, 4)
     return [*lines, *_told_long_run(facts)]
 
 
 def _told_long_run(facts: Facts) -> list[str]:
     found = facts["long_run"]
-    over = f"{facts['weeks']} weeks" if facts["weeks"] > 1 else "1 week"
-    lines = [
-        f"  in charge for {over}, simulated for {found['customers']:,} of the same customers, each is worth"
-    ]
     mine, other = _money(found["in_charge"]), _money(found["other"])
-    lines.append(f"    {other} with {found['policy']}, {mine} with {facts['policy']}")
+    lines = [
+        f"  simulated in charge of {found['customers']:,} of the customers for {_weeks(facts)}, each is worth",
+        f"    {other} with {found['policy']}, {mine} with {facts['policy']}",
+    ]
     if "difference" in found:
         bounds = f"{_money(found['low'], sign=True)} to {_money(found['high'], sign=True)}"
         lines[-1] += f": {_money(found['difference'], sign=True)}, 95 % interval {bounds}"

@@ -104,8 +104,8 @@ def _points(kind: str) -> list[EntryPoint]:
             value=kind,
             expected=tuple(GROUPS),
         )
-    # Not paid for by those who load nothing by name.
-    from importlib.metadata import entry_points  # noqa: PLC0415
+    # Not paid for by those who load nothing by name: it is dear to import.
+    from importlib.metadata import entry_points
 
     return list(entry_points(group=group))
 

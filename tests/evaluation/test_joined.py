@@ -120,9 +120,7 @@ def test_without_final_rewards_there_is_nothing_to_estimate() -> None:
 
 
 def test_the_probabilities_of_the_policy_itself_are_those_logged() -> None:
-    """Asked again in each logged state, a policy that does not learn gives the logged probabilities, bit for
-    bit, the exploration floor included.
-    """
+    """Asked again, a policy that does not learn gives the probabilities as logged, floor included."""
     agent = filled(policy=Fixed({"a": 3.0, "no_action": 1.0}), exploration_floor=0.3)
     rows = joined(agent)
     target, X = target_probabilities(agent, Fixed({"a": 3.0, "no_action": 1.0}), rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ from agentic.rewards import Goals
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALWAYS = {
     "reminder/push/evening": 1.0,
     "voucher/email/morning": 1.0,
@@ -177,11 +179,9 @@ def test_caps_and_rest_hold_between_deliveries(sent: list[dict[str, Any]]) -> No
     for sends in marketing(sent).values():
         times = sorted(one["local"].astimezone(UTC) for one in sends)
         texts = sorted(one["local"].astimezone(UTC) for one in sends if one["action"].channel == "sms")
-        assert all(
-            later - earlier >= timedelta(hours=36) for earlier, later in zip(times, times[1:], strict=False)
-        )
+        assert all(later - earlier >= timedelta(hours=36) for earlier, later in pairwise(times))
         assert all(later - earlier >= week for earlier, later in zip(times, times[2:], strict=False))
-        assert all(later - earlier >= week for earlier, later in zip(texts, texts[1:], strict=False))
+        assert all(later - earlier >= week for earlier, later in pairwise(texts))
         counted += len(times)
     assert counted > 2000
 
@@ -197,7 +197,7 @@ def test_nobody_is_woken(sent: list[dict[str, Any]]) -> None:
 def test_consent_holds_from_the_moment_it_is_withdrawn(
     learned: tuple[Agent, World, Simulated], sent: list[dict[str, Any]]
 ) -> None:
-    """Nobody without consent is written to, nor by text message who refused those, nor after an unsubscription."""
+    """Nobody is written to without consent, by text message against their wish, or after unsubscribing."""
     agent, world, simulated = learned
     row = {subject: i for i, subject in enumerate(world.subjects)}
     withdrawn: dict[int, int] = {}
@@ -245,11 +245,11 @@ def test_what_is_late_lost_or_double_changes_nothing(learned: tuple[Agent, World
 
 
 def test_learning_pays_against_doing_nothing() -> None:
-    """The same customers are worth more with the learned policy than with none, by four errors of the pairs."""
+    """The same customers are worth more with the learned policy than with none, by four standard errors."""
     values = []
     for policy in (LinearThompson(), Fixed("no_action")):
         agent, world = campaign(
-            policy, customers=1500, seed=9, holdout=0.0, random_control=0.0, exploration_floor=0.0
+            policy, customers=1000, seed=9, holdout=0.0, random_control=0.0, exploration_floor=0.0
         )
         values.append(simulate(agent, world, weeks=4).value)
     gain = values[0] - values[1]
@@ -257,15 +257,16 @@ def test_learning_pays_against_doing_nothing() -> None:
 
 
 def test_greed_is_punished_in_the_long_run() -> None:
-    """An agent without caps that always sends does well in its first days, and by the end worse than one with
-    caps, on the same customers with the same luck: they tire, lose trust, unsubscribe and leave.
+    """An agent without caps that always sends starts better than one with caps, and ends far behind it.
+
+    Customers and luck are the same: they tire, lose trust, unsubscribe and leave.
     """
     results = []
-    for policy, guardrails in ((None, contact_policy(600)), (Fixed(ALWAYS), [Consent("marketing")])):
+    for policy, guardrails in ((None, contact_policy(400)), (Fixed(ALWAYS), [Consent("marketing")])):
         agent, world = campaign(
-            policy, customers=600, seed=2, guardrails=guardrails, holdout=0.0, random_control=0.0
+            policy, customers=400, seed=2, guardrails=guardrails, holdout=0.0, random_control=0.0
         )
-        simulated = simulate(agent, world, weeks=6, decisions_per_week=7.0)
+        simulated = simulate(agent, world, weeks=5, decisions_per_week=7.0)
         results.append((simulated, joined(agent)))
     (capped, calm), (greedy, rash) = results
     gap = capped.value - greedy.value
@@ -309,7 +310,7 @@ def test_intervals_hold_the_one_step_truth() -> None:
 
 
 def test_any_catalogue_can_be_simulated() -> None:
-    """Messages, channels and features the world has never heard of work; so does an agent without guardrails."""
+    """Messages and channels the world has never heard of work, and so does an agent without guardrails."""
     actions = [
         Action("a_letter", channel="post", cost=0.8, delay=timedelta(days=1)),
         Action("a_word"),
@@ -337,7 +338,7 @@ def test_the_expected_reward_is_only_known_for_plain_sums(learned: tuple[Agent, 
     """Other goals, other times and no rows are refused rather than answered wrongly."""
     agent, _, simulated = learned
     terminal = Goals({"purchase": 1.0}, window=timedelta(hours=1), terminal=["purchase"])
-    with pytest.raises(EvaluationError, match="plain sum|sum up"):
+    with pytest.raises(EvaluationError, match="sum up"):
         simulated.expected(terminal, agent.plan.catalogue, np.array([0]))
     assert agent.goals is not None
     with pytest.raises(EvaluationError, match="one time"):

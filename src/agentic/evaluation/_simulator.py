@@ -766,12 +766,11 @@ class _Loop:
             at = begin[hit] + _delay(_MEANS[goal], dice.uniform(_SOON, stream, number)[hit])
             np.add.at(self.life.value, row[hit], self.goals.values.get(goal, 0.0) * amount[hit])
             self._schedule(batch, row, hit, code, amount[hit], at, number)
-        if self.goals.start == "exposure" or "sms" in catalogue.channels:
-            # Text messages come with a receipt; the other channels report nothing unless it matters.
-            reports = sends if self.goals.start == "exposure" else sends & (offers.channel[chosen] == 2)
-            hit = np.flatnonzero(reports & (dice.uniform(_REPORT, 9, number) < offers.reach[chosen]))
-            if len(hit):
-                self._schedule(batch, row, hit, len(_GOALS), ones[hit], begin[hit], number)
+        # Text messages come with a receipt; the other channels report nothing unless it matters.
+        reports = sends if self.goals.start == "exposure" else sends & (offers.channel[chosen] == 2)
+        hit = np.flatnonzero(reports & (dice.uniform(_REPORT, 9, number) < offers.reach[chosen]))
+        if len(hit):
+            self._schedule(batch, row, hit, len(_GOALS), ones[hit], begin[hit], number)
 
     def _schedule(
         self, batch: DecisionBatch, row: I64, hit: I64, code: int, amount: F64, at: I64, number: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -13,12 +13,12 @@ from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
 from agentic.policies._fixed import check_fields
 from agentic.protocols import Binds, Learner, Policy
+from agentic.types import NO_ACTION
 
 
 def bound(policy: Policy, space: Space, /) -> Policy:
     """Bind a policy that wants to be bound."""
-    # A runtime-checkable protocol cannot promise that Self is still a Policy.
-    return policy.bind(space) if isinstance(policy, Binds) else policy  # type: ignore[return-value]
+    return policy.bind(space) if isinstance(policy, Binds) else policy
 
 
 def taught(policy: Policy, feedback: Feedback, /) -> Policy:
@@ -26,30 +26,52 @@ def taught(policy: Policy, feedback: Feedback, /) -> Policy:
     return policy.learn(feedback) if isinstance(policy, Learner) else policy
 
 
+def member(policy: object, /) -> Policy:
+    """The policy, if it is one.
+
+    Raises:
+        ConfigurationError: It lacks a name or ``propose``, or is a class.
+    """
+    if isinstance(policy, type) or not isinstance(policy, Policy):
+        raise ConfigurationError(
+            f"{policy!r} is not a policy: pass an object with a name and propose(batch)", value=policy
+        )
+    return policy
+
+
 def _struck(weights: F64, batch: Batch) -> tuple[F64, F64]:
     """Weights of allowed candidates, and their total (n, 1)."""
     kept = np.where(batch.allowed, weights, 0.0)
-    total: F64 = np.cumsum(kept, axis=1)[:, -1:]
+    total: F64 = np.add.accumulate(kept, axis=1)[:, -1:]
     return kept, total
 
 
-def _known(values: F64 | None, like: F64) -> F64:
-    return np.full(like.shape, np.nan) if values is None else np.asarray(values, dtype=np.float64)
+def _filled(values: F64 | None, more: F64 | None, rows: Any, shape: tuple[int, ...]) -> F64 | None:
+    """``values`` with ``more`` in these rows; ``nan`` stands for what a policy does not give."""
+    if values is None and more is None:
+        return None
+    out = np.full(shape, np.nan) if values is None else np.array(values, dtype=np.float64)
+    out[rows] = np.nan if more is None else more
+    return out
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class FirstOf:
-    """The first policy that gives an allowed candidate any weight decides, row by row."""
+    """The first policy that gives an allowed candidate any weight decides, row by row.
+
+    A row's score and spread are those of the policy that decided it.
+    """
 
     name: ClassVar[str] = "first_of"
-    policies: tuple[Any, ...] = attrs.field(converter=tuple)  # Policy; attrs resolves annotations
+    policies: tuple[Any, ...]  # Policy; attrs resolves annotations
 
     def __init__(self, *policies: Policy) -> None:
         if len(policies) < 2:
             raise ConfigurationError(
-                f"FirstOf needs at least two policies, got {len(policies)}", value=policies
+                f"FirstOf needs at least two policies, got {policies!r}: FirstOf(Rules(...), Uniform())",
+                value=policies,
             )
-        self.__attrs_init__(policies)  # type: ignore[attr-defined]  # attrs adds it
+        object.__setattr__(self, "policies", tuple(map(member, policies)))
 
     def bind(self, space: Space, /) -> Self:
         """Bind every member."""
@@ -65,19 +87,26 @@ class FirstOf:
         weights, total = _struck(first.weights, batch)
         score, spread = first.score, first.spread
         for policy in self.policies[1:]:
-            empty = np.flatnonzero(~(total[:, 0] > 0))
+            empty = (~(total[:, 0] > 0)).nonzero()[0]
             if not len(empty):
                 break
             part = batch.take(empty)
             other = policy.propose(part)
             weights[empty], total[empty] = _struck(other.weights, part)
-            if score is not None or other.score is not None:
-                score = _known(score, weights).copy()
-                score[empty] = _known(other.score, weights[empty])
-            if spread is not None or other.spread is not None:
-                spread = _known(spread, weights).copy()
-                spread[empty] = _known(other.spread, weights[empty])
+            score = _filled(score, other.score, empty, weights.shape)
+            spread = _filled(spread, other.spread, empty, weights.shape)
         return Proposal(weights, score, spread)
+
+
+def _members(members: Any) -> tuple[tuple[Policy, float], ...]:  # an iterable of pairs, or a mistake
+    listed = list(members) if isinstance(members, Iterable) else []
+    pairs = [pair for pair in listed if isinstance(pair, tuple | list) and len(pair) == 2]
+    shares = [share for _, share in pairs if isinstance(share, int | float) and not isinstance(share, bool)]
+    if not listed or len(shares) < len(listed) or not all(0 < share < float("inf") for share in shares):
+        raise ConfigurationError(
+            f"Mixture needs (policy, share) pairs with positive shares, got {members!r}", value=members
+        )
+    return tuple((member(policy), float(share)) for policy, share in pairs)
 
 
 @attrs.frozen
@@ -89,16 +118,7 @@ class Mixture:
     """
 
     name: ClassVar[str] = "mixture"
-    members: tuple[tuple[Any, float], ...] = attrs.field(  # Policy; attrs resolves annotations
-        converter=lambda members: tuple((policy, float(share)) for policy, share in members)
-    )
-
-    @members.validator
-    def _check(self, _: object, value: tuple[tuple[Policy, float], ...]) -> None:
-        if not value or not all(0 < share < float("inf") for _, share in value):
-            raise ConfigurationError(
-                f"Mixture needs (policy, share) pairs with positive shares, got {value!r}", value=value
-            )
+    members: tuple[tuple[Any, float], ...] = attrs.field(converter=_members)  # Policy; as above
 
     def bind(self, space: Space, /) -> Self:
         """Bind every member."""
@@ -111,7 +131,10 @@ class Mixture:
         )
 
     def propose(self, batch: Batch, /) -> Proposal:
-        """Add up the members' probabilities; a member without an opinion leaves its share to the others."""
+        """Add up the members' probabilities; a member without an opinion leaves its share to the others.
+
+        Score and spread are those of the first member that has a score.
+        """
         whole = sum(share for _, share in self.members)
         mixed = np.zeros(batch.allowed.shape)
         score: F64 | None = None
@@ -124,6 +147,26 @@ class Mixture:
             if score is None:
                 score, spread = proposal.score, proposal.spread
         return Proposal(mixed, score, spread)
+
+
+def _templates(templates: Any) -> dict[str, Condition | None]:  # a mapping of them, or a mistake
+    if not isinstance(templates, Mapping) or not templates:
+        raise ConfigurationError(
+            f"TemplateRanking needs a condition or None by template, got {templates!r}", value=templates
+        )
+    for template, condition in templates.items():
+        if not isinstance(template, str) or not (condition is None or isinstance(condition, Condition)):
+            raise ConfigurationError(
+                f"template {template!r} needs a condition such as F('age') >= 18, or None, got {condition!r}",
+                value=condition,
+            )
+    if templates.get(NO_ACTION.id) is not None:
+        raise ConfigurationError(
+            f"{NO_ACTION.id!r} is always a candidate, got the condition {templates[NO_ACTION.id]!r}: leave it"
+            " out",
+            value=templates[NO_ACTION.id],
+        )
+    return dict(templates)
 
 
 @attrs.frozen
@@ -140,12 +183,21 @@ class TemplateRanking:
     """
 
     name: ClassVar[str] = "template_ranking"
-    templates: Mapping[str, Condition | None] = attrs.field(converter=dict, hash=False)
-    ranker: Any  # Policy; attrs resolves annotations
+    templates: Mapping[str, Condition | None] = attrs.field(converter=_templates, hash=False)
+    ranker: Any = attrs.field(converter=member)  # Policy; as above
     dimension: str = attrs.field(default="message", kw_only=True)
 
+    @dimension.validator
+    def _check(self, _: object, value: Any) -> None:
+        if not isinstance(value, str):
+            raise ConfigurationError(f"dimension must be a text, got {value!r}", value=value)
+
     def bind(self, space: Space, /) -> Self:
-        """Check templates and conditions, and bind the ranker."""
+        """Check templates and conditions, and bind the ranker.
+
+        Raises:
+            ConfigurationError: A template or a field does not exist.
+        """
         known = {action.dimensions.get(self.dimension, action.id) for action in space.catalogue.actions}
         if unknown := sorted(self.templates.keys() - known):
             raise ConfigurationError(
@@ -166,18 +218,15 @@ class TemplateRanking:
     def propose(self, batch: Batch, /) -> Proposal:
         """Narrow the candidates to the templates whose rule holds, then ask the ranker."""
         holds = {
-            template: None
+            template: True
             if condition is None
             else condition.evaluate_columns(batch.columns, len(batch)).true
             for template, condition in self.templates.items()
         }
         mask = np.zeros(batch.allowed.shape, dtype=np.bool_)
         for column, action in enumerate(batch.catalogue.actions):
-            template = action.dimensions.get(self.dimension, action.id)
-            if column == batch.catalogue.idle:
-                mask[:, column] = True
-            elif template in holds:
-                mask[:, column] = True if holds[template] is None else holds[template]
+            mask[:, column] = holds.get(action.dimensions.get(self.dimension, action.id), False)
+        mask[:, batch.catalogue.idle] = True
         narrowed = batch.narrow(mask)
-        proposal = self.ranker.propose(narrowed)
+        proposal: Proposal = self.ranker.propose(narrowed)
         return attrs.evolve(proposal, weights=np.where(narrowed.allowed, proposal.weights, 0.0))

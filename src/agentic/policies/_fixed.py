@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -14,12 +14,28 @@ from agentic.errors import ConfigurationError
 from agentic.types import NO_ACTION, Action
 
 
-def _weights(value: Mapping[str, float] | str | Action) -> dict[str, float]:
-    if isinstance(value, Action):
-        return {value.id: 1.0}
-    if isinstance(value, str):
-        return {value: 1.0}
-    return dict(value)
+def _id_of(value: object) -> object:
+    return value.id if isinstance(value, Action) else value
+
+
+def _weights(value: object) -> object:
+    named = _id_of(value)
+    if isinstance(named, str):
+        return {named: 1.0}
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+# Validators take `Any`: what is checked may be anything, and mypy reads a field's type off its validator.
+
+
+def _check_id(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{attribute.name} must be an Action or its id, got {value!r}", value=value)
+
+
+def _check_optional_id(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _check_id(_, attribute, value)
 
 
 @attrs.frozen
@@ -34,12 +50,16 @@ class Fixed:
     weights: Mapping[str, float] = attrs.field(converter=_weights, hash=False)
 
     @weights.validator
-    def _check(self, _: object, value: Mapping[str, float]) -> None:
-        bad = {a: w for a, w in value.items() if not (isinstance(w, int | float) and 0 <= w < float("inf"))}
-        if bad or not any(value.values()):
+    def _check(self, _: object, value: Any) -> None:
+        good = isinstance(value, dict) and all(
+            isinstance(w, int | float) and not isinstance(w, bool) and 0 <= w < float("inf")
+            for w in value.values()
+        )
+        if not good or not any(value.values()):
             raise ConfigurationError(
-                f"Fixed needs finite weights of at least 0, one of them positive, got {dict(value)!r}",
-                value=dict(value),
+                "Fixed needs an action, its id, or finite weights of at least 0 by action id, one of them"
+                f" positive, got {value!r}",
+                value=value,
             )
 
     def bind(self, space: Space, /) -> Self:
@@ -71,22 +91,35 @@ class Rule:
 
     Attributes:
         condition: Unknown counts as not holding.
-        action: Action id.
+        action: An action or its id.
     """
 
     condition: Condition = attrs.field()
-    action: str = attrs.field(converter=lambda value: value.id if isinstance(value, Action) else value)
+    action: str = attrs.field(converter=_id_of, validator=_check_id)
 
     @condition.validator
-    def _check(self, _: object, value: object) -> None:
+    def _check(self, _: object, value: Any) -> None:
         if not isinstance(value, Condition):
             raise ConfigurationError(
                 f"a rule needs a condition such as F('age') >= 18, got {value!r}", value=value
             )
 
 
-def _rules(rules: Iterable[Rule | tuple[Condition, str | Action]]) -> tuple[Rule, ...]:
-    return tuple(rule if isinstance(rule, Rule) else Rule(*rule) for rule in rules)
+def _rule(value: Any) -> Rule:  # a rule, a pair, or a mistake
+    if isinstance(value, Rule):
+        return value
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ConfigurationError(
+            f"a rule is a pair of condition and action, got {value!r}: use (F('age') >= 18, 'offer')",
+            value=value,
+        )
+    return Rule(*value)
+
+
+def _rules(rules: Any) -> tuple[Rule, ...]:  # an iterable of them, or a mistake
+    if not isinstance(rules, Iterable):
+        raise ConfigurationError(f"Rules needs a list of rules, got {rules!r}", value=rules)
+    return tuple(map(_rule, rules))
 
 
 @attrs.frozen
@@ -95,21 +128,25 @@ class Rules:
 
     Attributes:
         rules: ``Rule`` values, or pairs of condition and action, in order.
-        otherwise: Action id when no rule applies.
+        otherwise: An action or its id when no rule applies; ``None`` gives no weight, so that the next
+            policy of a ``FirstOf`` decides.
     """
 
     name: ClassVar[str] = "rules"
     rules: tuple[Rule, ...] = attrs.field(converter=_rules)
-    otherwise: str = attrs.field(
-        default=NO_ACTION.id, converter=lambda value: value.id if isinstance(value, Action) else value
-    )
+    otherwise: str | None = attrs.field(default=NO_ACTION.id, converter=_id_of, validator=_check_optional_id)
 
     def bind(self, space: Space, /) -> Self:
-        """Check that the actions and the fields of the conditions exist."""
-        for action_id in (*(rule.action for rule in self.rules), self.otherwise):
-            space.catalogue.column(action_id)
+        """Check that the actions and the fields of the conditions exist.
+
+        Raises:
+            ConfigurationError: One does not.
+        """
         for rule in self.rules:
+            space.catalogue.column(rule.action)
             check_fields(rule.condition, space)
+        if self.otherwise is not None:
+            space.catalogue.column(self.otherwise)
         return self
 
     def propose(self, batch: Batch, /) -> Proposal:
@@ -122,7 +159,8 @@ class Rules:
             hit &= batch.allowed[:, column]
             weights[hit, column] = 1.0
             open_rows &= ~hit
-        weights[open_rows, batch.catalogue.column(self.otherwise)] = 1.0
+        if self.otherwise is not None:
+            weights[open_rows, batch.catalogue.column(self.otherwise)] = 1.0
         return Proposal(weights)
 
 
