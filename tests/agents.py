@@ -29,7 +29,10 @@ ACTIONS = [
     Action("email_digest", channel="email", cost=0.01),
     Action("email_offer", channel="email", cost=0.01),
 ]
-FEATURES = [*(Number(f"f{i}", low=-3, high=3) for i in range(6)), Category("tier", ["free", "silver", "gold"])]
+FEATURES = [
+    *(Number(f"f{i}", low=-3, high=3) for i in range(6)),
+    Category("tier", ["free", "silver", "gold"]),
+]
 
 
 def names(n: int, first: int = 0) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import pathlib
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,8 @@ import pytest
 
 from agentic import _cli, _demo, _plugins
 from agentic.errors import ConfigurationError
+from agentic.evaluation import campaign, simulate
+from agentic.policies import Fixed
 
 SMALL = ["demo", "--customers", "400", "--weeks", "1"]
 Run = Callable[..., tuple[int, str, str]]
@@ -231,6 +235,42 @@ def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
         code = process.wait()
     assert err == b""
     assert code == 141
+
+
+def test_what_is_left_of_the_output_goes_nowhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Once the reader is gone, what is still in the buffer is dropped without another error."""
+
+    def gone(_: object) -> int:
+        sys.stdout.write("too late")
+        raise BrokenPipeError
+
+    with (tmp_path / "out").open("w", encoding="utf-8") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(_cli, "_run", gone)
+        assert _cli.main(["demo"]) == 141
+    assert (tmp_path / "out").read_text(encoding="utf-8") == ""
+
+
+def test_the_module_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``main`` returns is what a shell sees."""
+    monkeypatch.setattr(sys, "argv", ["agentic", "fly"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("agentic", run_name="__main__")
+    assert end.value.code == 2
+
+
+def test_where_nothing_was_sent_there_is_nothing_to_explain(run: Run) -> None:
+    """The report says so, and leaves out reasons and differences that there are not."""
+    agent, world = campaign(Fixed("no_action"), customers=20, exploration_floor=0.0, random_control=0.0)
+    simulate(agent, world, weeks=1)
+    assert _demo._explained(agent) is None
+    facts = json.loads(run(*SMALL, "--json")[1])
+    facts["explained"] = None
+    facts["what_if"]["reasons"] = []
+    del facts["long_run"]["difference"]
+    assert "nothing was sent" in _demo.report(facts)
 
 
 def test_it_runs_as_a_module() -> None:

@@ -4,7 +4,7 @@ from agentic import errors
 from agentic._agent import Agent, Learned
 from agentic._plugins import load
 from agentic._records import DecisionBatch
-from agentic._replay import Explanation, Replayed
+from agentic._replay import Candidate, Explanation, Replayed
 from agentic.catalogue import Level, product
 from agentic.conditions import F
 from agentic.types import (
@@ -23,6 +23,7 @@ __all__ = [
     "NO_ACTION",
     "Action",
     "Agent",
+    "Candidate",
     "Choice",
     "ConsentGranted",
     "ConsentWithdrawn",

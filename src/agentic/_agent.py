@@ -16,7 +16,7 @@ from agentic import _noise, zones
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, Plan
-from agentic._inputs import checked_outcomes, checked_subjects, rows_of
+from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, rows_of
 from agentic._learning import feedback_of
 from agentic._plan import assemble, bind, checked
 from agentic._records import DecisionBatch, batch_of, read_ids, unknown_decision
@@ -25,10 +25,13 @@ from agentic.arrays import I64, U64, Block, Feedback, Receipt
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
+    InvalidOutcomeError,
+    LayoutError,
     LogError,
     StoreError,
     UnknownGoalError,
 )
+from agentic.features import Schema
 from agentic.policies import Fixed, SquareCB
 from agentic.protocols import (
     Feature,
@@ -57,6 +60,7 @@ from agentic.types import (
 logger = logging.getLogger("agentic")
 
 _RETRIES: Final = 128
+_VERSIONS: Final = 256
 _REMEMBERED: Final = 1 << 17
 _SCHEMA: Final = 1
 # Tickets of named requests keep clear of counted decisions.
@@ -159,6 +163,12 @@ class Agent:
                     f"{provider!r} is not a feature provider: it needs fetch(subjects, names, now)",
                     value=provider,
                 )
+        if store is not None and not isinstance(store, StateStore):
+            raise ConfigurationError(
+                f"{store!r} is not a state store: it needs load, store, delete and subjects", value=store
+            )
+        if log is not None and not isinstance(log, ProvenanceLog):
+            raise ConfigurationError(f"{log!r} is not a provenance log: it needs append and read", value=log)
         self._name = name
         self._seed = seed
         self._assembly = assemble(
@@ -183,11 +193,23 @@ class Agent:
         self._ledger = Ledger(goals) if goals is not None else None
         self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
         self._log_lock = threading.Lock()
-        self._requests: dict[tuple[str, str], int] = {}
+        self._requests: dict[tuple[str, str], tuple[int, int]] = {}
         self._request_lock = threading.Lock()
         self._learn_lock = threading.Lock()
+        self._opened = (0, 0)  # log numbers of this agent's first decision, and after its last
+        self._unlogged: list[Closed] = []
         self._versions: dict[str, Policy] = {}
+        self._check_layout()
         self._published = self._publish(SquareCB() if policy is None else policy)
+
+    def _check_layout(self) -> None:
+        """Stored records of another layout move now, or are refused now, and not at the first decision."""
+        try:
+            self._store.load([], self.plan.layout)
+        except LayoutError:
+            raise
+        except Exception:
+            logger.warning("agent %s: the store cannot be read yet", self._name, exc_info=True)
 
     # -- what it is ---------------------------------------------------------------------------------
 
@@ -200,6 +222,11 @@ class Agent:
     def plan(self) -> Plan:
         """The agent as the flow sees it: catalogue, features, guardrails."""
         return self._assembly.plan
+
+    @property
+    def schema(self) -> Schema:
+        """The features: how values are gathered, encoded and described."""
+        return self._assembly.schema
 
     @property
     def log(self) -> ProvenanceLog:
@@ -248,7 +275,10 @@ class Agent:
     def _publish(self, policy: Policy) -> _Published:
         ready = bind(checked(policy), self.plan.space)
         version = fingerprint(ready)
+        self._versions.pop(version, None)
         self._versions[version] = ready
+        while len(self._versions) > _VERSIONS:
+            del self._versions[next(iter(self._versions))]
         return _Published(ready, version, self._meta(version))
 
     def _meta(self, version: str) -> dict[str, Any]:
@@ -258,7 +288,7 @@ class Agent:
             "policy": version,
             "reasons": [self._desk.reason_codes[guardrail] for guardrail in self.plan.guardrails],
             "actions": list(self.plan.catalogue.ids),
-            "features": list(self._assembly.schema.names),
+            "features": list(self.schema.names),
             "seed": self._seed,
             "layout": self.plan.layout.fingerprint,
         }
@@ -330,11 +360,8 @@ class Agent:
             raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
         if request_ids is None:
             return self._decide(subjects, context or {}, None, slots, at)
-        if len(request_ids) != len(subjects) or not all(isinstance(one, str) for one in request_ids):
-            raise InvalidContextError(
-                f"request_ids must be {len(subjects)} strings, one for each subject, got {request_ids!r}"
-            )
-        return self._decide_once(subjects, context or {}, request_ids, slots, at)
+        requests = checked_requests(request_ids, len(subjects))
+        return self._decide_once(subjects, context or {}, requests, slots, at)
 
     def _decide_once(
         self, subjects: list[str], context: Mapping[str, Any], request_ids: Sequence[str], slots: int, at: int
@@ -344,23 +371,27 @@ class Agent:
         with self._request_lock:
             first: dict[tuple[str, str], int] = {}
             for row, request in enumerate(asked):
-                if request not in self._requests:
+                known = self._requests.get(request)
+                if known is None:
                     first.setdefault(request, row)
+                elif known[1] != slots:
+                    raise InvalidContextError(
+                        f"request {request[1]!r} was answered with {known[1]} slots and is asked again with"
+                        f" {slots}: give another question another request id",
+                        value=slots,
+                        expected=known[1],
+                    )
             if first:
                 rows = list(first.values())
-                fresh = self._decide(
-                    [subjects[row] for row in rows],
-                    {name: rows_of(column, rows) for name, column in context.items()},
-                    [request_ids[row] for row in rows],
-                    slots,
-                    at,
-                )
+                columns = {name: rows_of(column, rows) for name, column in context.items()}
+                new = [subjects[row] for row in rows], columns, [request_ids[row] for row in rows]
+                fresh = self._decide(*new, slots, at)
                 for request, position in zip(first, fresh.positions.tolist(), strict=True):
-                    self._requests[request] = position
+                    self._requests[request] = position, slots
                 if len(first) == len(asked):
                     self._forget_requests()
                     return fresh
-            found = self._fetch(np.array([self._requests[request] for request in asked]))
+            found = self._fetch(np.array([self._requests[request][0] for request in asked]))
             self._forget_requests()
         return found
 
@@ -379,11 +410,14 @@ class Agent:
         published = self._published
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
         columns, settled = self._desk.decide(published.policy, subjects, context, tickets, slots, at)
+        for column in columns.values():
+            column.flags.writeable = False
         block = Block("decision", columns, self._current_meta(published))
         with self._log_lock:
             first = self._append(block, settled, at).first
-            if self._ledger is not None:
+            if self._ledger is not None and len(block):
                 self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+                self._opened = self._opened[0] if self._opened[1] else first, first + len(block)
         return batch_of(block, first, self.plan.catalogue)
 
     def _current_meta(self, published: _Published) -> dict[str, Any]:
@@ -392,7 +426,9 @@ class Agent:
             published.meta.update(reasons=list(self._desk.reason_codes.values()))
         return published.meta
 
-    def _append(self, block: Block, undo: Sequence[Settled] = (), at: int = 0) -> Receipt:
+    def _append(
+        self, block: Block, undo: Sequence[Settled] = (), at: int = 0, *, otherwise: str = "do not stand"
+    ) -> Receipt:
         """Log the block; where that fails, take back what was settled and stop."""
         try:
             return self._log.append(block)
@@ -400,7 +436,7 @@ class Agent:
             for settled in reversed(undo):
                 self._desk.take_back(settled, at)
             raise LogError(
-                f"the log refused {len(block)} {block.kind} records ({error}): they do not stand, ask again"
+                f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
             ) from error
 
     # -- facts and outcomes -------------------------------------------------------------------------
@@ -451,7 +487,11 @@ class Agent:
         meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
         # What stops contact stays, logged or not: the safe side. What allows it needs its record.
         stops = isinstance(fact, ConsentWithdrawn | Suppressed)
-        self._append(Block("fact", columns, meta), () if stops else settled, at)
+        block = Block("fact", columns, meta)
+        if stops:
+            self._append(block, otherwise="hold all the same but are not on record")
+        else:
+            self._append(block, settled, at)
 
     def _hear(self, rows: NDArray[Any], fact: Fact, at: int, listeners: Mapping[str, Hears]) -> bool:
         if isinstance(fact, ZoneKnown):
@@ -532,7 +572,7 @@ class Agent:
             event_ids=event_ids,
         )
         tags, positions = read_ids(decision_ids)
-        self._check_decisions(decision_ids, tags, positions)
+        self._check_decisions(decision_ids, tags, positions, columns["slot"])
         columns["decision"] = positions
         self._append(Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name}))
         found = self._ledger.record(
@@ -540,23 +580,34 @@ class Agent:
         )
         return [Recorded(status) for status in found.tolist()]
 
-    def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64) -> None:
-        """Refuse ids that name no decision of this log; one pass over the blocks they lie in."""
+    def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64, slots: I64) -> None:
+        """Refuse ids that name no decision of this agent; one pass over the blocks they lie in."""
         known = np.zeros(len(positions), dtype=np.bool_)
         order = np.argsort(positions, kind="stable")
         ordered = positions[order]
-        at = int(np.searchsorted(ordered, 0))
-        while at < len(ordered):
-            receipt, block = next(self._log.read(int(ordered[at])), (None, None))
-            if receipt is None or block is None:
-                break
-            stop = int(np.searchsorted(ordered, receipt.first + receipt.count))
-            if block.kind == "decision":
-                here = order[at:stop]
-                known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
-            at = max(stop, at + 1)
+        at = int(np.searchsorted(ordered, self._opened[0]))
+        end = int(np.searchsorted(ordered, self._opened[1]))
+        while at < end:
+            receipt, block = next(self._log.read(int(ordered[at])))
+            stop = int(np.searchsorted(ordered[:end], receipt.first + receipt.count))
+            here = order[at:stop]
+            at = stop
+            if not self._is_mine(block):
+                continue
+            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            width = block.columns["action"].shape[1]
+            for row in here[known[here] & (slots[here] >= width)].tolist():
+                raise InvalidOutcomeError(
+                    f"decision {decision_ids[row]!r} has {width} slots, got slot {int(slots[row])}",
+                    value=int(slots[row]),
+                    expected=width,
+                )
         for row in np.flatnonzero(~known).tolist():
             raise unknown_decision(decision_ids[row])
+
+    def _is_mine(self, block: Block) -> bool:
+        """Whether a block holds decisions of this agent; agents may share a log."""
+        return block.kind == "decision" and bool(block.meta["agent"] == self._name)
 
     # -- learn --------------------------------------------------------------------------------------
 
@@ -575,12 +626,15 @@ class Agent:
         at = micros(self._clock() if now is None else now)
         with self._learn_lock:
             before = self._published
-            closed = self._ledger.close(at)
+            closed = _together([*self._unlogged, self._ledger.close(at)])
             if not len(closed.position):
                 return Learned(0, 0, before.version, changed=False)
+            # Closed windows do not open again: what the log refuses is offered to it the next time.
+            self._unlogged = [closed]
             columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
             meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
             self._append(Block("reward", columns, meta))
+            self._unlogged = []
             used, policy = 0, before.policy
             if isinstance(policy, Learner):
                 for feedback in self._feedback(closed):
@@ -593,8 +647,10 @@ class Agent:
             )
 
     def _feedback(self, closed: Closed) -> Iterator[Feedback]:
-        schema = self._assembly.schema
-        return feedback_of(self.plan, schema, self._log, closed.position, closed.slot, closed.reward)
+        schema = self.schema
+        return feedback_of(
+            self._name, self.plan, schema, self._log, closed.position, closed.slot, closed.reward
+        )
 
     # -- look back ----------------------------------------------------------------------------------
 
@@ -606,7 +662,7 @@ class Agent:
         """
         found = self._named(decision_id)
         policy = self._versions.get(found.meta["policy"])
-        return explain_row(self.plan, self._assembly.schema, policy, found)
+        return explain_row(self.plan, self.schema, policy, found)
 
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
         """Decide again from what was logged: one decision, or the whole log.
@@ -622,11 +678,11 @@ class Agent:
             batches: Iterator[DecisionBatch] = iter([self._named(decision_id)])
         else:
             batches = self._decisions()
-        return replay_rows(self.plan, self._assembly.schema, self._versions, batches, other)
+        return replay_rows(self.plan, self.schema, self._versions, batches, other)
 
     def _decisions(self) -> Iterator[DecisionBatch]:
         for receipt, block in self._log.read():
-            if block.kind == "decision":
+            if self._is_mine(block):
                 yield batch_of(block, receipt.first, self.plan.catalogue)
 
     def _named(self, decision_id: str) -> DecisionBatch:
@@ -641,7 +697,7 @@ class Agent:
         if position < 0:
             return None
         for receipt, block in self._log.read(position):
-            if block.kind != "decision" or not receipt.first <= position < receipt.first + receipt.count:
+            if not (self._is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
                 return None
             return batch_of(block, receipt.first, self.plan.catalogue).take(
                 np.array([position - receipt.first])
@@ -654,3 +710,12 @@ class Agent:
         there = [batch for batch in found if batch is not None]
         columns = {name: np.concatenate([b.columns[name] for b in there]) for name in there[0].columns}
         return DecisionBatch(columns, there[0].meta, positions, self.plan.catalogue)
+
+
+def _together(parts: list[Closed]) -> Closed:
+    """Closed rewards of several calls, in the order of the log."""
+    position = np.concatenate([part.position for part in parts])
+    slot = np.concatenate([part.slot for part in parts])
+    order = np.lexsort((slot, position))
+    reward = np.concatenate([part.reward for part in parts])
+    return Closed(position[order], slot[order], reward[order])

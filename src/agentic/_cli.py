@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None, /) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still in the buffer would fail once more when Python closes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
         return BROKEN_PIPE
     except KeyboardInterrupt:
         print(file=sys.stderr)

@@ -140,7 +140,7 @@ class Desk:
             wave = self._wave(names, records, values, tickets, todo, slots, at)
             wave.denied, wave.broken = denied, broken
             if self.pools:
-                wave.available, failed = self._take(at, slots)
+                wave.available, failed = self._take(at, len(names), slots)
                 wave.denied |= failed
             walked = walk(self.plan, policy, wave)
             self._note(walked)
@@ -187,9 +187,9 @@ class Desk:
             self._count_failure("store", error)
             return np.zeros(len(names), dtype=np.bool_), STATE_UNAVAILABLE
 
-    def _take(self, at: int, slots: int) -> tuple[dict[str, int], int]:
+    def _take(self, at: int, rows: int, slots: int) -> tuple[dict[str, int], int]:
         try:
-            return self.pools.take(at, slots), 0
+            return self.pools.take(at, rows, slots), 0
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return dict.fromkeys(self.plan.charges, 0), STATE_UNAVAILABLE

@@ -472,7 +472,7 @@ def _told_long_run(facts: Facts) -> list[str]:
     found = facts["long_run"]
     mine, other = _money(found["in_charge"]), _money(found["other"])
     lines = [
-        f"  simulated in charge of {found['customers']:,} of the customers for {_weeks(facts)}, each is worth",
+        f"  simulated in charge of {found['customers']:,} customers for {_weeks(facts)}, each is worth",
         f"    {other} with {found['policy']}, {mine} with {facts['policy']}",
     ]
     if "difference" in found:

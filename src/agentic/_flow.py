@@ -54,6 +54,7 @@ REASONS: Final = (
 NOT_ELIGIBLE, ELIGIBILITY_UNKNOWN, ZONE_UNKNOWN, OUTRANKED, CONTENDED, STATE_UNAVAILABLE = (
     1 << i for i in range(6)
 )
+_NOTHING: Final = Proposal(np.empty((0, 0)))  # what a policy that raised proposed
 MOST_GUARDRAILS: Final = (64 - len(REASONS)) // 2
 
 
@@ -229,8 +230,12 @@ def delivery_times(catalogue: Catalogue, now: I64, zone: NDArray[np.int16], /) -
     if catalogue.at_once:
         return np.broadcast_to(now[:, None], (len(now), len(catalogue)))
     out = now[:, None] + catalogue.delay_us
+    shared: dict[tuple[int, int], I64] = {}
     for column in catalogue.slotted.tolist():
-        out[:, column] = zones.next_local(zone, out[:, column], int(catalogue.send_minute[column]))
+        slot = int(catalogue.delay_us[column]), int(catalogue.send_minute[column])
+        if slot not in shared:
+            shared[slot] = zones.next_local(zone, out[:, column], slot[1])
+        out[:, column] = shared[slot]
     return out
 
 
@@ -301,10 +306,17 @@ def propose(
     failures: list[tuple[str, Exception]],
     /,
 ) -> tuple[F64, Proposal, Bools]:
-    """Ask the policy, or whoever stands in for it: weights of allowed candidates, scores, who failed."""
+    """Ask the policy, or whoever stands in for it: weights of allowed candidates, scores, who failed.
+
+    A policy that gives no allowed candidate any weight has not failed: it wants nothing that may be done,
+    and nothing is done.
+    """
     weights, proposal = _ask(policy, batch, failures)
-    failed = ~_sound(weights)
-    if not failed.any() and not arm.any():
+    failed, silent = _unsound(weights)
+    if failed.any() and proposal is not _NOTHING:
+        many = int(failed.sum())
+        failures.append((policy.name, ValueError(f"weights of {many} rows are negative or not finite")))
+    if not (failed.any() or silent.any() or arm.any()):
         return weights, proposal, failed
     for rows, stand_in in (
         (failed.nonzero()[0], plan.fallback),
@@ -315,17 +327,18 @@ def propose(
             weights[rows] = _ask(stand_in, part, failures)[0]
     random = arm == RANDOM_CONTROL
     weights[random] = batch.allowed[random]
-    failed &= arm == POLICY
-    empty = ~_sound(weights)
+    unsound, silent = _unsound(weights)
+    empty = unsound | silent
     weights[empty] = 0.0
     idle = batch.allowed[:, plan.catalogue.idle]
     weights[empty & idle, plan.catalogue.idle] = 1.0
     # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
     weights[empty & ~idle] = batch.allowed[empty & ~idle]
-    return weights, proposal, failed
+    return weights, proposal, failed & (arm == POLICY)
 
 
 def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) -> tuple[F64, Proposal]:
+    """Weights of allowed candidates, 0 for others; ``nan`` everywhere when the policy failed."""
     shape = batch.allowed.shape
     try:
         proposal = policy.propose(batch)
@@ -338,16 +351,16 @@ def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) ->
         return np.where(batch.allowed, given, 0.0), proposal
     except Exception as error:  # noqa: BLE001 - a plugin is called: a failing policy is replaced
         failures.append((getattr(policy, "name", type(policy).__name__), error))
-        return np.full(shape, np.nan), Proposal(np.full(shape, np.nan))
+        return np.full(shape, np.nan), _NOTHING
 
 
-def _sound(weights: F64) -> Bools:
-    """Rows whose weights are finite, not negative and not all zero."""
+def _unsound(weights: F64) -> tuple[Bools, Bools]:
+    """Rows whose weights are negative or do not sum to a finite number; rows without any weight."""
     with np.errstate(invalid="ignore", over="ignore"):
         total = np.add.accumulate(weights, axis=1)[:, -1]
-        sound: Bools = (total > 0) & (total < np.inf)
+        sound = np.isfinite(total)
         sound &= np.minimum.reduce(weights, axis=1) >= 0
-    return sound
+    return ~sound, total == 0
 
 
 def draw(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agentic._noise import text_keys
 from agentic.arrays import F64
 from agentic.conditions import Coded
-from agentic.errors import InvalidOutcomeError, InvalidSubjectError
+from agentic.errors import InvalidContextError, InvalidOutcomeError, InvalidSubjectError
 from agentic.rewards import Goals
 from agentic.types import micros
 
@@ -58,6 +58,33 @@ def checked_subjects(subjects: Sequence[str]) -> list[str]:
     return names
 
 
+def checked_requests(request_ids: Sequence[str], n: int, /) -> list[str]:
+    """The request ids as a list, if each is a text that can be hashed.
+
+    Raises:
+        InvalidContextError: There is not one for each of n subjects, or one is no text.
+    """
+    if isinstance(request_ids, str) or len(request_ids) != n:
+        raise InvalidContextError(
+            f"request_ids must be {n} strings, one for each subject, got {request_ids!r}", value=request_ids
+        )
+    for request_id in request_ids:
+        if not isinstance(request_id, str) or (not request_id.isascii() and not _encodable(request_id)):
+            raise InvalidContextError(
+                f"request_ids must be strings that can be encoded as UTF-8, got {request_id!r}",
+                value=request_id,
+            )
+    return list(request_ids)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def checked_outcomes(
     goals: Goals,
     decision_ids: Sequence[str],
@@ -98,8 +125,11 @@ def checked_outcomes(
         raise InvalidOutcomeError(f"event_ids must be {m} strings, got {event_ids!r}", value=event_ids)
     goal = goals.codes(names)
     goals.worth(goal, amounts)
-    # Without an event id a goal counts once for a decision: a second report of it is the same event.
-    events = [f"goal/{name}" for name in names] if event_ids is None else [f"event/{e}" for e in event_ids]
+    # Without an event id a goal counts once for a choice: a second report of it is the same event.
+    if event_ids is None:
+        events = [f"goal/{slot}/{name}" for slot, name in zip(places.tolist(), names, strict=True)]
+    else:
+        events = [f"event/{event_id}" for event_id in event_ids]
     return {
         "slot": places.astype(np.int64),
         "goal": goal,
@@ -112,8 +142,8 @@ def checked_outcomes(
 def _checked_values(values: Sequence[float] | F64) -> F64:
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     for value in listed:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not -_MOST <= value <= _MOST:
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if not number or not -_MOST <= value <= _MOST:
             raise InvalidOutcomeError(
                 f"an outcome's value must be a number between -1e15 and 1e15, got {value!r}", value=value
             )

@@ -19,7 +19,7 @@ _Parts = dict[str, NDArray[Any]]
 
 
 def feedback_of(
-    plan: Plan, schema: Schema, log: ProvenanceLog, position: I64, slot: I64, reward: F64, /
+    agent: str, plan: Plan, schema: Schema, log: ProvenanceLog, position: I64, slot: I64, reward: F64, /
 ) -> Iterator[Feedback]:
     """Join rewards with what was logged of their decisions, without the holdout.
 
@@ -27,6 +27,7 @@ def feedback_of(
     so that what is learned from a log does not depend on how it was written.
 
     Args:
+        agent: Its name; others may share the log.
         plan: The agent's.
         schema: Encodes the values that were logged.
         log: Where the decisions are.
@@ -39,7 +40,7 @@ def feedback_of(
     for receipt, block in log.read(int(position[0])) if len(position) else ():
         if receipt.first > position[-1]:
             break
-        if block.kind != "decision":
+        if block.kind != "decision" or block.meta["agent"] != agent:
             continue
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])

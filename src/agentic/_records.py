@@ -149,12 +149,11 @@ class DecisionBatch:
     def denials(self) -> dict[str, int]:
         """How many candidates each reason struck out; a candidate may have several reasons."""
         bits = self.columns["denied"]
-        found: dict[str, int] = {}
+        found: dict[str, Bools] = {}
         for code, mask, value in reason_bits(self.meta["reasons"]):
-            count = int(((bits & mask) == value).sum())
-            if count:
-                found[code] = found.get(code, 0) + count
-        return found
+            struck = (bits & mask) == value
+            found[code] = found[code] | struck if code in found else struck
+        return {code: count for code, struck in found.items() if (count := int(struck.sum()))}
 
     def __getitem__(self, row: int, /) -> Decision:
         n = len(self)
@@ -199,14 +198,15 @@ def _known(value: float) -> float | None:
 
 def _reasons(bits: list[int], ids: Sequence[str], codes: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """Why candidates were struck out: reason code to action ids."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     seen = functools.reduce(operator.or_, bits)
     for code, mask, value in reason_bits(codes):
         if seen & mask:
-            struck = tuple(ids[i] for i, bit in enumerate(bits) if bit & mask == value)
-            if struck:
-                found[code] = found.get(code, ()) + struck
-    return MappingProxyType(found)
+            for action_id, bit in zip(ids, bits, strict=True):
+                # Two guardrails may have one code: an action is struck out for a reason once.
+                if bit & mask == value and action_id not in found.setdefault(code, []):
+                    found[code].append(action_id)
+    return MappingProxyType({code: tuple(sorted(struck)) for code, struck in found.items() if struck})
 
 
 def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:

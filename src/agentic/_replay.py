@@ -9,12 +9,15 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import Drawn, Plan, delivery_times, draw, probabilities, propose
+from agentic._flow import REASONS, Drawn, Plan, delivery_times, draw, probabilities, propose
 from agentic._records import DecisionBatch
 from agentic.arrays import Batch, Status
+from agentic.conditions import Unlisted
 from agentic.features import Schema
 from agentic.protocols import Explainer, Policy
 from agentic.types import Decision
+
+_SEEN = 5e-4  # smaller contributions would be printed as zero
 
 
 @attrs.frozen
@@ -41,6 +44,7 @@ class Explanation:
         candidates: Every candidate, in order of id.
         features: Values as used, by name; ``None`` where there was none.
         statuses: Where each value came from.
+        denied_by: Which guardrail struck out which candidates, by the guardrail's name.
         contributions: What each feature column added to the best candidate's score, largest first;
             empty when the policy cannot say.
     """
@@ -49,6 +53,7 @@ class Explanation:
     candidates: tuple[Candidate, ...]
     features: Mapping[str, object]
     statuses: Mapping[str, str]
+    denied_by: Mapping[str, tuple[str, ...]]
     contributions: Mapping[str, float]
 
     def __str__(self) -> str:
@@ -57,7 +62,8 @@ class Explanation:
         first = f"{decision.subject} at {decision.at:%Y-%m-%d %H:%M} UTC: {choice.action.id}"
         lines = [f"{first} with probability {choice.probability:.3f} ({how}, arm {decision.arm})"]
         known = ", ".join(
-            f"{name} {_told(value)}" + ("" if self.statuses[name] == "present" else f" ({self.statuses[name]})")
+            f"{name} {_told(value)}"
+            + ("" if self.statuses[name] == "present" else f" ({self.statuses[name]})")
             for name, value in self.features.items()
         )
         if known:
@@ -72,8 +78,10 @@ class Explanation:
             some = ", ".join(actions[:4]) + (f" and {len(actions) - 4} more" if len(actions) > 4 else "")
             lines.append(f"  struck out by {reason}: {some}")
         if self.contributions:
-            parts = ", ".join(f"{name} {part:+.3f}" for name, part in list(self.contributions.items())[:5])
-            lines.append(f"  moved by: {parts}")
+            moved = [(name, part) for name, part in self.contributions.items() if abs(part) >= _SEEN][:5]
+            lines.append(
+                "  moved by: " + (", ".join(f"{name} {part:+.3f}" for name, part in moved) or "nothing yet")
+            )
         if decision.degraded:
             lines.append(f"  degraded: {', '.join(decision.degraded)}")
         return "\n".join(lines)
@@ -194,12 +202,26 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
         ),
         schema.describe(values, status),
         {name: _status(code) for name, code in zip(schema.names, status.tolist(), strict=True)},
+        _denied_by(plan, found),
         contributions,
     )
 
 
+def _denied_by(plan: Plan, found: DecisionBatch) -> dict[str, tuple[str, ...]]:
+    bits = found.columns["denied"][0].tolist()
+    out = {}
+    for index, name in enumerate(plan.guardrails):
+        both = 3 << (len(REASONS) + 2 * index)
+        struck = tuple(a for a, bit in zip(plan.catalogue.ids, bits, strict=True) if bit & both)
+        if struck:
+            out[name] = struck
+    return out
+
+
 def _told(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "another value" if isinstance(value, Unlisted) else repr(value)
 
 
 def _status(code: int) -> str:

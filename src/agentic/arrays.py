@@ -354,7 +354,8 @@ class Block:
     meta: dict[str, Any]  # JSON-compatible
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values()))) if self.columns else 0
+        first = next(iter(self.columns.values()), None)
+        return 0 if first is None or not first.ndim else len(first)
 
 
 @attrs.frozen

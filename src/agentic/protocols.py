@@ -205,6 +205,8 @@ class StateStore(Protocol):
     **Thread safety**: all methods may be called from any thread.
     **Consistency**: ``store`` is atomic per subject: it compares versions and sets, or changes nothing.
     **Versions** only grow, also over ``delete`` and re-creation.
+    **Subjects** of one ``store`` are distinct; those that begin with a NUL are the agent's own records,
+    and ``subjects`` leaves them out.
     """
 
     def load(self, subjects: Sequence[str], layout: Layout, /) -> Rows:

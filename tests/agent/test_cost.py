@@ -6,13 +6,12 @@ import gc
 from collections import Counter
 from typing import Any
 
-from agents import FEATURES, NOON, agent, consenting, context, names
-
 from agentic import Decision
 from agentic.arrays import Block, Columns
 from agentic.policies import Uniform
 from agentic.provenance import MemoryLog
 from agentic.state import MemoryStore
+from agents import FEATURES, NOON, agent, consenting, context, names
 
 WAVE = 8192
 

@@ -38,9 +38,7 @@ def contexts() -> list[dict[str, Any]]:
 def whole(subjects: list[str], contexts: list[dict[str, Any]]) -> tuple[Agent, list[Any]]:
     """A million decisions: every subject, four times, a day apart, each time in one call."""
     made = ready(subjects)
-    return made, [
-        made.decide_many(subjects, contexts[turn], now=NOON + turn * DAY) for turn in range(ROUNDS)
-    ]
+    return made, [made.decide_many(subjects, contexts[turn], now=NOON + turn * DAY) for turn in range(ROUNDS)]
 
 
 def test_a_shuffled_batch_decides_each_row_as_the_batch_in_order_did(
@@ -96,7 +94,7 @@ def test_single_decisions_agree_with_the_batch(
 ) -> None:
     """One decision is the batch with one row: 20,000 of the million, one at a time."""
     some = list(range(0, SUBJECTS, 50))
-    own = ready([name for name in subjects])
+    own = ready(list(subjects))
     for turn in range(ROUNDS):
         for i in some:
             decision = own.decide(subjects[i], one(contexts[turn], i), now=NOON + turn * DAY)
@@ -132,7 +130,7 @@ def test_logged_probabilities_are_those_drawn_from(whole: tuple[Agent, list[Any]
             assert np.array_equal(odds[asked][chosen[asked] > 0], part.probability[asked, 0])
             place = np.searchsorted(edges, odds[asked])
             for total, what in ((hits, chosen), (expected, odds), (variance, odds * (1 - odds))):
-                total += np.bincount(place.ravel(), weights=what[asked].ravel(), minlength=len(edges))
+                np.add.at(total, place.ravel(), what[asked].ravel())
             by_action += [what[asked].sum(axis=0) for what in (chosen, odds, odds * (1 - odds))]
     busy = variance > 25
     # Each bin's excess is close to normal: bins of one distribution are dependent, so bound each at

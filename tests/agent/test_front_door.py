@@ -17,6 +17,7 @@ from agentic.conditions import Coded
 from agentic.features import Category, Flag, Number
 from agentic.guardrails import FrequencyCap
 from agentic.policies import Fixed, Rules, Uniform
+from agentic.state import MemoryStore
 from agents import ACTIONS, DAY, NOON, agent, consenting, context, names
 
 
@@ -45,7 +46,18 @@ def test_one_id_instead_of_a_list_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["a\x00b", "🧑‍🚀", "../../etc/passwd", "'; DROP TABLE", "{}", "‮rtl", "a\nb", "x" * 512, " "]
+    "odd",
+    [
+        "a\x00b",
+        "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}",
+        "../../etc/passwd",
+        "'; DROP TABLE",
+        "{}",
+        "\N{RIGHT-TO-LEFT OVERRIDE}rtl",
+        "a\nb",
+        "x" * 512,
+        " ",
+    ],
 )
 def test_any_other_text_is_a_subject(odd: str) -> None:
     """Ids are opaque: nothing is interpreted, trimmed or normalised."""
@@ -180,6 +192,8 @@ def test_an_empty_batch_is_decided() -> None:
         (lambda: Agent("x", ACTIONS, zone="Mars/Phobos"), "time zone"),
         (lambda: Agent("x", ACTIONS, goals={"purchase": 1.0}), "Goals"),  # type: ignore[arg-type]
         (lambda: Agent("x", ACTIONS, providers=[object()]), "provider"),  # type: ignore[list-item]
+        (lambda: Agent("x", ACTIONS, store=5), "state store"),  # type: ignore[arg-type]
+        (lambda: Agent("x", ACTIONS, log=5), "provenance log"),  # type: ignore[arg-type]
         (lambda: Agent("x", ACTIONS, seed="7"), "seed"),  # type: ignore[arg-type]
         (lambda: Agent("x", [Action("a", eligible=F("age") >= 18)]), "no feature declares"),
         (lambda: Agent("x", ACTIONS, features=[Flag("a"), Number("a", low=0, high=1)]), "'a'"),
@@ -227,7 +241,7 @@ def test_request_ids_do_not_depend_on_the_order_of_requests() -> None:
     assert len(set(found.values())) > 3
 
 
-@pytest.mark.parametrize("bad", [["r"], ["r", 3], "rs"])
+@pytest.mark.parametrize("bad", [["r"], ["r", "s", 3], "rst", ["r", "s", "\ud800"]])
 def test_request_ids_are_one_text_for_each_subject(bad: Any) -> None:
     """Anything else is refused, and nothing is decided."""
     made = agent()
@@ -267,12 +281,45 @@ def test_a_slate_keeps_caps_and_budgets() -> None:
     assert total.max() <= 3
 
 
+def test_a_request_asked_again_with_other_slots_is_another_question() -> None:
+    """It is refused before anything is decided."""
+    made = agent(guardrails=[], policy=Uniform())
+    made.decide("a", {}, request_id="k", now=NOON)
+    with pytest.raises(errors.InvalidContextError, match="answered with 1 slots"):
+        made.decide_many(["a", "b"], request_ids=["k", "new"], slots=2, now=NOON)
+    assert made.replay().decisions == 1
+
+
+def test_stored_records_that_do_not_fit_are_refused_when_the_agent_is_built() -> None:
+    """A cap that grew would read another one's ring."""
+    store = MemoryStore()
+    agent(guardrails=[FrequencyCap(1, per=DAY)], store=store).decide("a", {}, now=NOON)
+    with pytest.raises(errors.LayoutError, match="frequency_cap"):
+        agent(guardrails=[FrequencyCap(2, per=DAY)], store=store)
+
+
+def test_what_was_decided_cannot_be_rewritten() -> None:
+    """The columns of a batch are the log's."""
+    made = agent(guardrails=[])
+    batch = made.decide_many(names(300), context(300), now=NOON)
+    for columns in (batch.columns, next(made.log.read())[1].columns):
+        for column in columns.values():
+            with pytest.raises(ValueError, match="read-only"):
+                column[0] = column[1]
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["n", "c", "f"]),
         st.one_of(
-            st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(),
-            st.lists(st.integers(), max_size=2), st.dictionaries(st.text(), st.integers(), max_size=2),
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.floats(),
+            st.text(),
+            st.binary(),
+            st.lists(st.integers(), max_size=2),
+            st.dictionaries(st.text(), st.integers(), max_size=2),
         ),
     )
 )

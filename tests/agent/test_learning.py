@@ -11,7 +11,9 @@ import pytest
 
 from agentic import Action, Agent, errors
 from agentic.policies import BetaThompson, Fixed, LinearThompson, SquareCB, Uniform
+from agentic.provenance import MemoryLog
 from agentic.rewards import Goals, Recorded
+from agentic.testing import FlakyLog
 from agents import ACTIONS, DAY, FEATURES, NOON, agent, context, names
 
 HOUR = timedelta(hours=1)
@@ -27,7 +29,9 @@ def rewards(made: Agent) -> list[tuple[int, int, float]]:
         row
         for _, block in made.log.read()
         if block.kind == "reward"
-        for row in zip(*(block.columns[name].tolist() for name in ("decision", "slot", "reward")), strict=True)
+        for row in zip(
+            *(block.columns[name].tolist() for name in ("decision", "slot", "reward")), strict=True
+        )
     ]
 
 
@@ -72,7 +76,8 @@ def test_outcomes_out_of_time_are_told_and_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "x", "0" * 32, "f" * 32, "0" * 31 + "1", None, 5, "é" * 32, b"1" * 32, "g" * 32, " " + "0" * 31]
+    "bad",
+    ["", "x", "0" * 32, "f" * 32, "0" * 31 + "1", None, 5, "é" * 32, b"1" * 32, "g" * 32, " " + "0" * 31],
 )
 def test_an_outcome_of_an_unknown_decision_is_refused(bad: Any) -> None:
     """Nothing is recorded, also not the good ones beside it."""
@@ -128,11 +133,73 @@ def test_other_mistakes_in_outcomes_are_refused() -> None:
             verb()
 
 
-def test_a_slot_that_the_decision_does_not_have_is_closed_or_refused() -> None:
-    """It never counts."""
+def test_a_slot_that_the_decision_does_not_have_is_refused() -> None:
+    """It is a mistake of the caller, and nothing is recorded."""
     made = open_agent()
     decision = made.decide("a", {}, now=NOON)
-    assert made.record(decision.id, "purchase", slot=3, at=NOON) is Recorded.CLOSED
+    with pytest.raises(errors.InvalidOutcomeError, match="1 slots, got slot 3"):
+        made.record(decision.id, "purchase", slot=3, at=NOON)
+
+
+def test_each_slot_of_a_slate_may_have_the_same_outcome() -> None:
+    """A click on the second title is not the first one's click again."""
+    made = open_agent(policy=Uniform())
+    decision = made.decide("a", {}, slots=2, now=NOON)
+    told = [made.record(decision.id, "purchase", slot=slot, at=NOON) for slot in (0, 1, 1)]
+    assert told == [Recorded.COUNTED, Recorded.COUNTED, Recorded.DUPLICATE]
+
+
+def test_rewards_that_the_log_refuses_are_offered_again() -> None:
+    """A failing log delays learning; it loses nothing."""
+    log = FlakyLog(MemoryLog(), fail_every=2)
+    made = open_agent(log=log)
+    made.decide_many(names(5), context(5), now=NOON)
+    with pytest.raises(errors.LogError, match="reward"):
+        made.learn(now=NOON + 4 * DAY)
+    learned = made.learn(now=NOON + 4 * DAY)
+    assert (learned.closed, learned.used) == (5, 5)
+    assert len(rewards(made)) == 5
+
+
+def test_agents_may_share_a_log_and_keep_to_their_own_decisions() -> None:
+    """Replay, explain, record and learn see the decisions of their agent only."""
+    log = MemoryLog()
+    one, other = open_agent(log=log), Agent("other", [Action("x")], policy=Uniform(), log=log)
+    mine = one.decide_many(names(30), context(30), now=NOON)
+    theirs = other.decide_many(names(20), now=NOON)
+    assert (one.replay().decisions, other.replay().decisions) == (30, 20)
+    for verb in (one.explain, one.replay, lambda known: one.record(known, "purchase")):
+        with pytest.raises(errors.UnknownDecisionError):
+            verb(theirs.ids[0])
+    assert one.learn(now=NOON + 4 * DAY).used == 30
+    assert one.explain(mine.ids[3]).decision == mine[3]
+
+
+def test_outcomes_of_decisions_from_before_this_agent_was_built_are_refused_unrecorded() -> None:
+    """Their reward windows are not open here; the log does not grow."""
+    log = MemoryLog()
+    old = open_agent(log=log).decide("a", {}, now=NOON)
+    fresh = open_agent(log=log)
+    size = len(log)
+    with pytest.raises(errors.UnknownDecisionError):
+        fresh.record(old.id, "purchase")
+    fresh.decide("b", {}, now=NOON)
+    with pytest.raises(errors.UnknownDecisionError):
+        fresh.record(old.id, "purchase")
+    assert len(log) == size + 1
+
+
+def test_policy_versions_are_kept_within_a_bound() -> None:
+    """An agent that learns for years does not grow; what it can no longer replay it says."""
+    made = open_agent(policy=LinearThompson())
+    for turn in range(260):
+        made.decide("a", {}, now=NOON + turn * 4 * DAY)
+        made.learn(now=NOON + (turn * 4 + 3) * DAY)
+    replayed = made.replay()
+    assert replayed.decisions + replayed.missing == 260
+    assert 0 < replayed.missing < 10
+    assert replayed.same == replayed.decisions
+    assert not replayed.identical
 
 
 def test_the_holdout_is_closed_but_never_learned_from() -> None:
@@ -147,9 +214,7 @@ def test_the_holdout_is_closed_but_never_learned_from() -> None:
 
 def test_the_agent_learns_who_wants_what() -> None:
     """After a thousand outcomes the better action of each segment is the probable one."""
-    made = open_agent(
-        policy=LinearThompson(), goals=Goals({"purchase": 1.0}, window=DAY), features=FEATURES
-    )
+    made = open_agent(policy=LinearThompson(), goals=Goals({"purchase": 1.0}, window=DAY), features=FEATURES)
     rng = np.random.default_rng(5)
     for day in range(10):
         now = NOON + day * 2 * DAY
@@ -189,7 +254,7 @@ def test_a_policy_that_cannot_learn_from_a_reward_says_so_and_stays() -> None:
     decision = made.decide("a", {}, now=NOON)
     made.record(decision.id, "unsubscribe", at=NOON + HOUR)
     version = made.policy_version
-    with pytest.raises(errors.LearningError, match="from 0.0 to 1.0"):
+    with pytest.raises(errors.LearningError, match=r"from 0\.0 to 1\.0"):
         made.learn(now=NOON + 4 * DAY)
     assert made.policy_version == version
 

@@ -122,9 +122,7 @@ def test_a_cap_holds_across_threads() -> None:
 def test_agents_that_share_a_store_share_its_caps() -> None:
     """Eight agents of one name over one store keep one count, as processes over one server would."""
     store = MemoryStore()
-    crowd = [
-        agent(guardrails=[FrequencyCap(2, per=7 * DAY)], policy=SENDS, store=store) for _ in range(8)
-    ]
+    crowd = [agent(guardrails=[FrequencyCap(2, per=7 * DAY)], policy=SENDS, store=store) for _ in range(8)]
 
     def work(number: int) -> None:
         for _ in range(10):
@@ -367,7 +365,7 @@ class Broken:
 
 @pytest.mark.parametrize("how", ["raise", "float", "shape", "nothing", "settle"])
 def test_a_guardrail_that_fails_denies(how: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It is never asked in vain: what it cannot judge is not sent, and the failure is counted and logged once."""
+    """What it cannot judge is not sent; the failure is counted, and logged once."""
     made = agent(guardrails=[Broken(how), FrequencyCap(1, per=DAY)], policy=SENDS)
     for _ in range(3):
         batch = made.decide_many(names(5), context(5), now=NOON)
@@ -402,13 +400,22 @@ class Weights:
         return Proposal(np.broadcast_to(self.weights, batch.allowed.shape))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, 0.0, 1e308])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, 1e308])
 def test_weights_that_are_no_weights_are_not_drawn_from(bad: float) -> None:
-    """NaN, infinite, negative, all-zero and overflowing weights hand the row to the fallback."""
+    """NaN, infinite, negative and overflowing weights hand the row to the fallback, and are counted."""
     made = agent(guardrails=[], policy=Weights(np.array([bad])), fallback=Fixed("sms_plain"))
     decision = made.decide("c", {}, now=NOON)
     assert decision.action.id == "sms_plain"
     assert "policy" in decision.degraded
+    assert made.failures == {"weights": 1}
+
+
+def test_a_policy_that_wants_nothing_that_is_allowed_has_not_failed() -> None:
+    """Nothing is done, for certain, and nothing is degraded."""
+    made = agent(guardrails=[Consent("marketing")], policy=Fixed("sms_plain"), fallback=Fixed("push_new"))
+    decision = made.decide("c", {f"f{i}": 0.0 for i in range(6)} | {"tier": "gold"}, now=NOON)
+    assert (decision.action, decision.probability, decision.degraded) == (NO_ACTION, 1.0, ())
+    assert made.failures == {}
 
 
 class Down:
@@ -511,7 +518,9 @@ def test_the_holdout_is_left_alone_and_stays_the_same() -> None:
     assert not first.sends[held].any()
     random = np.array(first.arms) == "random_control"
     assert (first.probability[random] == 1 / 7).all()
-    other = agent(guardrails=[], holdout=0.2, salt="another").decide_many(names(5000), context(5000), now=NOON)
+    other = agent(guardrails=[], holdout=0.2, salt="another").decide_many(
+        names(5000), context(5000), now=NOON
+    )
     assert other.arms != first.arms
 
 

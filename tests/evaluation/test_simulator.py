@@ -347,6 +347,20 @@ def test_the_expected_reward_is_only_known_for_plain_sums(learned: tuple[Agent, 
         one_step_value(agent, Uniform(), simulated, joined(agent).take(np.zeros(0, np.int64)))
 
 
+def test_a_catalogue_without_text_messages_can_be_simulated() -> None:
+    """Consent to a channel that no action uses is told to nobody."""
+    agent = Agent(
+        "letters",
+        [Action("letter", channel="post")],
+        policy=Uniform(),
+        guardrails=[Consent("marketing")],
+        goals=Goals({"purchase": 1.0}, window=timedelta(hours=24)),
+    )
+    simulated = simulate(agent, World.of(100, seed=1), weeks=1)
+    assert simulated.contacts.sum() > 0
+    assert agent.pending == 0
+
+
 @pytest.mark.parametrize("customers", [0, -5, 2.0, True, 10**7, "12"])
 def test_a_world_has_a_whole_number_of_customers(customers: Any) -> None:
     """Anything but a count from 1 to two million is refused with the value."""

@@ -19,7 +19,9 @@ def block(kind: str, first: int, n: int, meta: int = 0) -> Block:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["decision", "outcome"]), st.sampled_from([1, 2, 255, 256, 400, 4000]), st.integers(0, 1)
+            st.sampled_from(["decision", "outcome"]),
+            st.sampled_from([1, 2, 255, 256, 400, 4000]),
+            st.integers(0, 1),
         ),
         max_size=12,
     ),
@@ -52,7 +54,7 @@ def test_small_blocks_share_columns() -> None:
     log = MemoryLog()
     for i in range(10_000):
         log.append(block("decision" if i % 2 else "outcome", i, 1))
-    assert len(log._gathered) <= 4  # noqa: SLF001 - a count of arrays, not of time
+    assert len(log._gathered) <= 4
     assert sum(receipt.count for receipt, _ in log.read(5_000)) == 5_000
 
 

@@ -127,7 +127,7 @@ class Coded:
         return known
 
     def places(self) -> npt.NDArray[np.intp]:
-        """Return for every row its place in the table (missing, other, *categories)."""
+        """Return for every row its place in the table: ``(missing, other, *categories)``."""
         codes = np.where(self.known, self.codes, -2)
         return np.where(codes < len(self.categories), codes, -1).astype(np.intp) + 2
 

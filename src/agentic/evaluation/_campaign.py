@@ -46,7 +46,7 @@ def campaign(
     Args:
         policy: Decides; ``LinearThompson()`` by default.
         customers: In the world; the budget grows with them.
-        seed: Of the world and of the agent.
+        seed: Of the world, of the agent's draws, and of who is held out.
         guardrails: In place of ``contact_policy(customers)``.
         holdout: Share of customers that get nothing but the recall notice.
         random_control: Share of customers decided uniformly among what the rules allow.
@@ -67,6 +67,7 @@ def campaign(
         random_control=random_control,
         exploration_floor=exploration_floor,
         seed=seed,
+        salt=f"win-back/{seed}",
     )
     return agent, world
 

@@ -260,7 +260,7 @@ def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple
     Returns:
         The probabilities, shape (n, k), and the features of the rows, X, shape (n, d).
     """
-    plan, schema = agent.plan, agent._assembly.schema
+    plan, schema = agent.plan, agent.schema
     asked = bind(checked(policy), plan.space)
     target = np.empty((len(rows), len(plan.catalogue)))
     X = np.empty((len(rows), plan.space.width))

@@ -78,16 +78,19 @@ class MemoryLog:
             LogError: The block's columns differ in length.
         """
         count = len(block)
-        if any(len(column) != count for column in block.columns.values()):
+        shapes = {name: np.shape(column) for name, column in block.columns.items()}
+        if any(shape[:1] != (count,) for shape in shapes.values()):
             raise LogError(
-                f"the columns of a {block.kind!r} block must have one length: nothing was appended",
-                value={name: len(column) for name, column in block.columns.items()},
+                f"the columns of a {block.kind!r} block must have one length, got shapes {shapes!r}: nothing"
+                " was appended",
+                value=shapes,
             )
         with self._lock:
             first = self._next
             if count >= _SMALL:
                 numbers = np.arange(first, first + count)
-                self._large.append(_Segment(block.kind, block.meta, block.columns, numbers, count))
+                columns = {name: _sealed(column) for name, column in block.columns.items()}
+                self._large.append(_Segment(block.kind, block.meta, columns, numbers, count))
                 self._starts.append(first)
             elif count:
                 tail = self._tails.get(block.kind)
@@ -146,11 +149,18 @@ class _Cursor:
         if heap:
             limit = min(limit, heap[0][0])
         stop = int(np.searchsorted(self.numbers, limit))
-        part = {name: column[self.at : stop] for name, column in self.columns.items()}
+        part = {name: _sealed(column[self.at : stop]) for name, column in self.columns.items()}
         count, self.at = stop - self.at, stop
         if self.head < _END:
             heapq.heappush(heap, (self.head, place))
         return Receipt(first, count), Block(self.segment.kind, part, self.segment.meta)
+
+
+def _sealed(column: NDArray[Any]) -> NDArray[Any]:
+    """A view that cannot be written through."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:

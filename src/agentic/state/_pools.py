@@ -46,27 +46,39 @@ class Pools:
     def __bool__(self) -> bool:
         return bool(self._pools)
 
-    def take(self, now: int, slots: int, /) -> dict[str, int]:
-        """Take what may be spent next out of each pool, in millionths; ``give`` back what is left."""
+    def take(self, now: int, rows: int, slots: int, /) -> dict[str, int]:
+        """Take what may be spent next out of each pool, in millionths; ``give`` back what is left.
+
+        A batch takes what it might spend at most, but no more than a lease or half of what the pool
+        still holds, whichever is more: others go on, and the batch renews a few times at most.
+
+        Args:
+            now: Microseconds since 1970.
+            rows: Decisions about to be made.
+            slots: Choices of each.
+        """
         taken = {}
         with self._lock:
             for name, pool in self._pools.items():
                 period, _ = pool.rule.allowance(now)
                 if period > pool.period:
                     pool.held, pool.period = 0, period
-                lease = max(pool.lease, pool.dearest * slots)
-                if pool.held < max(pool.dearest * slots, pool.lease // 2):
-                    pool.held += self._lease(name, pool, now, lease - pool.held)
+                least = pool.dearest * slots
+                if pool.held < max(least, min(pool.lease // 2, least * rows)):
+                    pool.held += self._move(name, pool, now, max(pool.lease, least), least * rows)
                 taken[name], pool.held = pool.held, 0
         return taken
 
     def give(self, left: Mapping[str, int], now: int, /) -> None:
-        """Return what was taken and not spent."""
+        """Return what was taken and not spent; what exceeds a lease goes back to the shared record."""
         with self._lock:
             for name, amount in left.items():
                 pool = self._pools[name]
-                if pool.rule.allowance(now)[0] >= pool.period:
-                    pool.held += amount
+                if pool.rule.allowance(now)[0] < pool.period:
+                    continue
+                pool.held += amount
+                if pool.held > 2 * max(pool.lease, pool.dearest):
+                    pool.held += self._move(name, pool, now, pool.lease - pool.held, 0)
 
     def left(self, now: int, /) -> dict[str, int]:
         """What each pool still holds, leases of this process included, in millionths."""
@@ -79,8 +91,8 @@ class Pools:
                 out[name] = amount - spent + (pool.held if pool.period >= period else 0)
             return out
 
-    def _lease(self, name: str, pool: _Pool, now: int, want: int) -> int:
-        """Move up to ``want`` from the shared record to this process."""
+    def _move(self, name: str, pool: _Pool, now: int, lease: int, most: int) -> int:
+        """Move an amount from the shared record to this process; back, when ``lease`` is negative."""
         for _ in range(_TRIES):
             found = self._store.load([_RECORD], self._layout)
             row = found.rows
@@ -90,7 +102,11 @@ class Pools:
                 row[f"{name}.period"], row[f"{name}.taken"] = period, 0
             # A clock that went back keeps drawing on the later period: never on a second allowance.
             pool.period = max(period, stored)
-            got = max(0, min(want, amount - int(row[f"{name}.taken"][0])))
+            left = amount - int(row[f"{name}.taken"][0])
+            if lease < 0:
+                got = max(lease, left - amount)
+            else:
+                got = max(0, min(max(lease, min(most, left // 2)) - pool.held, left))
             if not got:
                 return 0
             row[f"{name}.taken"] += got
