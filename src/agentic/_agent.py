@@ -23,6 +23,7 @@ from agentic._records import DecisionBatch, batch_of, read_ids, unknown_decision
 from agentic._replay import Explanation, Replayed, explain_row, replay_rows
 from agentic.arrays import I64, U64, Block, Feedback, Receipt
 from agentic.errors import (
+    AgenticError,
     ConfigurationError,
     InvalidContextError,
     InvalidOutcomeError,
@@ -458,29 +459,7 @@ class Agent:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
-        listeners = {
-            n: g for n, g in self.plan.guardrails.items() if isinstance(g, Hears) and n in self.plan.stateful
-        }
-        todo, settled = names, []
-        for _ in range(_RETRIES):
-            if not todo:
-                break
-            found = self._store.load(todo, self.plan.layout)
-            before = found.rows.copy()
-            if not self._hear(found.rows, fact, at, listeners):
-                raise ConfigurationError(
-                    f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose, or add the"
-                    " guardrail that needs it",
-                    value=fact,
-                )
-            stands = self._store.store(todo, found.rows, found.versions, self.plan.layout)
-            idle = np.full((len(todo), 1), self.plan.catalogue.idle)
-            settled.append(Settled(todo, before, found.rows, stands, idle))
-            todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
-        if todo:
-            raise StoreError(
-                f"{len(todo)} subjects kept changing while {fact!r} was noted: tell it again", value=todo
-            )
+        settled = self._note(names, fact, at)
         who: NDArray[Any] = np.empty(len(names), dtype=object)
         who[:] = names
         columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
@@ -493,14 +472,44 @@ class Agent:
         else:
             self._append(block, settled, at)
 
-    def _hear(self, rows: NDArray[Any], fact: Fact, at: int, listeners: Mapping[str, Hears]) -> bool:
+    def _note(self, names: list[str], fact: Fact, at: int) -> list[Settled]:
+        """Write what a fact changes into the records; what was settled can be taken back."""
+        layout, idle = self.plan.layout, self.plan.catalogue.idle
+        todo, settled = names, []
+        for _ in range(_RETRIES):
+            try:
+                found = self._store.load(todo, layout)
+                before = found.rows.copy()
+                if not self._hear(found.rows, fact, at):
+                    raise ConfigurationError(
+                        f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose and"
+                        " channel, or add the guardrail that needs it",
+                        value=fact,
+                    )
+                stands = self._store.store(todo, found.rows, found.versions, layout)
+            except AgenticError:
+                raise
+            except Exception as error:
+                raise StoreError(
+                    f"the store failed while {fact!r} was noted ({error}): tell it again"
+                ) from error
+            settled.append(Settled(todo, before, found.rows, stands, np.full((len(todo), 1), idle)))
+            todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
+            if not todo:
+                return settled
+        raise StoreError(
+            f"{len(todo)} subjects kept changing while {fact!r} was noted: tell it again", value=todo
+        )
+
+    def _hear(self, rows: NDArray[Any], fact: Fact, at: int) -> bool:
         if isinstance(fact, ZoneKnown):
             code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
             rows[f"{CORE}.zone"] = code
             return True
         heard = False
-        for name, listener in listeners.items():
-            heard |= listener.hear(self.plan.layout.part(rows, name), fact, at)
+        for name, guardrail in self.plan.guardrails.items():
+            if isinstance(guardrail, Hears) and name in self.plan.stateful:
+                heard |= guardrail.hear(self.plan.layout.part(rows, name), fact, at)
         return heard
 
     def record(

@@ -27,7 +27,7 @@ _CELLS: Final = 1 << 18
 _LOSSES: Final = 16
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Settled:
     """Rows that were stored, to be taken back if the log fails."""
 
@@ -38,7 +38,7 @@ class Settled:
     action: I64
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Part:
     """Decided rows: where they belong in the batch, what to log of them, what was settled."""
 
@@ -279,7 +279,7 @@ def _columns(wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:
     """What the log keeps of a wave's rows."""
     drawn = walked.drawn
     return {
-        "tag": _noise.mix(drawn.noise ^ wave.now.view(np.uint64)),
+        "tag": drawn.noise,
         "key": wave.keys,
         "ticket": wave.ticket,
         "arm": walked.arm,

@@ -28,9 +28,6 @@ _GAMMA_64, _MIX_1_64, _MIX_2_64 = np.uint64(_GAMMA), np.uint64(_MIX_1), np.uint6
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _TO_UNIT: Final = 2.0**-53
 
-DRAW: Final = 1
-"""Stream of the first slot's draw; slot ``s`` has ``DRAW + s``."""
-
 
 def mix(words: U64, /) -> U64:
     """Scramble 64-bit words so that every input bit moves about half of the output bits.
@@ -76,6 +73,22 @@ def _mix_one(word: int) -> int:
     out = (out ^ out >> 30) * _MIX_1 & _MASK
     out = (out ^ out >> 27) * _MIX_2 & _MASK
     return out ^ out >> 31
+
+
+def keyed(seed: int, keys: U64, tickets: U64, slot: int = 0, /) -> U64:
+    """The word that a draw is made of: for each key the ``tickets``-th output of its own splitmix64.
+
+    Args:
+        seed: Any integer; taken modulo 2^64.
+        keys: Shape (n,).
+        tickets: Shape (n,): which draw of its key.
+        slot: From 0: which word of that draw.
+    """
+    state = tickets * _GAMMA_64
+    state += keys ^ np.uint64(seed & _MASK)
+    if slot:
+        state += np.uint64(slot * 0xD1342543DE82EF95 & _MASK)
+    return mix(state)
 
 
 def uniform(hashes: U64, /) -> NDArray[np.float64]:

@@ -60,7 +60,7 @@ def unknown_decision(decision_id: object, /) -> UnknownDecisionError:
     )
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class DecisionBatch:
     """Many decisions as columns; a ``Decision`` is a row of it, made when somebody looks.
 

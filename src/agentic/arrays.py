@@ -155,7 +155,7 @@ class Layout:
         return rows.view(self.parts[component])
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Rows:
     """Subject records as a store hands them out.
 
@@ -265,7 +265,7 @@ def take_column(column: Column, index: I64 | slice, /) -> Column:
     return column[index]
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Proposal:
     """What a policy answers.
 
@@ -281,7 +281,7 @@ class Proposal:
     spread: F64 | None = None
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Review:
     """What a guardrail answers.
 
@@ -296,7 +296,7 @@ class Review:
     unknown: Bools | None = None
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Chosen:
     """What was drawn, for ``settle``.
 

@@ -94,11 +94,11 @@ def offsets(zone: NDArray[np.int16], at_us: NDArray[np.int64], /) -> NDArray[np.
     if len(zone) == 0:
         return np.zeros(0, dtype=np.int64)
     usable = known(zone)
-    if not usable.all():
+    if np.count_nonzero(usable) < len(zone):
         zone = np.where(usable, zone, np.int16(UNKNOWN))
     start = int(at_us[0])
-    together = bool((at_us == start).all())
-    if together and (zone == zone[0]).all():
+    together = np.count_nonzero(at_us == start) == len(zone)
+    if together and np.count_nonzero(zone == zone[0]) == len(zone):
         return np.full(len(zone), _offset(int(zone[0]), start), dtype=np.int64)
     # Usually all rows of a zone ask for one instant: a table over the zones that occur, UNKNOWN last.
     instants = np.full(len(_NAMES) + 1, start, dtype=np.int64)

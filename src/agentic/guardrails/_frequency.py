@@ -127,7 +127,7 @@ class FrequencyCap:
         """Put each delivery in the place of the oldest time of its group."""
         plan = ready(self._plan, self.name)
         spread = plan.spread
-        if not spread.names or not chosen.sends.any():
+        if not spread.names or not np.count_nonzero(chosen.sends):
             return
         rings = together(batch.rows, spread.names, (self.count,))
         for slot in range(chosen.action.shape[1]):
@@ -136,7 +136,7 @@ class FrequencyCap:
                 ring = rings[hit, place]
                 ring[:, :-1] = ring[:, 1:]
                 ring[:, -1] = chosen.delivery[hit, slot]
-                if (ring[:, -1:] < ring[:, -2:-1]).any():  # something later is scheduled already
+                if np.count_nonzero(ring[:, -1:] < ring[:, -2:-1]):  # something later is scheduled already
                     ring.sort(axis=1)
                 rings[hit, place] = ring
 

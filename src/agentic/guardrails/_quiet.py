@@ -87,15 +87,17 @@ class QuietHours:
         spread = ready(self._plan, self.name)
         if not spread.names:
             return Review(EVERYTHING, "QUIET_HOURS")
-        unknown = ~zones.known(batch.zone)
+        known = zones.known(batch.zone)
         awake = np.empty((len(batch), len(spread.names)), dtype=np.bool_)
         for index, column in enumerate(spread.first.tolist()):
             minute = zones.local_minute(batch.zone, batch.delivery[:, column])
             # Minutes since the window began, or before it begins; one that wraps began yesterday as well.
             minute -= self._from
             awake[:, index] = (minute >= self._length) | (minute < 0) & (minute >= self._length - 1440)
-        awake &= ~unknown[:, None]
-        return spread.review(awake, "QUIET_HOURS", np.broadcast_to(unknown[:, None], awake.shape))
+        if np.count_nonzero(known) == len(known):
+            return spread.review(awake, "QUIET_HOURS")
+        awake &= known[:, None]
+        return spread.review(awake, "QUIET_HOURS", np.broadcast_to(~known[:, None], awake.shape))
 
     def next_allowed_at(self, zone: str, at: datetime, /) -> datetime:
         """The first time from ``at`` on, to the minute, when a delivery is allowed.

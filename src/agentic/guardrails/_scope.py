@@ -197,7 +197,7 @@ class Spread:
         Args:
             answers: Shape (n, g), g at least 1.
         """
-        if not answers.any():
+        if not np.count_nonzero(answers):
             return None
         if len(self.names) == 1:
             return self._mark.take(answers[:, 0].view(np.int8), axis=0)

@@ -31,15 +31,15 @@ class _Segment:
     count: int
 
     def fits(self, block: Block) -> bool:
-        return (
-            self.count + len(block) <= _FULL
-            and (self.meta is block.meta or self.meta == block.meta)
-            and self.columns.keys() == block.columns.keys()
-            and all(
-                column.dtype == self.columns[name].dtype and column.shape[1:] == self.columns[name].shape[1:]
-                for name, column in block.columns.items()
-            )
-        )
+        if self.count + len(block) > _FULL or not (self.meta is block.meta or self.meta == block.meta):
+            return False
+        if self.columns.keys() != block.columns.keys():
+            return False
+        for name, column in block.columns.items():
+            mine = self.columns[name]
+            if column.dtype != mine.dtype or column.shape[1:] != mine.shape[1:]:
+                return False
+        return True
 
     def add(self, block: Block, first: int) -> None:
         end = self.count + len(block)
@@ -78,8 +78,8 @@ class MemoryLog:
             LogError: The block's columns differ in length.
         """
         count = len(block)
-        shapes = {name: np.shape(column) for name, column in block.columns.items()}
-        if any(shape[:1] != (count,) for shape in shapes.values()):
+        shapes = {name: column.shape for name, column in block.columns.items()}
+        if not all([shape[:1] == (count,) for shape in shapes.values()]):  # noqa: C419 - a third cheaper
             raise LogError(
                 f"the columns of a {block.kind!r} block must have one length, got shapes {shapes!r}: nothing"
                 " was appended",
