@@ -32,7 +32,7 @@ def _places(nodes: int) -> Floats:
 
 # The further apart the spreads of a row, the more nodes it takes: up to this length of the whole in units of
 # the narrowest spread, the first; up to the next, the second.
-_LENGTHS: Final = np.array([80.0, 8_000.0], dtype=np.float32)
+_LENGTHS: Final = np.array([56.0, 3_000.0], dtype=np.float32)
 _PLACES: Final = (_places(24), _places(48), _places(96))
 # The logit of the normal distribution function is odd and smooth: z times this polynomial in z * z, fitted
 # so that the distribution function is off by at most 1.5e-6 for |z| <= 6. Highest power first, negated.
@@ -155,7 +155,7 @@ def win_probabilities(mean: F64, spread: F64, allowed: NDArray[np.bool_], /) -> 
                 offset, slope = grid.take(part, axis=2)
                 out[:, part] = _quadrature(offset, slope, at)
     out *= alive
-    out /= np.maximum(np.add.reduce(out, axis=0), -1 / _NEVER)
+    out /= np.maximum(np.add.reduce(out, axis=0), 1e-300)
     return np.ascontiguousarray(out.T[:n])
 
 
