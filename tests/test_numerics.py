@@ -63,17 +63,19 @@ def test_win_probabilities_equal_a_dense_quadrature(k, kind):
     mean, spread = rows_of(4 if k == 300 else 30, k, SPREADS[kind])
     want = np.array([dense(*row) for row in zip(mean, spread, strict=True)])
     got = win_probabilities(mean, spread, everyone(mean))
-    assert np.abs(got - want).max() <= min(cut_off(k), 2e-3)
+    assert np.abs(got - want).max() <= min(cut_off(k), 1.5e-3)
 
 
 @pytest.mark.parametrize("k", SIZES)
-def test_wild_spreads_keep_the_stated_error(k):
-    """With spreads within a factor of a hundred the worst error is 5e-2, and 5e-4 in the mean of the rows."""
-    mean, spread = rows_of(4 if k == 300 else 100, k, SPREADS["wild"])
+@pytest.mark.parametrize("ratio", [10.0, 100.0, 1e4, 1e6])
+def test_wild_spreads_keep_the_stated_error(k, ratio):
+    """With spreads a factor of a hundred or a million apart the worst error is about 1e-3, 2e-5 in the mean."""
+    mean, spread = rows_of(4 if k == 300 else 50, k, ratio)
     want = np.array([dense(*row) for row in zip(mean, spread, strict=True)])
     error = np.abs(win_probabilities(mean, spread, everyone(mean)) - want).max(axis=1)
-    assert error.max() <= 5e-2
-    assert error.mean() <= 5e-4
+    assert error.max() <= 1.5e-3
+    # A mean of 50 rows of which one may be among the worst.
+    assert error.mean() <= 2e-5 + 1.5e-3 / len(error)
 
 
 @pytest.mark.parametrize("k", SIZES)
@@ -91,8 +93,8 @@ def test_win_probabilities_equal_brute_force(k, kind):
         few = share[row] * draws < 10
         found = np.append(wins[~few], wins[few].sum())
         due = np.append(share[row][~few], share[row][few].sum()) * draws
-        # The error of the quadrature counts as well: at most 2e-3 of the draws in these rows.
-        slack = 2e-3 * draws if kind == "wild" else cut_off(1) * draws
+        # The error of the quadrature counts as well.
+        slack = (1e-3 if kind == "wild" else cut_off(1)) * draws
         excess = np.maximum(np.abs(found - due) - slack, 0.0)
         chi2 = float((excess**2 / np.maximum(due, 10.0)).sum())
         assert chi2 < stats.chi2.isf(1e-6, max(len(due) - 1, 1))
@@ -165,7 +167,8 @@ def test_no_rows_give_no_rows():
         ([1e-12, 0.0], [1e-12, 1e-12], None),
         ([1e9, 0.0, -1e9], [1.0, 1.0, 1.0], [1.0, 0.0, 0.0]),
         ([1e9, 0.0], [1e-9, 1e-9], [1.0, 0.0]),
-        ([0.0, 0.0], [1e-12, 1e12], [0.5, 0.5]),
+        ([0.0, 0.0], [1e-6, 1.0], [0.5, 0.5]),
+        ([0.0, 3.0, -2.0], [1e-9, 1e-3, 1e-3], [0.0, 1.0, 0.0]),
         ([1e298, -1e298], [1e-300, 1e-300], [1.0, 0.0]),
         ([0.0, 0.0], [5e-324, 5e-324], [0.5, 0.5]),
     ],
@@ -176,10 +179,7 @@ def test_scales_do_not_matter(mean, spread, want):
     mu, sd = np.array([mean]), np.array([spread])
     got = win_probabilities(mu, sd, everyone(mu))[0]
     want = dense((mu - mu.max())[0] / sd.max(), sd[0] / sd.max()) if want is None else want
-    # A ratio of 1e24 between spreads leaves no nodes to the narrow one: 2e-2 is what remains.
-    np.testing.assert_allclose(
-        got, want, atol=2e-2 if max(spread) > 1e6 * min(spread) else cut_off(len(mean))
-    )
+    np.testing.assert_allclose(got, want, rtol=0, atol=cut_off(len(mean)))
 
 
 finite = st.floats(-1e12, 1e12)

@@ -281,9 +281,9 @@ def _denials(
 ) -> NDArray[Any]:  # numpy scalars
     denied = ~_fitting(review.allowed, shape, "allowed")
     if review.unknown is None:
-        return np.multiply(denied, rule)
+        return np.asarray(np.multiply(denied, rule))
     missing = _fitting(review.unknown, shape, "unknown")
-    return np.multiply(denied, np.where(missing, unknown, rule))
+    return np.asarray(np.multiply(denied, np.where(missing, unknown, rule)))
 
 
 def _fitting(answer: Bools, shape: tuple[int, int], what: str) -> Bools:

@@ -118,8 +118,8 @@ def win_probabilities(mean: F64, spread: F64, allowed: NDArray[np.bool_], /) -> 
 
     Returns:
         Shape (n, k), float64, not negative; a row sums to 1 up to rounding, or to 0 when nothing is allowed.
-        Measured on random rows with spreads up to a million apart, the error is below 1e-3 in the worst case
-        and 1.5e-5 in the mean. Beyond that the narrow ones lack nodes.
+        Measured on random rows with spreads up to a million apart, the error is about 1e-3 in the worst case
+        and below 2e-5 in the mean. Beyond that the narrow ones lack nodes.
     """
     n, k = mean.shape
     m = n + -n % ROWS
