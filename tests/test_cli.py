@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agentic import _cli, _demo, _plugins
+from agentic import _cli, _demo, _plugins, _report
 from agentic.errors import ConfigurationError
 from agentic.evaluation import campaign, simulate
 from agentic.policies import Fixed
@@ -105,7 +105,7 @@ def test_json_tells_the_same_facts(run: Run, report: str) -> None:
     code, out, _ = run(*SMALL, "--json")
     assert code == 0
     facts = json.loads(out)
-    assert _demo.report(facts) + "\n" == report
+    assert _report.report(facts) + "\n" == report
     assert facts["replay"]["identical"] == facts["replay"]["decisions"] == facts["decisions"]
     assert sum(arm["customers"] for arm in facts["arms"].values()) <= 400
     assert facts["budget"]["spent"][0] <= facts["budget"]["per_week"]
@@ -270,7 +270,7 @@ def test_where_nothing_was_sent_there_is_nothing_to_explain(run: Run) -> None:
     facts["explained"] = None
     facts["what_if"]["reasons"] = []
     del facts["long_run"]["difference"]
-    assert "nothing was sent" in _demo.report(facts)
+    assert "nothing was sent" in _report.report(facts)
 
 
 def test_it_runs_as_a_module() -> None:

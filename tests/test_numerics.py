@@ -69,7 +69,7 @@ def test_win_probabilities_equal_a_dense_quadrature(k, kind):
 @pytest.mark.parametrize("k", SIZES)
 @pytest.mark.parametrize("ratio", [10.0, 100.0, 1e4, 1e6])
 def test_wild_spreads_keep_the_stated_error(k, ratio):
-    """With spreads a factor of a hundred or a million apart the worst error is about 1e-3, 2e-5 in the mean."""
+    """With spreads up to a million apart the worst error is about 1e-3, 2e-5 in the mean."""
     mean, spread = rows_of(4 if k == 300 else 50, k, ratio)
     want = np.array([dense(*row) for row in zip(mean, spread, strict=True)])
     error = np.abs(win_probabilities(mean, spread, everyone(mean)) - want).max(axis=1)

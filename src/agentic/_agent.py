@@ -18,12 +18,12 @@ from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, rows_of
 from agentic._learning import feedback_of
-from agentic._plan import assemble, bind, checked
-from agentic._records import DecisionBatch, batch_of, read_ids, unknown_decision
+from agentic._plan import assemble, bind, checked, listed, part
+from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
 from agentic._replay import Explanation, Replayed, explain_row, replay_rows
+from agentic._requests import Answer, Request, Requests
 from agentic.arrays import I64, U64, Block, Feedback, Receipt
 from agentic.errors import (
-    AgenticError,
     ConfigurationError,
     InvalidContextError,
     InvalidOutcomeError,
@@ -62,13 +62,14 @@ logger = logging.getLogger("agentic")
 
 _RETRIES: Final = 128
 _VERSIONS: Final = 256
-_REMEMBERED: Final = 1 << 17
 _SCHEMA: Final = 1
+# Facts that stop contact hold even where they could not be logged.
+_STOPS: Final = (ConsentWithdrawn, Suppressed)
 # Tickets of named requests keep clear of counted decisions.
 _NAMED: Final = np.uint64(1 << 63)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Published:
     """A policy in charge, with what the log says of it."""
 
@@ -158,18 +159,18 @@ class Agent:
             raise ConfigurationError(f"seed must be an integer, got {seed!r}", value=seed)
         if goals is not None and not isinstance(goals, Goals):
             raise ConfigurationError(f"goals must be Goals(...), got {goals!r}", value=goals)
+        actions, features = listed(actions, "actions"), listed(features, "features")
+        guardrails, providers = listed(guardrails, "guardrails"), listed(providers, "providers")
         for provider in providers:
-            if not isinstance(provider, FeatureProvider):
-                raise ConfigurationError(
-                    f"{provider!r} is not a feature provider: it needs fetch(subjects, names, now)",
-                    value=provider,
-                )
-        if store is not None and not isinstance(store, StateStore):
+            part(provider, FeatureProvider, "a feature provider", "fetch(subjects, names, now)")
+        if not callable(clock):
             raise ConfigurationError(
-                f"{store!r} is not a state store: it needs load, store, delete and subjects", value=store
+                f"clock must be a function that returns the time, got {clock!r}", value=clock
             )
-        if log is not None and not isinstance(log, ProvenanceLog):
-            raise ConfigurationError(f"{log!r} is not a provenance log: it needs append and read", value=log)
+        if store is not None:
+            part(store, StateStore, "a state store", "load, store, delete and subjects")
+        if log is not None:
+            part(log, ProvenanceLog, "a provenance log", "append and read")
         self._name = name
         self._seed = seed
         self._assembly = assemble(
@@ -194,14 +195,18 @@ class Agent:
         self._ledger = Ledger(goals) if goals is not None else None
         self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
         self._log_lock = threading.Lock()
-        self._requests: dict[tuple[str, str], tuple[int, int]] = {}
-        self._request_lock = threading.Lock()
+        self._requests = Requests()
         self._learn_lock = threading.Lock()
         self._opened = (0, 0)  # log numbers of this agent's first decision, and after its last
         self._unlogged: list[Closed] = []
+        self._unlearned: list[Closed] = []
         self._versions: dict[str, Policy] = {}
         self._check_layout()
         self._published = self._publish(SquareCB() if policy is None else policy)
+
+    def __repr__(self) -> str:
+        many = len(self.plan.catalogue) - 1
+        return f"Agent({self._name!r}, {many} actions, policy {self.policy.name!r} {self.policy_version})"
 
     def _check_layout(self) -> None:
         """Stored records of another layout move now, or are refused now, and not at the first decision."""
@@ -251,7 +256,8 @@ class Agent:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
-        self._published = self._publish(policy)
+        with self._learn_lock:  # what is being learned meanwhile must not replace it
+            self._published = self._publish(policy)
 
     @property
     def policy_version(self) -> str:
@@ -310,7 +316,8 @@ class Agent:
         Args:
             subject: Opaque id, 1 to 512 bytes of UTF-8.
             context: Feature values known to the caller.
-            request_id: Asked again with the same id, the first answer is returned.
+            request_id: Asked again with the same id, the first answer is returned; the last 131,072 are
+                remembered.
             slots: Actions to choose.
             now: The time; the agent's clock by default.
 
@@ -369,36 +376,26 @@ class Agent:
     ) -> DecisionBatch:
         """Decide the requests that are new and find the answers of the others."""
         asked = list(zip(subjects, request_ids, strict=True))
-        with self._request_lock:
-            first: dict[tuple[str, str], int] = {}
-            for row, request in enumerate(asked):
-                known = self._requests.get(request)
-                if known is None:
-                    first.setdefault(request, row)
-                elif known[1] != slots:
-                    raise InvalidContextError(
-                        f"request {request[1]!r} was answered with {known[1]} slots and is asked again with"
-                        f" {slots}: give another question another request id",
-                        value=slots,
-                        expected=known[1],
-                    )
-            if first:
-                rows = list(first.values())
-                columns = {name: rows_of(column, rows) for name, column in context.items()}
-                new = [subjects[row] for row in rows], columns, [request_ids[row] for row in rows]
-                fresh = self._decide(*new, slots, at)
-                for request, position in zip(first, fresh.positions.tolist(), strict=True):
-                    self._requests[request] = position, slots
-                if len(first) == len(asked):
-                    self._forget_requests()
-                    return fresh
-            found = self._fetch(np.array([self._requests[request][0] for request in asked]))
-            self._forget_requests()
-        return found
-
-    def _forget_requests(self) -> None:
-        while len(self._requests) > _REMEMBERED:
-            del self._requests[next(iter(self._requests))]
+        fresh: list[DecisionBatch] = []
+        while True:
+            mine = self._requests.reserve(asked, slots)
+            answers: dict[Request, Answer] = {}
+            try:
+                if mine:
+                    rows = [asked.index(request) for request in mine] if len(mine) < len(asked) else None
+                    columns = context if rows is None else {n: rows_of(c, rows) for n, c in context.items()}
+                    names, ids = [name for name, _ in mine], [request_id for _, request_id in mine]
+                    fresh.append(self._decide(names, columns, ids, slots, at))
+                    places = fresh[-1].positions.tolist()
+                    answers = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
+            finally:
+                self._requests.settle(mine, answers)
+            if len(mine) == len(asked):
+                return fresh[-1]
+            # Who else was deciding some of them may have failed: then they are ours to take on.
+            found = self._requests.find(asked)
+            if found is not None:
+                return self._fetch([answer.position for answer in found])
 
     def _decide(
         self,
@@ -422,9 +419,10 @@ class Agent:
         return batch_of(block, first, self.plan.catalogue)
 
     def _current_meta(self, published: _Published) -> dict[str, Any]:
-        if published.meta["reasons"] != list(self._desk.reason_codes.values()):
-            # A guardrail told its reason code for the first time.
-            published.meta.update(reasons=list(self._desk.reason_codes.values()))
+        codes = list(self._desk.reason_codes.values())
+        if published.meta["reasons"] != codes:
+            # A guardrail told its code for the first time. What was logged keeps the meta it has.
+            published.meta = {**published.meta, "reasons": codes}
         return published.meta
 
     def _append(
@@ -433,9 +431,10 @@ class Agent:
         """Log the block; where that fails, take back what was settled and stop."""
         try:
             return self._log.append(block)
-        except Exception as error:
-            for settled in reversed(undo):
-                self._desk.take_back(settled, at)
+        except BaseException as error:
+            self._desk.take_back(undo, at)
+            if not isinstance(error, Exception):
+                raise
             raise LogError(
                 f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
             ) from error
@@ -450,7 +449,9 @@ class Agent:
         Raises:
             InvalidSubjectError: The id cannot be stored.
             ConfigurationError: No guardrail of this agent listens to such a fact.
-            StoreError: The store kept changing or failed; nothing was noted.
+            StoreError: The store kept changing or failed. What allows contact was not noted; what stops it
+                may have been for some of many subjects.
+            LogError: The log failed; likewise.
         """
         for fact in facts:
             self.tell_many([subject], fact, now=now)
@@ -465,9 +466,8 @@ class Agent:
         columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
         meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
         # What stops contact stays, logged or not: the safe side. What allows it needs its record.
-        stops = isinstance(fact, ConsentWithdrawn | Suppressed)
         block = Block("fact", columns, meta)
-        if stops:
+        if isinstance(fact, _STOPS):
             self._append(block, otherwise="hold all the same but are not on record")
         else:
             self._append(block, settled, at)
@@ -475,9 +475,10 @@ class Agent:
     def _note(self, names: list[str], fact: Fact, at: int) -> list[Settled]:
         """Write what a fact changes into the records; what was settled can be taken back."""
         layout, idle = self.plan.layout, self.plan.catalogue.idle
-        todo, settled = names, []
-        for _ in range(_RETRIES):
-            try:
+        todo: list[str] = names
+        settled: list[Settled] = []
+        try:
+            for _ in range(_RETRIES):
                 found = self._store.load(todo, layout)
                 before = found.rows.copy()
                 if not self._hear(found.rows, fact, at):
@@ -487,19 +488,21 @@ class Agent:
                         value=fact,
                     )
                 stands = self._store.store(todo, found.rows, found.versions, layout)
-            except AgenticError:
-                raise
-            except Exception as error:
-                raise StoreError(
-                    f"the store failed while {fact!r} was noted ({error}): tell it again"
-                ) from error
-            settled.append(Settled(todo, before, found.rows, stands, np.full((len(todo), 1), idle)))
-            todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
-            if not todo:
-                return settled
-        raise StoreError(
-            f"{len(todo)} subjects kept changing while {fact!r} was noted: tell it again", value=todo
-        )
+                settled.append(Settled(todo, before, found.rows, stands, np.full((len(todo), 1), idle)))
+                todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
+                if not todo:
+                    return settled
+            raise StoreError(f"{len(todo)} subjects kept changing", value=todo)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            kept = "those noted before hold, which is the safe side"
+            if not isinstance(fact, _STOPS):
+                self._desk.take_back(settled, at)
+                kept = "nothing was noted"
+            raise StoreError(
+                f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
+            ) from error
 
     def _hear(self, rows: NDArray[Any], fact: Fact, at: int) -> bool:
         if isinstance(fact, ZoneKnown):
@@ -583,10 +586,11 @@ class Agent:
         tags, positions = read_ids(decision_ids)
         self._check_decisions(decision_ids, tags, positions, columns["slot"])
         columns["decision"] = positions
-        self._append(Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name}))
-        found = self._ledger.record(
-            positions, columns["slot"], columns["goal"], columns["value"], columns["at"], columns["event"]
-        )
+        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
+        order = ("decision", "slot", "goal", "value", "at", "event")
+        with self._log_lock:  # the ledger hears outcomes in the order of the log
+            self._append(block)
+            found = self._ledger.record(*(columns[name] for name in order))
         return [Recorded(status) for status in found.tolist()]
 
     def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64, slots: I64) -> None:
@@ -626,7 +630,8 @@ class Agent:
         The holdout is never learned from. Rewards are logged as they close.
 
         Raises:
-            LearningError: The policy cannot learn from such rewards; they stay closed, it stays in charge.
+            LearningError: The policy cannot learn from such rewards; it stays in charge, and they are offered
+                again to whatever policy is in charge at the next call.
         """
         if self._ledger is None:
             raise UnknownGoalError(
@@ -635,20 +640,23 @@ class Agent:
         at = micros(self._clock() if now is None else now)
         with self._learn_lock:
             before = self._published
-            closed = _together([*self._unlogged, self._ledger.close(at)])
-            if not len(closed.position):
-                return Learned(0, 0, before.version, changed=False)
-            # Closed windows do not open again: what the log refuses is offered to it the next time.
-            self._unlogged = [closed]
-            columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
-            meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
-            self._append(Block("reward", columns, meta))
-            self._unlogged = []
+            with self._log_lock:
+                closed = _together([*self._unlogged, self._ledger.close(at)])
+                # Closed windows do not open again: what the log refuses is offered to it the next time.
+                self._unlogged = [closed]
+                if len(closed.position):
+                    columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
+                    meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
+                    self._append(Block("reward", columns, meta))
+                self._unlogged = []
+            # What a policy could not learn from is offered to the next one.
+            self._unlearned = [_together([*self._unlearned, closed])]
             used, policy = 0, before.policy
             if isinstance(policy, Learner):
-                for feedback in self._feedback(closed):
+                for feedback in self._feedback(self._unlearned[0]):
                     policy = policy.learn(feedback)
                     used += len(feedback)
+            self._unlearned = []
             if used:
                 self._published = self._publish(policy)
             return Learned(
@@ -670,7 +678,7 @@ class Agent:
             UnknownDecisionError: No such decision in this agent's log.
         """
         found = self._named(decision_id)
-        policy = self._versions.get(found.meta["policy"])
+        policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
 
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
@@ -713,12 +721,13 @@ class Agent:
             )
         return None
 
-    def _fetch(self, positions: I64) -> DecisionBatch:
+    def _fetch(self, positions: Sequence[int]) -> DecisionBatch:
         """Decisions by their places in the log, in the order asked."""
-        found = [self._find(position) for position in positions.tolist()]
+        found = [self._find(position) for position in positions]
         there = [batch for batch in found if batch is not None]
-        columns = {name: np.concatenate([b.columns[name] for b in there]) for name in there[0].columns}
-        return DecisionBatch(columns, there[0].meta, positions, self.plan.catalogue)
+        if len(there) < len(found):
+            raise LogError("the log no longer holds the first answer of a request: give it another id")
+        return joined(there)
 
 
 def _together(parts: list[Closed]) -> Closed:

@@ -119,6 +119,8 @@ def _version() -> str:
 
 def _demo(asked: argparse.Namespace) -> int:
     from agentic import _demo as demo
+    from agentic._codec import converter
+    from agentic._report import report
 
     bar = None if asked.json or not sys.stderr.isatty() else _Bar(sys.stderr)
     try:
@@ -133,9 +135,9 @@ def _demo(asked: argparse.Namespace) -> int:
         if bar is not None:
             bar.clear()
     if asked.json:
-        print(json.dumps(facts, indent=2, allow_nan=False))
+        print(json.dumps(converter().unstructure(facts), indent=2, allow_nan=False))
     else:
-        print(demo.report(facts))
+        print(report(facts))
     return 0
 
 

@@ -32,7 +32,7 @@ def plain(value: object, /) -> Any:  # JSON-compatible
     """Turn a value into what JSON can hold: the content of attrs classes, arrays, conditions.
 
     Fields of attrs classes that are not arguments, or whose metadata says ``derived``, are left out. Of
-    any other object with a ``name`` everything it holds is written. Code is known by its name: functions,
+    any other object everything it holds is written. Code is known by its name: functions,
     classes, members of an enumeration.
 
     Raises:
@@ -60,7 +60,8 @@ def plain(value: object, /) -> Any:  # JSON-compatible
         return [plain(item) for item in value]
     if isinstance(value, frozenset | set):
         return sorted((plain(item) for item in value), key=_text)
-    return {"type": type(value).__qualname__, **_content(value)}
+    kind = type(value)
+    return {"type": f"{kind.__module__}.{kind.__qualname__}", **_content(value)}
 
 
 def _array(value: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
@@ -90,9 +91,18 @@ def _content(value: object) -> dict[str, Any]:
         return {"name": value.name}
     if isinstance(value, FunctionType | type):
         return {"name": f"{value.__module__}.{value.__qualname__}"}
+    held = dict(getattr(value, "__dict__", {}))
+    for each in kind.__mro__:
+        slots = each.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                held[name] = getattr(value, name)
     name = getattr(value, "name", None)
     if isinstance(name, str):
-        return {**{key: plain(item) for key, item in getattr(value, "__dict__", {}).items()}, "name": name}
+        held["name"] = name
+    if held:
+        return {key: plain(item) for key, item in held.items()}
+    # An object of another language's library may hold anything: two of them would look alike.
     raise CodecError(
         f"{value!r:.200} has no stored form: make {kind.__qualname__} an attrs class or give it a"
         " name, and mark a field that says nothing about its answers with metadata={'derived': True}",

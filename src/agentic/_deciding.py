@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any, Final
 
 import attrs
@@ -63,6 +64,8 @@ class Desk:
     pools: Pools
     reason_codes: dict[str, str] = attrs.field(init=False)
     failures: dict[str, int] = attrs.field(factory=dict, init=False)
+    _told: set[str] = attrs.field(factory=set, init=False)
+    _lock: Lock = attrs.field(factory=Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.reason_codes = {guardrail: guardrail.upper() for guardrail in self.plan.guardrails}
@@ -97,13 +100,18 @@ class Desk:
         began = time.perf_counter_ns()
         n, plan = len(subjects), self.plan
         values = self.assembly.schema.gather(subjects, context, self.providers, at)
+        values.matrix.flags.writeable = False
         for failed in values.failed:
             self._count_failure(failed, None)
         parts: list[_Part] = []
         step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
-        for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
-            for rows in _waves(subjects, lo, min(lo + step, n)):
-                self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at)
+        try:
+            for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
+                for rows in _waves(subjects, lo, min(lo + step, n)):
+                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at)
+        except BaseException:  # somebody pressed Ctrl-C: nothing was logged, so nothing stands
+            self.take_back([part.settled for part in parts if part.settled is not None], at)
+            raise
         columns = _gathered(parts, n)
         names: NDArray[Any] = np.empty(n, dtype=object)
         names[:] = subjects
@@ -142,21 +150,24 @@ class Desk:
             if self.pools:
                 wave.available, failed = self._take(at, len(names), slots)
                 wave.denied |= failed
-            walked = walk(self.plan, policy, wave)
-            self._note(walked)
+            unspent = wave.available
+            try:
+                walked = walk(self.plan, policy, wave)
+                self._note(walked)
+                count, settled = walked.count, None
+                stands = np.ones(count, dtype=np.bool_)
+                if count and not denied:
+                    stands, failed = self._save(names[:count], records[:count], versions[:count])
+                    denied |= failed
+                    action = walked.drawn.action[:count]
+                    settled = Settled(names[:count], before[:count], records[:count], stands, action)
+                unspent = _unspent(self.plan, wave, walked, stands)
+            finally:
+                if self.pools:
+                    self._give(unspent, at)
             if len(walked.broken) > len(broken):
-                self.pools.give(wave.available, at)
                 broken = walked.broken
                 continue
-            count, settled = walked.count, None
-            stands = np.ones(count, dtype=np.bool_)
-            if not denied:
-                stands, failed = self._save(names[:count], records[:count], versions[:count])
-                denied |= failed
-                action = walked.drawn.action[:count]
-                settled = Settled(names[:count], before[:count], records[:count], stands, action)
-            if self.pools:
-                self.pools.give(_unspent(self.plan, wave, walked, stands), at)
             if count == len(names) and stands.all():
                 parts.append(_Part(todo, _columns(wave, walked), settled))
                 return
@@ -194,6 +205,12 @@ class Desk:
             self._count_failure("store", error)
             return dict.fromkeys(self.plan.charges, 0), STATE_UNAVAILABLE
 
+    def _give(self, left: Mapping[str, int], at: int) -> None:
+        try:
+            self.pools.give(left, at)
+        except Exception as error:  # noqa: BLE001 - a store is a plugin: what it did not take back is held here
+            self._count_failure("store", error)
+
     def _wave(
         self,
         names: list[str],
@@ -221,12 +238,15 @@ class Desk:
             zone = np.where(codes >= 0, np.nan_to_num(codes, nan=-1), zone).astype(np.int16)
         if self.assembly.default_zone != zones.UNKNOWN:
             zone[zone == zones.UNKNOWN] = self.assembly.default_zone
+        X, now = schema.encode(matrix), np.full(len(names), at, np.int64)
+        for column in (keys, now, zone, X):
+            column.flags.writeable = False  # a plugin reads what will be logged
         return Wave(
             keys,
             numbers if tickets is None else tickets[rows],
-            np.full(len(names), at, np.int64),
+            now,
             zone,
-            schema.encode(matrix),
+            X,
             columns,
             records,
             {},
@@ -235,35 +255,39 @@ class Desk:
 
     def _note(self, walked: Walked) -> None:
         """Remember reason codes, count failures; each kind of failure is logged once."""
-        self.reason_codes.update(walked.reasons)
+        for name, code in walked.reasons.items():
+            if name not in self._told:
+                # A guardrail's code is the first one it tells: the log explains its bits by it.
+                self._told.add(name)
+                self.reason_codes = {**self.reason_codes, name: code}
         for name, error in walked.failures:
             self._count_failure(name, error)
 
     def _count_failure(self, name: str, error: Exception | None) -> None:
-        seen = self.failures.get(name, 0)
-        self.failures[name] = seen + 1
+        with self._lock:
+            seen = self.failures.get(name, 0)
+            self.failures[name] = seen + 1
         if not seen:
             logger.warning(
                 "agent %s: %s failed and was replaced by something safe", self.name, name, exc_info=error
             )
 
-    def take_back(self, settled: Settled, at: int) -> None:
+    def take_back(self, settled: Sequence[Settled], at: int) -> None:
         """Restore records that nobody changed since; others stay counted, which is the safe side."""
         layout = self.plan.layout
         width = layout.dtype.itemsize
-        try:
-            now = self.store.load(settled.names, layout)
-            same = now.rows.view(np.uint8).reshape(-1, width) == settled.written.view(np.uint8).reshape(
-                -1, width
-            )
-            mine = settled.stands & same.all(axis=1)
-            names = [name for name, ok in zip(settled.names, mine.tolist(), strict=True) if ok]
-            back = self.store.store(names, settled.before[mine], now.versions[mine], layout)
-        except Exception as error:  # noqa: BLE001 - a store is a plugin: what it keeps stays counted
-            self._count_failure("store", error)
-            return
-        action = settled.action[mine][back]
-        self.pools.give({name: int(price[action].sum()) for name, price in self.plan.charges.items()}, at)
+        for one in reversed(settled):
+            try:
+                now = self.store.load(one.names, layout)
+                there, mine = (rows.view(np.uint8).reshape(-1, width) for rows in (now.rows, one.written))
+                same = one.stands & (there == mine).all(axis=1)
+                names = [name for name, ok in zip(one.names, same.tolist(), strict=True) if ok]
+                back = self.store.store(names, one.before[same], now.versions[same], layout)
+            except Exception as error:  # noqa: BLE001 - a store is a plugin: what it keeps stays counted
+                self._count_failure("store", error)
+                continue
+            action = one.action[same][back]
+            self._give({name: int(price[action].sum()) for name, price in self.plan.charges.items()}, at)
 
 
 def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:

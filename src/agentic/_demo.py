@@ -1,13 +1,12 @@
-"""What does a campaign look like from beginning to end: the facts of one simulated run, and their report.
+"""What does a campaign look like from beginning to end: the facts of one simulated run.
 
-``python -m agentic demo`` prints it. Facts are plain values, so that the report and ``--json`` cannot
+``python -m agentic demo`` prints them. Facts are plain values, so that the report and ``--json`` cannot
 disagree, and nothing in them depends on the clock: the same arguments give the same bytes.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,13 +14,15 @@ import numpy as np
 
 from agentic import policies
 from agentic._agent import Agent
-from agentic._flow import ARMS, REASONS
+from agentic._flow import ARMS
 from agentic._plugins import load
-from agentic._records import DecisionBatch, batch_of
+from agentic._records import DecisionBatch, batch_of, reason_bits
 from agentic.catalogue import MICROS
 from agentic.conditions import F
 from agentic.errors import ConfigurationError, PluginNotFoundError
 from agentic.evaluation import (
+    Difference,
+    Estimate,
     Joined,
     Simulated,
     campaign,
@@ -29,6 +30,7 @@ from agentic.evaluation import (
     evaluate,
     joined,
     one_step_value,
+    paired_difference,
     playbook,
     simulate,
 )
@@ -44,7 +46,6 @@ MOST_CUSTOMERS: Final = 200_000
 MOST_WEEKS: Final = 52
 MOST_CUSTOMER_WEEKS: Final = 1_600_000
 _LONG_RUN: Final = 4_000
-_COLUMNS: Final = 110
 _WEEK_US: Final = 7 * 24 * 3_600_000_000
 
 # Policies that cannot do without arguments, as one would use them in this campaign, given their class.
@@ -194,7 +195,7 @@ def _decisions(agent: Agent) -> list[DecisionBatch]:
     return [
         batch_of(block, receipt.first, agent.plan.catalogue)
         for receipt, block in agent.log.read()
-        if block.kind == "decision"
+        if block.kind == "decision" and block.meta["agent"] == agent.name  # others may share a log
     ]
 
 
@@ -226,13 +227,12 @@ def _arms(rows: Joined) -> Facts:
         first, second = subjects.of("policy").reward, subjects.of(arm).reward
         if min(len(first), len(second)) > 1:
             found = difference(first, second)
-            against[arm] = {
-                "value": _number(found.value),
-                "low": _number(found.low),
-                "high": _number(found.high),
-                "level": found.level,
-            }
+            against[arm] = {"value": _number(found.value), **_bounds(found), "level": found.level}
     return {"arms": arms, "policy_minus": against}
+
+
+def _bounds(found: Difference | Estimate) -> Facts:
+    return {"low": _number(found.low), "high": _number(found.high)}
 
 
 def _mean(values: Any) -> float | None:  # an array
@@ -259,15 +259,15 @@ def _mix(agent: Agent, rows: Joined) -> Facts:
 def _blocked(agent: Agent) -> list[Facts]:
     """Why candidates were struck out: share of all candidate sends, and of decisions it touched."""
     plan = agent.plan
-    names = [*REASONS, *plan.guardrails]
-    candidates, touched, decisions = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64), 0
+    rules: dict[int, str] = {}
+    for rule, mask, _ in reason_bits(list(plan.guardrails)):
+        rules.setdefault(mask, rule)  # a guardrail denies, does not know or fails: all the same here
+    candidates, touched, decisions = np.zeros(len(rules), np.int64), np.zeros(len(rules), np.int64), 0
     for batch in _decisions(agent):
         bits = batch.columns["denied"]
         decisions += len(bits)
-        for index in range(len(names)):
-            low = index if index < len(REASONS) else len(REASONS) + 2 * (index - len(REASONS))
-            mask = bits.dtype.type(1 << low if index < len(REASONS) else 3 << low)
-            struck = (bits & mask) != 0
+        for index, mask in enumerate(rules):
+            struck = (bits & bits.dtype.type(mask)) != 0
             candidates[index] += int(struck.sum())
             touched[index] += int(struck.any(axis=1).sum())
     offers = int(plan.catalogue.sends.sum())
@@ -278,7 +278,7 @@ def _blocked(agent: Agent) -> list[Facts]:
             "candidates": _number(count / (decisions * offers)),
             "decisions": _number(rows / decisions),
         }
-        for name, count, rows in zip(names, candidates.tolist(), touched.tolist(), strict=True)
+        for name, count, rows in zip(rules.values(), candidates.tolist(), touched.tolist(), strict=True)
         if count
     ]
     return sorted(found, key=lambda one: (-one["candidates"], one["rule"]))
@@ -314,8 +314,7 @@ def _what_if(agent: Agent, simulated: Simulated, rows: Joined, policy: str, seed
         "rows": found.n,
         "effective_rows": _number(found.diagnostics.effective_rows),
         "value": _number(found.value),
-        "low": _number(found.low),
-        "high": _number(found.high),
+        **_bounds(found),
         "level": found.level,
         "method": found.method,
         "verdict": found.diagnostics.verdict,
@@ -341,9 +340,8 @@ def _long_run(
     ours, theirs = simulated.value[here], with_other.value[here]
     out: Facts = {"policy": name, "customers": len(here), "in_charge": _mean(ours), "other": _mean(theirs)}
     if len(here) > 1:
-        margin = 1.96 * float((ours - theirs).std(ddof=1)) / math.sqrt(len(here))
-        gap = float((ours - theirs).mean())
-        out |= {"difference": _number(gap), "low": _number(gap - margin), "high": _number(gap + margin)}
+        found = paired_difference(ours, theirs)
+        out |= {"difference": _number(found.value), **_bounds(found)}
     return out
 
 
@@ -356,144 +354,3 @@ def _explained(agent: Agent) -> str | None:
         if len(found):
             return str(agent.explain(batch.take(found[:1]).ids[0]))
     return None
-
-
-def report(facts: Facts, /) -> str:
-    """Lay the facts out for reading, as plain text."""
-    return "\n".join(
-        [
-            *_head(facts),
-            *_told_arms(facts),
-            *_told_mix(facts),
-            *_told_budget(facts),
-            *_told_blocked(facts),
-            *_told_what_if(facts),
-            *_told_rest(facts),
-        ]
-    )
-
-
-def _money(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
-    if value is None:
-        return "-"
-    return f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
-
-
-def _head(facts: Facts) -> list[str]:
-    outcomes = facts["outcomes"]
-    refused = sum(outcomes.values()) - outcomes.get("counted", 0)
-    return [
-        f"{facts['customers']:,} simulated customers, {_weeks(facts)}, policy {facts['policy']}",
-        (
-            f"{facts['decisions']:,} decisions, {facts['messages']:,} messages for {_money(facts['cost'])},"
-            f" {outcomes.get('counted', 0):,} outcomes counted, {refused:,} refused as late or double"
-        ),
-    ]
-
-
-def _weeks(facts: Facts) -> str:
-    return f"{facts['weeks']} weeks" if facts["weeks"] > 1 else "1 week"
-
-
-def _told_arms(facts: Facts) -> list[str]:
-    lines = [
-        "",
-        "Reward per customer (margin of purchases and clicks, less 5 for an unsubscription)",
-        f"  {'':<16}{'customers':>10}{'reward':>10}{'contacts':>10}{'cost':>8}",
-    ]
-    for arm, one in facts["arms"].items():
-        lines.append(
-            f"  {_spaced(arm):<16}{one['customers']:>10,}{_money(one['reward']):>10}"
-            f"{_money(one['contacts'], 1):>10}{_money(one['cost']):>8}"
-        )
-    for arm, one in facts["policy_minus"].items():
-        bounds = f"{_money(one['low'], sign=True)} to {_money(one['high'], sign=True)}"
-        lines.append(
-            f"  policy minus {_spaced(arm):<15}{_money(one['value'], sign=True):>8}   95 % interval {bounds}"
-        )
-    return lines
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _told_mix(facts: Facts) -> list[str]:
-    lines = ["", "What the policy sends by the end"]
-    for dimension, part in facts["sends"].items():
-        ranked = sorted(part.items(), key=lambda item: (-item[1], item[0]))
-        told = ", ".join(f"{_spaced(level)} {share:.0%}" for level, share in ranked)
-        lines.append(f"  {dimension:<9} {told}")
-    return lines
-
-
-def _told_budget(facts: Facts) -> list[str]:
-    budget = facts["budget"]
-    spent = ", ".join(_money(one) for one in budget["spent"])
-    return ["", *_wrapped(f"Budget of {_money(budget['per_week'])} a week, spent week by week: {spent}", 0)]
-
-
-def _told_blocked(facts: Facts) -> list[str]:
-    lines = ["", f"What the rules struck out, share of{'':<7}{'candidates':>12}{'decisions':>12}"]
-    lines.extend(
-        f"  {one['words']:<38}{_share(one['candidates']):>12}{_share(one['decisions']):>12}"
-        for one in facts["blocked"]
-        if one["rule"] != "NOT_ELIGIBLE"
-    )
-    return lines
-
-
-def _share(value: float) -> str:
-    return "under 0.1%" if 0 < value < 0.0005 else f"{value:.1%}"
-
-
-def _told_what_if(facts: Facts) -> list[str]:
-    found = facts["what_if"]
-    lines = [
-        "",
-        f"What if {found['policy']} decided? (from the log of {_spaced(found['arm'])}, per decision)",
-    ]
-    if "value" not in found:
-        return [*lines, f"  too few decisions to say: {found['rows']:,}"]
-    bounds = f"{_money(found['low'], 3)} to {_money(found['high'], 3)}"
-    lines += [
-        f"  {'estimated':<18}{_money(found['value'], 3):>8}   95 % interval {bounds} ({found['method']})",
-        f"  {'simulated truth':<18}{_money(found['truth'], 3):>8}   of the same states, one step ahead",
-        f"  {'what was logged':<18}{_money(found['logged'], 3):>8}",
-        f"  verdict: {found['verdict']}, {found['rows']:,} rows worth {found['effective_rows']:,.0f}",
-    ]
-    if found["reasons"]:  # the gravest comes first
-        more = f" (and {len(found['reasons']) - 1} more)" if len(found["reasons"]) > 1 else ""
-        lines += _wrapped(found["reasons"][0] + more, 4)
-    return [*lines, *_told_long_run(facts)]
-
-
-def _told_long_run(facts: Facts) -> list[str]:
-    found = facts["long_run"]
-    mine, other = _money(found["in_charge"]), _money(found["other"])
-    lines = [
-        f"  simulated in charge of {found['customers']:,} customers for {_weeks(facts)}, each is worth",
-        f"    {other} with {found['policy']}, {mine} with {facts['policy']}",
-    ]
-    if "difference" in found:
-        bounds = f"{_money(found['low'], sign=True)} to {_money(found['high'], sign=True)}"
-        lines[-1] += f": {_money(found['difference'], sign=True)}, 95 % interval {bounds}"
-    return lines
-
-
-def _wrapped(text: str, indent: int) -> list[str]:
-    begin = " " * indent
-    return textwrap.wrap(text, _COLUMNS, initial_indent=begin, subsequent_indent=f"{begin}  ")
-
-
-def _told_rest(facts: Facts) -> list[str]:
-    replay = facts["replay"]
-    lines = ["", "One decision explained"]
-    explained = facts["explained"] or "nothing was sent"
-    for line in explained.splitlines():
-        lines += _wrapped(line.lstrip(), 2 + len(line) - len(line.lstrip()))
-    return [
-        *lines,
-        "",
-        f"Replay: {replay['identical']:,} of {replay['decisions']:,} decisions came out identically",
-    ]

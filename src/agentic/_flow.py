@@ -35,6 +35,7 @@ from agentic.arrays import (
 )
 from agentic.catalogue import Catalogue
 from agentic.conditions import Column, Condition
+from agentic.errors import EvaluationError
 from agentic.protocols import Guardrail, Policy, Stateful
 
 ARMS: Final = ("policy", "holdout", "random_control")
@@ -193,7 +194,7 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     batch.allowed = denied == 0
     arm = assign(plan, wave.keys)
     weights, proposal, failed = propose(plan, policy, batch, arm, failures)
-    drawn = draw(plan, batch, weights, proposal, wave.ticket, arm)
+    drawn = draw(plan, batch, weights, proposal, wave.ticket, arm, failed)
     count, spent = affordable(plan, drawn.action, wave)
     broken = wave.broken | settle(plan, batch, drawn.action, wave, count, failures)
     if len(broken) > len(wave.broken):
@@ -353,10 +354,14 @@ def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) ->
         given = np.asarray(proposal.weights, dtype=np.float64)
         if given.shape != shape:
             raise ValueError(f"weights must have shape {shape}, got {given.shape}")
-        for extra in (proposal.score, proposal.spread):
-            if extra is not None and np.shape(extra) != shape:
-                raise ValueError(f"score and spread must have shape {shape}, got {np.shape(extra)}")
-        return np.where(batch.allowed, given, 0.0), proposal
+        extras = [
+            None if extra is None else np.asarray(extra, dtype=np.float64)
+            for extra in (proposal.score, proposal.spread)
+        ]
+        for extra in extras:
+            if extra is not None and extra.shape != shape:
+                raise ValueError(f"score and spread must have shape {shape}, got {extra.shape}")
+        return np.where(batch.allowed, given, 0.0), Proposal(given, *extras)
     except Exception as error:  # noqa: BLE001 - a plugin is called: a failing policy is replaced
         failures.append((getattr(policy, "name", type(policy).__name__), error))
         return np.full(shape, np.nan), _NOTHING
@@ -371,7 +376,14 @@ def _unsound(weights: F64) -> tuple[Bools, Bools]:
 
 
 def draw(
-    plan: Plan, batch: Batch, weights: F64, proposal: Proposal, ticket: U64, arm: NDArray[np.uint8], /
+    plan: Plan,
+    batch: Batch,
+    weights: F64,
+    proposal: Proposal,
+    ticket: U64,
+    arm: NDArray[np.uint8],
+    failed: Bools,
+    /,
 ) -> Drawn:
     """Normalise, apply the exploration floor, and draw each slot with keyed noise.
 
@@ -384,7 +396,7 @@ def draw(
     probability, score, spread = np.empty((n, slots)), np.empty((n, slots)), np.empty((n, slots))
     explored = np.empty((n, slots), dtype=np.bool_)
     going: Bools | None = None
-    silent = arm != POLICY if np.count_nonzero(arm) else None
+    silent = (arm != POLICY) | failed if np.count_nonzero(arm) or np.count_nonzero(failed) else None
     noise = _noise.keyed(plan.seed, batch.keys, ticket)
     if plan.floor:
         weights = _floored(weights, batch.allowed, np.where(arm == POLICY, plan.floor, 0.0))
@@ -396,6 +408,9 @@ def draw(
         mark *= total
         # The first column whose running sum exceeds the mark; it has weight, so it is allowed.
         pick = np.add.reduce(running <= mark[:, None], axis=1, dtype=np.int64)
+        beyond = (pick == weights.shape[1]).nonzero()[0]
+        if len(beyond):  # the mark rounded up to the sum: so small are the weights, or there are none
+            pick[beyond] = weights.shape[1] - 1 - np.argmax(weights[beyond, ::-1] > 0, axis=1)
         if going is not None:
             going &= total > 0
             pick = np.where(going, pick, idle)
@@ -430,9 +445,20 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
     """The probability with which this policy would choose each candidate in the first slot, shape (n, k).
 
     What ``walk`` would draw from, after every rule that is in ``batch.allowed``; for evaluation.
+
+    Raises:
+        EvaluationError: The policy fails on a row.
     """
     arm = np.zeros(len(batch), dtype=np.uint8)
-    weights, _, _ = propose(plan, policy, batch, arm, [])
+    failures: list[tuple[str, Exception]] = []
+    weights, _, failed = propose(plan, policy, batch, arm, failures)
+    if failed.any():
+        name, error = failures[0]
+        raise EvaluationError(
+            f"policy {name!r} failed on {int(failed.sum())} of {len(batch)} logged rows ({error}): what it"
+            " would have chosen is not known",
+            value=name,
+        ) from error
     if plan.floor:
         weights = _floored(weights, batch.allowed, np.full(len(batch), plan.floor))
     total: F64 = np.add.accumulate(weights, axis=1)[:, -1:]

@@ -78,10 +78,13 @@ def _mix_one(word: int) -> int:
 def keyed(seed: int, keys: U64, tickets: U64, slot: int = 0, /) -> U64:
     """The word that a draw is made of: for each key the ``tickets``-th output of its own splitmix64.
 
+    One step of the mixer where ``fold`` takes three, because seed and keys are hashes already: small
+    integers in their places would only permute each other's draws.
+
     Args:
-        seed: Any integer; taken modulo 2^64.
-        keys: Shape (n,).
-        tickets: Shape (n,): which draw of its key.
+        seed: A hash of what the draws are for; taken modulo 2^64.
+        keys: Shape (n,), uint64: hashes.
+        tickets: Shape (n,), uint64: which draw of its key, from 0; any number will do.
         slot: From 0: which word of that draw.
     """
     state = tickets * _GAMMA_64

@@ -66,10 +66,7 @@ def assemble(
     """
     catalogue = Catalogue.of(actions)
     for guardrail in guardrails:
-        if not isinstance(guardrail, Guardrail):
-            raise ConfigurationError(
-                f"{guardrail!r} is not a guardrail: it needs a name and review(batch)", value=guardrail
-            )
+        part(guardrail, Guardrail, "a guardrail", "a name and review(batch)")
     if len(guardrails) > MOST_GUARDRAILS:
         raise ConfigurationError(
             f"an agent takes at most {MOST_GUARDRAILS} guardrails, got {len(guardrails)}",
@@ -132,11 +129,35 @@ def checked(policy: object, /) -> Policy:
     Raises:
         ConfigurationError: It lacks a name or ``propose``.
     """
-    if isinstance(policy, type) or not isinstance(policy, Policy):
-        raise ConfigurationError(
-            f"{policy!r} is not a policy: pass an object with a name and propose(batch)", value=policy
-        )
+    part(policy, Policy, "a policy", "a name and propose(batch)")
+    assert isinstance(policy, Policy)  # noqa: S101 - just checked; for the type checker
     return policy
+
+
+def part(value: object, socket: type, what: str, needs: str, /) -> None:
+    """Refuse what does not fit its socket, classes in place of objects above all.
+
+    Raises:
+        ConfigurationError: It lacks what the socket asks for.
+    """
+    if isinstance(value, type):
+        raise ConfigurationError(
+            f"{value.__name__} is a class, expected an object that is {what}: write {value.__name__}(...)",
+            value=value,
+        )
+    if not isinstance(value, socket):
+        raise ConfigurationError(f"{value!r} is not {what}: it needs {needs}", value=value)
+
+
+def listed(parts: Any, what: str, /) -> list[Any]:  # parts of one kind
+    """The parts as a list.
+
+    Raises:
+        ConfigurationError: It is one part, or none, in place of several.
+    """
+    if isinstance(parts, str | bytes) or not isinstance(parts, Iterable):
+        raise ConfigurationError(f"{what} must be a list, got {parts!r}: write [...] around it", value=parts)
+    return list(parts)
 
 
 def _distinct(features: list[Feature]) -> list[Feature]:

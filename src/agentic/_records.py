@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -66,15 +67,18 @@ class DecisionBatch:
 
     Attributes:
         columns: The logged columns, shape (n, ...) each; ``docs/reference`` lists them.
-        meta: What holds for all of them: agent, policy version, reason codes.
+        metas: What holds for many of them: agent, policy version, reason codes. A batch has one, unless
+            it repeats answers that were given earlier.
         positions: Shape (n,), int64: where the log keeps each.
         catalogue: The actions.
+        meta_of: Shape (n,), int64: which of ``metas`` holds for each; ``None`` when there is one.
     """
 
     columns: dict[str, NDArray[Any]]
-    meta: dict[str, Any]  # JSON-compatible
+    metas: tuple[dict[str, Any], ...]  # JSON-compatible
     positions: I64
     catalogue: Catalogue
+    meta_of: I64 | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -141,37 +145,50 @@ class DecisionBatch:
         found = np.bincount(self.action.reshape(-1), minlength=len(self.catalogue))
         return {action_id: int(count) for action_id, count in zip(self.catalogue.ids, found, strict=True)}
 
-    def take(self, rows: I64, /) -> DecisionBatch:
+    def take(self, rows: I64 | slice, /) -> DecisionBatch:
         """The same batch with only these rows."""
         columns = {name: column[rows] for name, column in self.columns.items()}
-        return DecisionBatch(columns, self.meta, self.positions[rows], self.catalogue)
+        meta_of = None if self.meta_of is None else self.meta_of[rows]
+        return DecisionBatch(columns, self.metas, self.positions[rows], self.catalogue, meta_of)
+
+    def meta(self, row: int, /) -> dict[str, Any]:  # JSON-compatible
+        """What holds for this row."""
+        return self.metas[0 if self.meta_of is None else int(self.meta_of[row])]
 
     def denials(self) -> dict[str, int]:
         """How many candidates each reason struck out; a candidate may have several reasons."""
-        bits = self.columns["denied"]
-        found: dict[str, Bools] = {}
-        for code, mask, value in reason_bits(self.meta["reasons"]):
-            struck = (bits & mask) == value
-            found[code] = found[code] | struck if code in found else struck
-        return {code: count for code, struck in found.items() if (count := int(struck.sum()))}
+        counted: Counter[str] = Counter()
+        for which, meta in enumerate(self.metas):
+            bits = self.columns["denied"]
+            if self.meta_of is not None:
+                bits = bits[self.meta_of == which]
+            found: dict[str, Bools] = {}
+            for code, mask, value in reason_bits(meta["reasons"]):
+                struck = (bits & mask) == value
+                found[code] = found[code] | struck if code in found else struck
+            counted.update({code: int(struck.sum()) for code, struck in found.items()})
+        return {code: count for code, count in counted.items() if count}
 
     def __getitem__(self, row: int, /) -> Decision:
         n = len(self)
+        if isinstance(row, slice):
+            raise TypeError(
+                "a batch gives one decision for one row: for some of its rows use take(slice(...))"
+            )
         if not -n <= row < n:
             raise IndexError(f"row {row} of a batch of {n} decisions")
         row %= n
+        meta = self.meta(row)
         columns, actions, ids = self.columns, self.catalogue.actions, self.catalogue.ids
         bits = columns["denied"][row].tolist()
         status = columns["status"][row].tolist()
-        degraded = [
-            name for name, code in zip(self.meta["features"], status, strict=True) if code not in _USABLE
-        ]
+        degraded = [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
         if columns["policy_failed"][row]:
             degraded.append("policy")
         return Decision(
             id=f"{int(columns['tag'][row]):016x}{int(self.positions[row]):016x}",
             subject=columns["subject"][row],
-            agent=self.meta["agent"],
+            agent=meta["agent"],
             at=instant(columns["at"][row]),
             choices=tuple(
                 Choice(actions[a], p, e, _known(s), _known(d))
@@ -185,8 +202,8 @@ class DecisionBatch:
                 )
             ),
             arm=ARMS[columns["arm"][row]],
-            policy_version=self.meta["policy"],
-            reasons=_reasons(bits, ids, self.meta["reasons"]) if any(bits) else _NO_REASONS,
+            policy_version=meta["policy"],
+            reasons=_reasons(bits, ids, meta["reasons"]) if any(bits) else _NO_REASONS,
             degraded=tuple(degraded),
             cost=Cost(float(columns["cost"][row]), float(columns["compute_us"][row]), bits.count(0)),
         )
@@ -225,4 +242,23 @@ def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:
 
 def batch_of(block: Block, first: int, catalogue: Catalogue, /) -> DecisionBatch:
     """Show a block of the log as decisions."""
-    return DecisionBatch(block.columns, block.meta, np.arange(first, first + len(block)), catalogue)
+    return DecisionBatch(block.columns, (block.meta,), np.arange(first, first + len(block)), catalogue)
+
+
+def joined(batches: Sequence[DecisionBatch], /) -> DecisionBatch:
+    """One batch of several, at least one, in their order."""
+    metas: list[dict[str, Any]] = []
+    which = []
+    for batch in batches:
+        for meta in batch.metas:
+            if meta not in metas:
+                metas.append(meta)
+        which.append([metas.index(batch.meta(row)) for row in range(len(batch))])
+    first = batches[0]
+    return DecisionBatch(
+        {name: np.concatenate([batch.columns[name] for batch in batches]) for name in first.columns},
+        tuple(metas),
+        np.concatenate([batch.positions for batch in batches]),
+        first.catalogue,
+        np.concatenate(which).astype(np.int64),
+    )

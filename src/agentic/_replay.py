@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import REASONS, Drawn, Plan, delivery_times, draw, probabilities, propose
+from agentic._flow import POLICY, REASONS, Drawn, Plan, delivery_times, draw, probabilities, propose
 from agentic._records import DecisionBatch
 from agentic.arrays import Batch, Status
 from agentic.conditions import Unlisted
@@ -144,13 +144,13 @@ def replay_rows(
     k = len(plan.catalogue)
     before, after = np.zeros(k, np.int64), np.zeros(k, np.int64)
     for found in batches:
-        asked = versions.get(found.meta["policy"]) if policy is None else policy
+        asked = versions.get(found.meta(0)["policy"]) if policy is None else policy
         if asked is None:
             missing += len(found)
             continue
         for lo in range(0, len(found), 8192):
             part = found.take(np.arange(lo, min(lo + 8192, len(found))))
-            drawn = _again(plan, schema, asked, part)
+            drawn = _again(plan, schema, asked, part, strict=policy is not None)
             alike = (drawn.action == part.action).all(axis=1)
             if policy is None:
                 alike &= (drawn.probability == part.probability).all(axis=1)
@@ -168,11 +168,13 @@ def _counts(ids: tuple[str, ...], found: NDArray[np.int64]) -> dict[str, int]:
     return {action_id: int(count) for action_id, count in zip(ids, found, strict=True)}
 
 
-def _again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBatch) -> Drawn:
+def _again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBatch, *, strict: bool) -> Drawn:
     batch = logged_batch(plan, schema, found)
     arm = found.columns["arm"]
-    weights, proposal, _ = propose(plan, policy, batch, arm, [])
-    return draw(plan, batch, weights, proposal, found.columns["ticket"], arm)
+    if strict:
+        probabilities(plan, policy, batch.take((arm == POLICY).nonzero()[0]))  # raises if it fails
+    weights, proposal, failed = propose(plan, policy, batch, arm, [])
+    return draw(plan, batch, weights, proposal, found.columns["ticket"], arm, failed)
 
 
 def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: DecisionBatch, /) -> Explanation:

@@ -15,7 +15,7 @@ from agentic import Action, Agent, F, errors
 from agentic.arrays import Status
 from agentic.conditions import Coded
 from agentic.features import Category, Flag, Number
-from agentic.guardrails import FrequencyCap
+from agentic.guardrails import FrequencyCap, KillSwitch
 from agentic.policies import Fixed, Rules, Uniform
 from agentic.state import MemoryStore
 from agents import ACTIONS, DAY, NOON, agent, consenting, context, names
@@ -180,7 +180,7 @@ def test_an_empty_batch_is_decided() -> None:
         (lambda: Agent("x", [Action("no_action", channel="sms")]), "reserved"),
         (lambda: Agent("x", ["a"]), "Action values"),  # type: ignore[list-item]
         (lambda: Agent("", ACTIONS), "name must be"),
-        (lambda: Agent("x", ACTIONS, policy=Uniform), "not a policy"),
+        (lambda: Agent("x", ACTIONS, policy=Uniform), "Uniform is a class"),
         (lambda: Agent("x", ACTIONS, policy=Fixed("missing")), "no action 'missing'"),
         (lambda: Agent("x", ACTIONS, policy=Rules([(F("age") > 1, "sms_plain")])), "age"),
         (lambda: Agent("x", ACTIONS, guardrails=[object()]), "not a guardrail"),  # type: ignore[list-item]
@@ -194,6 +194,10 @@ def test_an_empty_batch_is_decided() -> None:
         (lambda: Agent("x", ACTIONS, providers=[object()]), "provider"),  # type: ignore[list-item]
         (lambda: Agent("x", ACTIONS, store=5), "state store"),  # type: ignore[arg-type]
         (lambda: Agent("x", ACTIONS, log=5), "provenance log"),  # type: ignore[arg-type]
+        (lambda: Agent("x", Action("a")), "actions must be a list"),  # type: ignore[arg-type]
+        (lambda: Agent("x", ACTIONS, guardrails=KillSwitch()), "guardrails must be a list"),  # type: ignore[arg-type]
+        (lambda: Agent("x", ACTIONS, store=MemoryStore), "MemoryStore is a class"),  # type: ignore[arg-type]
+        (lambda: Agent("x", ACTIONS, clock=NOON), "clock"),  # type: ignore[arg-type]
         (lambda: Agent("x", ACTIONS, seed="7"), "seed"),  # type: ignore[arg-type]
         (lambda: Agent("x", [Action("a", eligible=F("age") >= 18)]), "no feature declares"),
         (lambda: Agent("x", ACTIONS, features=[Flag("a"), Number("a", low=0, high=1)]), "'a'"),

@@ -33,7 +33,8 @@ def test_a_good_log_is_ok() -> None:
     assert (found.verdict, found.reasons) == ("ok", ())
     assert found.n == 5000
     assert found.effective_share == pytest.approx(found.effective_rows / 5000)
-    assert found.zero_weight_share == pytest.approx(0.75, abs=0.03)
+    # A binomial share of 5000 rows: four standard deviations.
+    assert abs(found.zero_weight_share - 0.75) < 4.0 * math.sqrt(0.75 * 0.25 / 5000)
     assert found.min_probability == 0.25
     assert found.largest_weight == 4.0
     assert found.top_weight_share == pytest.approx(50 * 4.0 / (5000 * found.mean_weight))
@@ -160,6 +161,17 @@ def test_rare_rewards_are_said_to_be_rare() -> None:
     found = estimate(uniform(2000, 2, rate=0.004), np.full((2000, 2), 0.5), estimator=IPW()).diagnostics
     assert found.carrying_rows < 20.0
     assert any("CressieRead()" in reason for reason in found.reasons)
+
+
+def test_the_interval_for_rare_rewards_is_advised_for_what_it_takes() -> None:
+    """Where subjects have several rows the advice says to take one of each."""
+    rare = uniform(2000, 2, rate=0.004)
+    told = []
+    for groups in (np.arange(2000), np.arange(2000) // 2):
+        found = estimate(attrs.evolve(rare, groups=groups), np.full((2000, 2), 0.5), estimator=IPW())
+        told += [reason for reason in found.diagnostics.reasons if "CressieRead()" in reason]
+    assert ["subject" in reason for reason in told] == [False, True]
+    assert "with one row of each subject, CressieRead()" in told[1]
 
 
 def test_carrying_rows_are_a_third_of_normal_data() -> None:

@@ -20,6 +20,7 @@ from agentic.evaluation import (
     DRos,
     Estimator,
     Logged,
+    ModelFree,
     SubgaussianDR,
     SubgaussianIPW,
     SwitchDR,
@@ -105,6 +106,18 @@ def test_estimates_come_within_five_standard_errors_of_the_truth(estimator: Esti
     found = estimate(logged, target, estimator=estimator, q=wrong)
     assert abs(found.value - TRUTH) < 5.0 * found.standard_error
     assert found.diagnostics.verdict == "ok"
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=lambda one: one.name)
+def test_an_estimator_is_model_free_if_it_needs_no_predictions(estimator: Estimator) -> None:
+    """Those that say so contribute without predictions; the others refuse to, and name one that does not."""
+    logged, target, _, _ = world(100, seed=1)
+    rows = overlap(logged, target)
+    if isinstance(estimator, ModelFree):
+        assert not estimator.contribute(rows).modelled
+    else:
+        with pytest.raises(EvaluationError, match=r"q is None.*estimator=SNIPW\(\)"):
+            estimator.contribute(rows)
 
 
 def test_right_predictions_narrow_the_interval() -> None:

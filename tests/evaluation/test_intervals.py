@@ -288,12 +288,18 @@ def test_cressie_read_refuses_what_it_cannot_bound(
 
 
 def test_cressie_read_refuses_groups_and_models() -> None:
-    """It takes rows as independent, and rewards as they are."""
+    """It takes rows as independent, which groups of one row are, and rewards as they are."""
     logged, target = EPSILON.log(np.random.default_rng(11))
     together = attrs.evolve(logged, groups=np.arange(logged.n) // 2)
     both = np.stack([1.0 - target, target], axis=1)
     with pytest.raises(EvaluationError, match="expected no groups"):
         estimate(together, target, estimator=IPW(), interval=CressieRead(), reward_range=CLICK)
+    alone = attrs.evolve(logged, groups=np.arange(logged.n)[::-1])
+    own, free = (
+        estimate(one, target, estimator=IPW(), interval=CressieRead(), reward_range=CLICK)
+        for one in (alone, logged)
+    )
+    assert (own.low, own.high) == (free.low, free.high)
     with pytest.raises(EvaluationError, match="predicts"):
         estimate(logged, both, q=both, interval=CressieRead(), reward_range=CLICK)
 

@@ -31,13 +31,13 @@ def test_the_fit_solves_the_ridge_equations(weighted: bool) -> None:
     weight = np.random.default_rng(1).random(400) if weighted else np.ones(400)
     model = fit_ridge(features, action, reward, 4, penalty=2.5, weight=weight if weighted else None)
     overall = np.average(reward, weights=weight)
-    for arm in range(4):
-        x, r, w = features[action == arm], reward[action == arm] - overall, weight[action == arm]
+    for column in range(4):
+        x, r, w = features[action == column], reward[action == column] - overall, weight[action == column]
         centre = np.average(x, axis=0, weights=w)
         design = np.column_stack([np.ones(len(x)), x - centre])
         beta = np.linalg.solve(design.T @ (w[:, None] * design) + 2.5 * np.eye(6), design.T @ (w * r))
-        np.testing.assert_allclose(model.coefficient[arm], beta[1:], rtol=1e-10, atol=1e-12)
-        assert model.intercept[arm] == pytest.approx(overall + beta[0] - centre @ beta[1:], rel=1e-10)
+        np.testing.assert_allclose(model.coefficient[column], beta[1:], rtol=1e-10, atol=1e-12)
+        assert model.intercept[column] == pytest.approx(overall + beta[0] - centre @ beta[1:], rel=1e-10)
 
 
 def test_enough_rows_recover_the_truth() -> None:

@@ -54,7 +54,7 @@ def test_small_blocks_share_columns() -> None:
     log = MemoryLog()
     for i in range(10_000):
         log.append(block("decision" if i % 2 else "outcome", i, 1))
-    assert len(log._gathered) <= 4
+    assert sum(map(len, log._gathered.values())) <= 6
     assert sum(receipt.count for receipt, _ in log.read(5_000)) == 5_000
 
 

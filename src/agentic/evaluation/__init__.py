@@ -2,6 +2,7 @@
 
 from agentic.evaluation._campaign import campaign, contact_policy, playbook
 from agentic.evaluation._diagnostics import Diagnostics, diagnose
+from agentic.evaluation._differences import Difference, difference, paired_difference
 from agentic.evaluation._estimators import (
     DM,
     DR,
@@ -11,11 +12,13 @@ from agentic.evaluation._estimators import (
     DRos,
     Estimate,
     Estimator,
+    ModelFree,
     SubgaussianDR,
     SubgaussianIPW,
     SwitchDR,
     estimate,
 )
+from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._intervals import (
     Contributions,
     CressieRead,
@@ -24,18 +27,11 @@ from agentic.evaluation._intervals import (
     alike_bounds,
     standard_error,
 )
-from agentic.evaluation._joined import (
-    BySubject,
-    Difference,
-    Joined,
-    difference,
-    evaluate,
-    joined,
-    target_probabilities,
-)
+from agentic.evaluation._joined import BySubject, Joined, joined
 from agentic.evaluation._logged import Logged, Rows, overlap
 from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
-from agentic.evaluation._simulator import Moment, Response, Simulated, World, one_step_value, simulate
+from agentic.evaluation._simulate import Simulated, one_step_value, simulate
+from agentic.evaluation._world import Moment, Response, World
 
 __all__ = [
     "DM",
@@ -54,6 +50,7 @@ __all__ = [
     "Interval",
     "Joined",
     "Logged",
+    "ModelFree",
     "Moment",
     "Normal",
     "Response",
@@ -76,8 +73,10 @@ __all__ = [
     "joined",
     "one_step_value",
     "overlap",
+    "paired_difference",
     "playbook",
     "simulate",
     "standard_error",
     "target_probabilities",
+    "teach",
 ]

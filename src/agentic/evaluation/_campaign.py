@@ -7,7 +7,8 @@ from datetime import timedelta
 from agentic._agent import Agent
 from agentic.catalogue import Level, product
 from agentic.conditions import F
-from agentic.evaluation._simulator import AGES, CHANNELS, COUNTRIES, PURPOSE, STAGES, TIERS, World
+from agentic.evaluation._offers import CHANNELS
+from agentic.evaluation._world import AGES, COUNTRIES, PURPOSE, STAGES, TIERS, World
 from agentic.features import Category, Cyclic, Flag, Number, TimeZone
 from agentic.guardrails import (
     Budget,

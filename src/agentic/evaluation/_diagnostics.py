@@ -13,7 +13,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from agentic.evaluation._intervals import Contributions, standard_error
+from agentic.evaluation._intervals import Contributions, independent, standard_error
 from agentic.evaluation._logged import Floats, Ints, Rows
 
 Verdict = Literal["ok", "weak", "unsupported"]
@@ -130,7 +130,8 @@ def diagnose(
         carrying_rows=_carrying(contributions.influence, rows.groups),
         alike=_alike(reward, contributions.influence),
     )
-    grave, mild = _grave(facts, bounded=bounded), _mild(facts, model_only=contributions.weight is None)
+    grave = _grave(facts, bounded=bounded)
+    mild = _mild(facts, model_only=contributions.weight is None, alone=independent(rows))
     verdict: Verdict = "unsupported" if grave else "weak" if mild else "ok"
     return attrs.evolve(facts, verdict=verdict, reasons=(*grave, *mild))
 
@@ -187,7 +188,7 @@ def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
     return reasons
 
 
-def _mild(facts: Diagnostics, *, model_only: bool) -> list[str]:
+def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:
     """Return what makes the interval doubtful."""
     reasons = []
     if FEWEST_EFFECTIVE_ROWS <= facts.effective_rows < FEW_EFFECTIVE_ROWS:
@@ -208,9 +209,12 @@ def _mild(facts: Diagnostics, *, model_only: bool) -> list[str]:
     if facts.alike:
         reasons.append("every row with weight says the same: the interval is a bound, not a measurement")
     elif facts.carrying_rows < FEW_CARRYING_ROWS:
+        remedy = "CressieRead() with IPW() or SNIPW() is made for this"
+        if not alone:
+            remedy = f"with one row of each subject, {remedy}"
         reasons.append(
-            f"about {facts.carrying_rows:.0f} rows carry the whole spread, too few for a normal "
-            "interval: CressieRead() with IPW() or SNIPW() is made for this"
+            f"about {facts.carrying_rows:.0f} {'rows' if alone else 'subjects'} carry the whole spread, too "
+            f"few for a normal interval: {remedy}"
         )
     if model_only:
         reasons.append("the interval takes the reward predictions for exact: it leaves out the model's error")

@@ -7,7 +7,7 @@ bounds; diagnostics say whether either can be believed.
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -31,6 +31,13 @@ class Estimator(Protocol):
         """Return the per-row terms, their value and its influence values."""
 
 
+@runtime_checkable
+class ModelFree(Protocol):
+    """Capability: an estimator that needs no reward predictions, so that nobody makes any for it."""
+
+    model_free: Literal[True]
+
+
 def _mean(term: Floats, *, weight: Floats | None, modelled: bool) -> Contributions:
     value = float(term.mean())
     return Contributions(value, term, term - value, degrees=term.size - 1, weight=weight, modelled=modelled)
@@ -40,7 +47,7 @@ def _model(rows: Rows, name: str) -> tuple[Floats, Floats]:
     if rows.predicted is None or rows.modelled is None:
         message = (
             f"{name} predicts rewards and q is None, expected predictions of shape (n, k); pass "
-            "q=cross_fit(...), or an estimator without a model such as SNIPW()"
+            "q=cross_fit(...), or estimator=SNIPW(), which needs none"
         )
         raise EvaluationError(message, field="q", value=None, expected="shape (n, k)")
     return rows.predicted, rows.modelled
@@ -66,6 +73,7 @@ class IPW:
     .. versionadded:: 0.1
     """
 
+    model_free: ClassVar[Literal[True]] = True
     clip: float = attrs.field(default=math.inf, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -98,6 +106,7 @@ class SNIPW:
     .. versionadded:: 0.1
     """
 
+    model_free: ClassVar[Literal[True]] = True
     name = "SNIPW"
 
     def contribute(self, rows: Rows, /) -> Contributions:
@@ -273,6 +282,7 @@ class SubgaussianIPW:
     .. versionadded:: 0.1
     """
 
+    model_free: ClassVar[Literal[True]] = True
     strength: float
 
     def __attrs_post_init__(self) -> None:
@@ -409,11 +419,11 @@ def estimate(
         target: Shape (n, k), the target's probability of every action for every row; or shape (n,),
             of the logged action alone, for estimators without a model. `np.broadcast_to` serves
             for a target that ignores the row.
-        estimator: How rows contribute; DR by default, which needs `q`.
+        estimator: How rows contribute. The default, DR, needs `q`; SNIPW and IPW do not.
         q: Shape (n, k), finite: predicted reward of every action for every row, from `cross_fit`.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds; `CressieRead` for rare rewards.
+        interval: How contributions become bounds; `CressieRead` for rare rewards of independent rows.
 
     Raises:
         EvaluationError: Malformed input, named by row and field; predictions missing; or an

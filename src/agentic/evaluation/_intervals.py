@@ -41,6 +41,11 @@ class Contributions:
     modelled: bool = attrs.field(kw_only=True)
 
 
+def independent(rows: Rows, /) -> bool:
+    """Whether every row is a group of its own."""
+    return rows.groups is None or int(rows.groups.max()) + 1 == rows.groups.size
+
+
 @runtime_checkable
 class Interval(Protocol):
     """Bounds the target's value from the rows and what they contribute."""
@@ -167,7 +172,7 @@ class CressieRead:
         """Return the least and the greatest value a plausible reweighting gives.
 
         Raises:
-            EvaluationError: No reward range, grouped rows, an estimator with a model or altered
+            EvaluationError: No reward range, several rows of one group, an estimator with a model or altered
                 weights, or a weight outside the ends given.
         """
         if reward_range is None:
@@ -179,9 +184,12 @@ class CressieRead:
                 "or SNIPW(); use Normal() with an estimator that predicts, clips or shrinks"
             )
             raise EvaluationError(message, expected="IPW() or SNIPW()")
-        if rows.groups is not None:
-            message = "the Cressie-Read interval takes rows as independent, expected no groups; use Normal()"
-            raise EvaluationError(message, field="groups", expected="None")
+        if not independent(rows):
+            message = (
+                "the Cressie-Read interval takes rows as independent, expected no groups of several rows; "
+                "give one row of each subject, or use Normal()"
+            )
+            raise EvaluationError(message, field="groups", expected="one row each")
         self._check(rows.weight)
         low, high = reward_range
         lower = self._bound(rows, low, sign=1.0, level=level)

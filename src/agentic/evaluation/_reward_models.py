@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic import _noise
+from agentic.arrays import U64
 from agentic.evaluation._logged import (
     Floats,
     Ints,
@@ -201,18 +201,18 @@ def _fit(
     grams, moments = np.zeros((k, d, d)), np.zeros((k, d))
     centres, levels = np.zeros((k, d)), np.zeros(k)
     start = 0
-    for arm, end in enumerate(ends.tolist()):
+    for column, end in enumerate(ends.tolist()):
         x, r = sorted_features[start:end], sorted_rewards[start:end] - overall
         w = None if sorted_weights is None else sorted_weights[start:end]
         start = end
         mass = float(r.size) if w is None else float(w.sum())
         if mass <= 0.0:
             continue
-        centres[arm] = x.mean(axis=0) if w is None else w @ x / mass
-        x = x - centres[arm]
+        centres[column] = x.mean(axis=0) if w is None else w @ x / mass
+        x = x - centres[column]
         weighted = x if w is None else x * w[:, None]
-        grams[arm], moments[arm] = weighted.T @ x, weighted.T @ r
-        levels[arm] = float(r.sum() if w is None else w @ r) / (mass + penalty)
+        grams[column], moments[column] = weighted.T @ x, weighted.T @ r
+        levels[column] = float(r.sum() if w is None else w @ r) / (mass + penalty)
     diagonal = np.arange(d)
     grams[:, diagonal, diagonal] += penalty
     coefficient = _solve(grams, moments, penalty)
@@ -233,33 +233,23 @@ def _solve(grams: Floats, moments: Floats, penalty: float) -> Floats:
 def _folds(n: int, groups: npt.ArrayLike | None, *, folds: int, seed: int) -> Ints:
     """Return the fold of every row, shape (n,), int64."""
     if groups is None:
-        return _mixed(np.arange(n, dtype=np.uint64), seed, folds)
+        return _fold(np.arange(n, dtype=np.uint64), seed, folds)
     keys = np.asarray(groups)
     if keys.ndim != 1 or keys.dtype.kind not in "iuSU":
         found = f"{keys.dtype.name} {keys.shape}"
         reject("groups", None, found, "one integer or string per row", "give the subject of every row")
     check_length("groups", keys.size, n)
     if keys.dtype.kind in "iu":
-        return _mixed(keys.astype(np.uint64), seed, folds)
+        return _fold(keys.astype(np.uint64), seed, folds)
     names, codes = np.unique(keys, return_inverse=True)
-    digests = [_digest(name) for name in names.tolist()]
-    return _mixed(np.array(digests, dtype=np.uint64), seed, folds)[codes]
+    return _fold(_noise.text_keys([_text(name) for name in names.tolist()]), seed, folds)[codes]
 
 
-def _digest(name: str | bytes) -> int:
+def _text(name: str | bytes) -> str:
+    """A name as text that UTF-8 can hold, whatever is in it."""
     raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
+    return raw.decode("latin-1")
 
 
-def _mixed(keys: npt.NDArray[np.uint64], seed: int, folds: int) -> Ints:
-    """Hash keys to folds.
-
-    Source: Steele, Lea, Flood 2014, Fast Splittable Pseudorandom Number Generators (SplitMix64's
-    finaliser), the seed spread by the golden gamma.
-    """
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is the hash
-        z = keys + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return (z % np.uint64(folds)).astype(np.int64)
+def _fold(keys: U64, seed: int, folds: int) -> Ints:
+    return (_noise.fold(seed, keys) % np.uint64(folds)).astype(np.int64)

@@ -282,7 +282,9 @@ def _inverse_root(gram: F64, precision: float) -> F64:
     ridge = gram + precision * identity
     for share in (0.0, 1e-12, 1e-9, 1e-6):
         try:
-            return np.asarray(np.linalg.inv(np.linalg.cholesky(ridge * (1.0 + share * identity))))
+            lower = np.linalg.inv(np.linalg.cholesky(ridge * (1.0 + share * identity)))
+            if np.isfinite(lower).all():
+                return np.asarray(lower)
         except np.linalg.LinAlgError:
             if len(gram) > 1:  # one action must not change the bits of another
                 return np.concatenate([_inverse_root(part[None], precision) for part in gram])
@@ -475,7 +477,7 @@ class SquareCB(_Linear):
         gamma = self.gamma * max(float(model.count.sum()), 1.0) ** self.exponent
         best = _best(mean, batch)
         rows = np.arange(len(batch))
-        # Only what is not allowed can be ahead of the best; it is given any weight at all, then none.
+        # Only what is not allowed can be ahead of the best, and its weight is 0 anyway.
         gap = np.maximum(mean[rows, best][:, None] - mean, 0.0)
         weights = batch.allowed / (_many(batch) + gamma * gap)
         weights[rows, best] = 0.0

@@ -66,7 +66,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self._large: list[_Segment] = []
         self._starts: list[int] = []
-        self._gathered: list[_Segment] = []
+        self._gathered: dict[str, list[_Segment]] = {}
         self._tails: dict[str, _Segment] = {}
         self._next = 0
         self._lock = threading.Lock()
@@ -97,9 +97,11 @@ class MemoryLog:
                 if tail is None or not tail.fits(block):
                     empty = {name: column[:0] for name, column in block.columns.items()}
                     tail = _Segment(block.kind, block.meta, empty, np.empty(0, np.int64), 0)
+                    tail.add(block, first)
                     self._tails[block.kind] = tail
-                    self._gathered.append(tail)
-                tail.add(block, first)
+                    self._gathered.setdefault(block.kind, []).append(tail)
+                else:
+                    tail.add(block, first)
             self._next += count
         return Receipt(first, count)
 
@@ -107,17 +109,17 @@ class MemoryLog:
         """Yield blocks in order, from the one that holds record ``after``."""
         with self._lock:
             at = max(0, bisect.bisect_right(self._starts, after) - 1)
-            end = self._next
-            cursors = [_Cursor.of(segment, after) for segment in self._gathered]
-            large = list(zip(self._starts[at:], self._large[at:], strict=True))
+            end, most = self._next, len(self._large)
+            cursors = [_Cursor.of(segments, after, end) for segments in self._gathered.values()]
         heap = [(cursor.head, place) for place, cursor in enumerate(cursors) if cursor.head < end]
         heapq.heapify(heap)
-        for start, segment in large:
+        for place in range(at, most):
+            start, segment = self._starts[place], self._large[place]
             while heap and heap[0][0] < start:
-                yield cursors[heap[0][1]].step(heap, min(start, end))
-            if start + segment.count > after and segment.count:
+                yield cursors[heap[0][1]].step(heap, start)
+            if start + segment.count > after:
                 yield Receipt(start, segment.count), Block(segment.kind, segment.columns, segment.meta)
-        while heap and heap[0][0] < end:
+        while heap:
             yield cursors[heap[0][1]].step(heap, end)
 
     def __len__(self) -> int:
@@ -126,34 +128,54 @@ class MemoryLog:
 
 @attrs.define(eq=False)
 class _Cursor:
-    """A place in a gathered segment, as it was when the reading began."""
+    """A place in the gathered segments of one kind; segments and their records are only ever added."""
 
-    segment: _Segment
-    columns: dict[str, NDArray[Any]]
-    numbers: NDArray[np.int64]
+    segments: list[_Segment]
+    which: int
     at: int
+    end: int
+    numbers: NDArray[np.int64] = attrs.field(init=False)
+    head: int = attrs.field(init=False)
 
     @classmethod
-    def of(cls, segment: _Segment, after: int) -> _Cursor:
-        numbers = segment.numbers[: segment.count]
-        return cls(segment, segment.columns, numbers, int(np.searchsorted(numbers, after)))
+    def of(cls, segments: list[_Segment], after: int, end: int) -> _Cursor:
+        which = bisect.bisect_left(
+            segments, after, key=lambda segment: int(segment.numbers[segment.count - 1])
+        )
+        at = 0
+        if which < len(segments):
+            segment = segments[which]
+            at = int(np.searchsorted(segment.numbers[: segment.count], after))
+        return cls(segments, which, at, end)
 
-    @property
-    def head(self) -> int:
-        """Number of the next record; beyond every number when there is none."""
-        return int(self.numbers[self.at]) if self.at < len(self.numbers) else _END
+    def __attrs_post_init__(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        """Find the next record there was when the reading began; its number, or one beyond all."""
+        self.head = _END
+        while self.which < len(self.segments):
+            segment = self.segments[self.which]
+            self.numbers = segment.numbers[: segment.count]
+            if self.at < len(self.numbers):
+                if self.numbers[self.at] < self.end:
+                    self.head = int(self.numbers[self.at])
+                return
+            self.which, self.at = self.which + 1, 0
 
     def step(self, heap: list[tuple[int, int]], limit: int) -> tuple[Receipt, Block]:
         """Take the run of records up to the next one that stands elsewhere, and move on."""
         first, place = heapq.heappop(heap)
         if heap:
             limit = min(limit, heap[0][0])
+        segment = self.segments[self.which]
         stop = int(np.searchsorted(self.numbers, limit))
-        part = {name: _sealed(column[self.at : stop]) for name, column in self.columns.items()}
+        part = {name: _sealed(column[self.at : stop]) for name, column in segment.columns.items()}
         count, self.at = stop - self.at, stop
+        self._look()
         if self.head < _END:
             heapq.heappush(heap, (self.head, place))
-        return Receipt(first, count), Block(self.segment.kind, part, self.segment.meta)
+        return Receipt(first, count), Block(segment.kind, part, segment.meta)
 
 
 def _sealed(column: NDArray[Any]) -> NDArray[Any]:

@@ -21,20 +21,53 @@ _GROWTH: Final = 1.5
 
 @attrs.define(eq=False)
 class _Slab:
-    """Records of one layout. Slots of deleted subjects are used again."""
+    """Records of one name. Slots of deleted subjects are used again.
+
+    The rows hold every field that any layout of this name has asked for: two versions of an agent that
+    run side by side each see their own fields, and neither loses what the other counts.
+    """
 
     layout: Layout
     slots: dict[str, int] = attrs.field(factory=dict)
     rows: Records = attrs.field(init=False)
     versions: I64 = attrs.field(init=False)
     free: list[int] = attrs.field(factory=list)
+    blank: Records = attrs.field(init=False)
+    shared: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self.rows = self.layout.new(_FIRST)
+        self.rows, self.blank = self.layout.new(_FIRST), self.layout.blank
         self.versions = np.zeros(_FIRST, dtype=np.int64)
+
+    def admit(self, layout: Layout) -> None:
+        """Make room for the fields of another layout; existing ones must agree."""
+        migrate(self.rows[:0], layout)  # refuses a field that changed
+        have = set(self.rows.dtype.names or ())
+        if new := [name for name in layout.dtype.names or () if name not in have]:
+            dtype = np.dtype([*self.rows.dtype.descr, *((name, layout.dtype[name]) for name in new)])
+            rows: Records = np.empty(len(self.rows), dtype=dtype)
+            blank: Records = np.zeros((), dtype=dtype)
+            for name in self.rows.dtype.names or ():
+                rows[name], blank[name] = self.rows[name], self.blank[name]
+            for name in new:
+                rows[name] = blank[name] = layout.blank[name]
+            self.rows, self.blank = rows, blank
+        self.layout, self.shared = layout, True
 
     def find(self, subjects: Sequence[str]) -> I64:
         return np.fromiter(map(self.slots.get, subjects, repeat(-1)), dtype=np.int64, count=len(subjects))
+
+    def read(self, slots: I64, layout: Layout) -> Records:
+        """Rows in these slots as the layout shows them: a copy."""
+        return migrate(self.rows[slots], layout) if self.shared else self.rows[slots]
+
+    def write(self, slots: I64, rows: Records) -> None:
+        """Set the fields that these rows have."""
+        if self.shared:
+            for name in rows.dtype.names or ():
+                self.rows[name][slots] = rows[name]
+        else:
+            self.rows[slots] = rows
 
     def add(self, subjects: Iterable[str]) -> I64:
         """Give each of these strangers a slot."""
@@ -46,12 +79,14 @@ class _Slab:
         need = max(given, default=-1) + 1
         if need > len(self.rows):
             size = max(need, int(len(self.rows) * _GROWTH))
-            rows = np.empty(size, dtype=self.layout.dtype)
+            rows = np.empty(size, dtype=self.rows.dtype)
             rows[: len(self.rows)] = self.rows
             versions = np.zeros(size, dtype=np.int64)
             versions[: len(self.versions)] = self.versions
             self.rows, self.versions = rows, versions
-        return np.array(given, dtype=np.int64)
+        found = np.array(given, dtype=np.int64)
+        self.rows[found] = self.blank
+        return found
 
 
 class MemoryStore:
@@ -73,8 +108,7 @@ class MemoryStore:
         if slab is None:
             slab = self._slabs[layout.name] = _Slab(layout)
         elif slab.layout is not layout and slab.layout.fingerprint != layout.fingerprint:
-            slab.rows = migrate(slab.rows, layout)
-            slab.layout = layout
+            slab.admit(layout)
         return slab
 
     def load(self, subjects: Sequence[str], layout: Layout, /) -> Rows:
@@ -82,7 +116,7 @@ class MemoryStore:
         with self._lock:
             slab = self._slab(layout)
             slots = slab.find(subjects)
-            rows = slab.rows[slots]
+            rows = slab.read(slots, layout)
             versions = slab.versions[slots]
         strangers = slots < 0
         if strangers.any():
@@ -110,10 +144,10 @@ class MemoryStore:
                 slots[new] = slab.add([subjects[i] for i in new.tolist()])
             self._clock += 1
             if accepted.all():
-                slab.rows[slots] = rows
+                slab.write(slots, rows)
                 slab.versions[slots] = self._clock
             else:
-                slab.rows[slots[accepted]] = rows[accepted]
+                slab.write(slots[accepted], rows[accepted])
                 slab.versions[slots[accepted]] = self._clock
         return accepted
 
@@ -129,7 +163,7 @@ class MemoryStore:
                     # The last slot moves into the gap only by reuse: slots stay where they are.
                     known.add(subject)
                     del slab.slots[subject]
-                    slab.rows[slot] = slab.layout.blank
+                    slab.rows[slot] = slab.blank
                     slab.versions[slot] = 0
                     slab.free.append(slot)
         return len(known)

@@ -57,7 +57,6 @@ class Pools:
             rows: Decisions about to be made.
             slots: Choices of each.
         """
-        taken = {}
         with self._lock:
             for name, pool in self._pools.items():
                 period, _ = pool.rule.allowance(now)
@@ -66,17 +65,23 @@ class Pools:
                 least = pool.dearest * slots
                 if pool.held < max(least, min(pool.lease // 2, least * rows)):
                     pool.held += self._move(name, pool, now, max(pool.lease, least), least * rows)
-                taken[name], pool.held = pool.held, 0
+            # Only when every pool could be asked is anything taken: what a failing store leaves is held.
+            taken = {name: pool.held for name, pool in self._pools.items()}
+            for pool in self._pools.values():
+                pool.held = 0
         return taken
 
     def give(self, left: Mapping[str, int], now: int, /) -> None:
         """Return what was taken and not spent; what exceeds a lease goes back to the shared record."""
         with self._lock:
+            back = []
             for name, amount in left.items():
                 pool = self._pools[name]
-                if pool.rule.allowance(now)[0] < pool.period:
-                    continue
-                pool.held += amount
+                if pool.rule.allowance(now)[0] >= pool.period:
+                    pool.held += amount
+                    back.append((name, pool))
+            # Only now the store is asked: if it fails, everything that came back is held here.
+            for name, pool in back:
                 if pool.held > 2 * max(pool.lease, pool.dearest):
                     pool.held += self._move(name, pool, now, pool.lease - pool.held, 0)
 

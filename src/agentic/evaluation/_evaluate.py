@@ -1,0 +1,204 @@
+"""What would another policy have earned by this agent's log: taught on one part of it, judged by another.
+
+What ``evaluate`` estimates is a one-step counterfactual: the reward per decision, had the other policy
+decided *this once* in each of the states that the log holds. Those states are what the policy in charge
+made of its customers, by how often it wrote to them. What another policy would make of them over months,
+tired or rested, is not in the log, so it is not in the estimate.
+
+A policy that learned from a row knows its luck. Judged by that row it looks better than it is, and no
+weighting mends that: judge by rows it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import attrs
+import numpy as np
+
+from agentic._agent import Agent
+from agentic._codec import fingerprint
+from agentic._flow import probabilities
+from agentic._learning import feedback_of
+from agentic._plan import bind, checked
+from agentic._replay import logged_batch
+from agentic.arrays import F64
+from agentic.errors import CodecError, ConfigurationError
+from agentic.evaluation._estimators import DR, Estimate, Estimator, ModelFree, estimate
+from agentic.evaluation._intervals import Interval, Normal
+from agentic.evaluation._joined import Joined, joined, logged_decisions
+from agentic.evaluation._reward_models import cross_fit
+from agentic.protocols import Learner, Policy
+
+Learning = TypeVar("Learning", bound=Learner)
+
+_DOUBLY_ROBUST = DR()
+_NORMAL = Normal()
+
+
+def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple[F64, F64]:
+    """How likely another policy would have made each choice, by the rules and features as logged.
+
+    Args:
+        agent: Whose log it is; its rules and its exploration floor hold for the policy too.
+        policy: The other policy.
+        rows: Decisions of this agent.
+
+    Returns:
+        The probabilities, shape (n, k), and the features of the rows, X, shape (n, d).
+
+    Raises:
+        EvaluationError: The policy fails.
+        ConfigurationError: It does not fit the agent.
+    """
+    plan, schema = agent.plan, agent.schema
+    asked: Policy = bind(checked(policy), plan.space)
+    target = np.empty((len(rows), len(plan.catalogue)))
+    X = np.empty((len(rows), plan.space.width))
+    for where, found in logged_decisions(agent, rows.position):
+        batch = logged_batch(plan, schema, found)
+        target[where] = probabilities(plan, asked, batch)
+        X[where] = batch.X
+    return target, X
+
+
+def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
+    """Return the policy that has also learned from these rows; the agent and its policy stay as they are.
+
+    Feedback comes as in ``agent.learn()``: in the order of the log, without the holdout.
+
+    Args:
+        agent: Whose log it is.
+        policy: Has learned nothing yet, if it is to be judged by other rows of this log.
+        rows: Decisions of this agent; of slates the first slot is learned from.
+
+    Raises:
+        ConfigurationError: The policy does not learn, or does not fit the agent.
+        LearningError: It cannot learn from such rewards.
+    """
+    if not isinstance(checked(policy), Learner):
+        raise ConfigurationError(
+            f"the policy {policy.name!r} does not learn, expected one with learn(feedback): judge it as is",
+            value=policy,
+        )
+    plan = agent.plan
+    taught: Learning = bind(policy, plan.space)
+    slot = np.zeros(len(rows), np.int64)
+    for feedback in feedback_of(agent.name, plan, agent.schema, agent.log, rows.position, slot, rows.reward):
+        taught = taught.learn(feedback)
+    return taught
+
+
+def evaluate(
+    agent: Agent,
+    policy: Policy,
+    *,
+    rows: Joined | None = None,
+    estimator: Estimator = _DOUBLY_ROBUST,
+    arms: Sequence[str] = ("policy", "random_control"),
+    level: float = 0.95,
+    reward_range: tuple[float, float] | None = None,
+    interval: Interval = _NORMAL,
+    folds: int = 2,
+    seed: int = 0,
+    penalty: float = 1.0,
+) -> Estimate:
+    """Estimate what another policy would earn per decision, from this agent's own log.
+
+    The other policy is asked in every logged state, under the rules as they were, and with the agent's
+    exploration floor. Where the estimator wants them, rewards are predicted by ridge regressions, one for
+    each action, fitted to other subjects only; rows of a subject stay together there and in the standard
+    error.
+
+    Judge a policy by rows it did not learn from: by those it learned from it looks better than it is.
+    Where the agent's own log shows that the policy was published after some of these rewards were known, as
+    for ``agent.policy``, the verdict is "weak" and the first reason says of how many rows. What was
+    learned elsewhere the log cannot show. The honest way is to ``split`` the rows, ``teach`` a policy
+    that has learned nothing yet on one part, and give the other as ``rows``.
+
+    It is a one-step counterfactual over the logged states: long-run effects of another rhythm, such as
+    fatigue, are not in it. Run the policy in ``random_control`` or a challenger's share to see those.
+
+    Args:
+        agent: Whose log it is.
+        policy: The other policy, as it would go into charge.
+        rows: By which decisions; by default all that have a final reward.
+        estimator: How rows contribute.
+        arms: Whose decisions count. The holdout's say nothing about sending.
+        level: Share of samples in which the bounds are to hold, in (0, 1).
+        reward_range: Lowest and highest reward there can be.
+        interval: How contributions become bounds. ``CressieRead`` takes rows as independent: give it
+            ``rows`` with one decision of each subject.
+        folds: Parts for the reward model, each predicted from the others.
+        seed: Of the folds.
+        penalty: Of the reward model, in rows.
+
+    Raises:
+        EvaluationError: No decision of these arms has a final reward, the policy fails, or an argument is
+            out of range.
+        ConfigurationError: The policy does not fit the agent.
+    """
+    part = (joined(agent) if rows is None else rows).of(arms)
+    logged = part.logged()
+    target, X = target_probabilities(agent, policy, part)
+    q = None
+    if not isinstance(estimator, ModelFree):
+        q = cross_fit(
+            X,
+            part.action,
+            part.reward,
+            target.shape[1],
+            folds=folds,
+            seed=seed,
+            groups=part.key.view(np.int64),
+            penalty=penalty,
+        )
+    found = estimate(
+        logged,
+        target,
+        estimator=estimator,
+        q=q,
+        level=level,
+        reward_range=reward_range,
+        interval=interval,
+    )
+    return _doubted(found, _seen(agent, policy, part))
+
+
+def _doubted(found: Estimate, seen: int) -> Estimate:
+    """The same, at best weak where the policy may know the answers."""
+    if not seen:
+        return found
+    facts = found.diagnostics
+    reason = (
+        f"the policy may have learned from {seen:,} of these {found.n:,} rows, so it looks better than it is:"
+        " teach it on one part of joined(agent).split() and judge it by the other"
+    )
+    if facts.verdict == "unsupported":
+        facts = attrs.evolve(facts, reasons=(*facts.reasons, reason))
+    else:
+        facts = attrs.evolve(facts, verdict="weak", reasons=(reason, *facts.reasons))
+    return attrs.evolve(found, diagnostics=facts)
+
+
+def _seen(agent: Agent, policy: Policy, rows: Joined) -> int:
+    """Of how many rows the reward was known when the agent first put this version in charge."""
+    if not isinstance(policy, Learner):
+        return 0
+    try:
+        version = fingerprint(bind(policy, agent.plan.space))
+    except CodecError:  # without a version it was never published
+        return 0
+    known = [np.zeros(0, np.int64)]
+    for _, block in agent.log.read():
+        if block.kind == "reward" and block.meta["agent"] == agent.name:
+            known.append(block.columns["decision"])
+        elif (
+            block.kind == "decision" and block.meta["agent"] == agent.name and block.meta["policy"] == version
+        ):
+            break
+    else:
+        if version != agent.policy_version:
+            return 0
+    return int(np.isin(rows.position, np.concatenate(known)).sum())

@@ -1,0 +1,34 @@
+"""The public surface of evaluation as a type checker sees it. Checked, not run."""
+
+from typing import assert_type
+
+import numpy as np
+
+from agentic import Action, Agent
+from agentic.evaluation import (
+    DR,
+    IPW,
+    Difference,
+    Estimate,
+    Estimator,
+    Joined,
+    ModelFree,
+    difference,
+    evaluate,
+    joined,
+    paired_difference,
+    teach,
+)
+from agentic.policies import SquareCB
+
+agent = Agent("name", [Action("sms")])
+rows = joined(agent)
+assert_type(rows, Joined)
+assert_type(rows.split(0.5, salt="spring"), tuple[Joined, Joined])
+assert_type(teach(agent, SquareCB(), rows), SquareCB)
+assert_type(evaluate(agent, SquareCB(), rows=rows, estimator=IPW()), Estimate)
+assert_type(difference(np.ones(2), np.zeros(2)), Difference)
+assert_type(paired_difference(np.ones(2), np.zeros(2)), Difference)
+
+frugal: ModelFree = IPW()
+thorough: Estimator = DR()
