@@ -149,6 +149,7 @@ class Question:
     cost: float
     reward: Floats
     reward_range: tuple[float, float] | None
+    policy: LinearThompson
 
 
 @attrs.frozen(eq=False)
@@ -235,6 +236,9 @@ def questions(customers: Customers, cost: float) -> list[Question]:
             cost=0.0,
             reward=customers.visit,
             reward_range=(0.0, 1.0),
+            # What a feature can change about a visit is small beside chance: a tenth of it, say. A precision
+            # of 100 puts the prior standard deviation of coefficients at a tenth of the noise.
+            policy=LinearThompson(precision=100.0),
         ),
         Question(
             title=f"spend less {cost:g} per e-mail",
@@ -242,6 +246,9 @@ def questions(customers: Customers, cost: float) -> list[Question]:
             cost=cost,
             reward=customers.spend - cost * sent,
             reward_range=None,
+            # One customer in a hundred buys, for a hundred dollars or so: a feature moves the mean by
+            # some hundredths of the noise at best, and giving up on a mailing early is the costliest mistake.
+            policy=LinearThompson(precision=1000.0, exploration=1.0),
         ),
     ]
 
@@ -252,9 +259,7 @@ def new_agent(question: Question, seed: int) -> Agent:
         Action(WOMENS, channel="email", cost=question.cost),
         Action(NO_EMAIL),
     ]
-    # What a feature can change about a customer is small beside what chance does: a tenth of it, say. A
-    # precision of 100 puts the prior standard deviation of coefficients at a tenth of the noise.
-    policy = AmongMailings(LinearThompson(precision=100.0))
+    policy = AmongMailings(question.policy)
     return Agent("hillstrom", actions, features=FEATURES, policy=policy, goals=question.goals, seed=seed)
 
 

@@ -12,12 +12,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentic import _cli, _demo, _plugins, _report
 from agentic.errors import ConfigurationError
 from agentic.evaluation import campaign, simulate
 from agentic.policies import Fixed
+from agentic.provenance import MemoryLog
+from logs import small, work
 
 SMALL = ["demo", "--customers", "400", "--weeks", "1"]
 Run = Callable[..., tuple[int, str, str]]
@@ -271,6 +274,19 @@ def test_where_nothing_was_sent_there_is_nothing_to_explain(run: Run) -> None:
     facts["what_if"]["reasons"] = []
     del facts["long_run"]["difference"]
     assert "nothing was sent" in _report.report(facts)
+
+
+def test_facts_are_of_one_agent() -> None:
+    """Decisions that another agent wrote to the same log are not counted."""
+    log = MemoryLog()
+    agents = [small("one", log=log), small("two", log=log, others=3)]
+    for agent, n in zip(agents, (5, 7), strict=True):
+        work(agent, 0, n, np.random.default_rng(n))
+    assert [sum(len(batch) for batch in _demo._decisions(agent)) for agent in agents] == [5, 7]
+    assert [batch.columns["denied"].shape[1] for agent in agents for batch in _demo._decisions(agent)] == [
+        3,
+        6,
+    ]
 
 
 def test_it_runs_as_a_module() -> None:

@@ -67,7 +67,8 @@ def test_estimators_agree_on_another_policy() -> None:
     assert doubly.diagnostics.verdict == "ok"
     # The reward is linear in x, so predictions leave less to chance.
     assert doubly.standard_error < evaluate(agent, Fixed("a"), estimator=IPW()).standard_error
-    assert evaluate(agent, Fixed("a"), estimator=DM()).value == pytest.approx(1.0, abs=0.05)
+    # Some 2000 rows of "a" whose rewards spread by 1 at most: four standard errors of their mean.
+    assert abs(evaluate(agent, Fixed("a"), estimator=DM()).value - 1.0) < 4.0 / math.sqrt(2000)
 
 
 def test_the_level_widens_the_interval() -> None:
@@ -245,7 +246,7 @@ def test_cressie_read_judges_where_every_subject_has_one_row() -> None:
     assert found.low < 1.0 < found.high
 
 
-def test_the_reward_of_a_shared_holdout_is_compared_by_subject() -> None:
-    """Selling beats silence, by the arms of the log."""
+def test_selling_beats_silence() -> None:
+    """The policy's subjects are worth more than the holdout's, by the arms of the log."""
     subjects = joined(filled(holdout=0.3)).by_subject()
     assert difference(subjects.of("policy").reward, subjects.of("holdout").reward).low > 0.0

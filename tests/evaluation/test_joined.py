@@ -133,6 +133,19 @@ def test_a_part_is_neither_nothing_nor_all(share: float) -> None:
         joined(small()).split(share)
 
 
+def test_rows_stay_in_the_order_of_the_log() -> None:
+    """However rows are asked for they come in order, so that estimates find the right decisions again."""
+    agent = filled(100)
+    rows = joined(agent)
+    mixed = np.random.default_rng(7).permutation(len(rows))[:150]
+    some, same = rows.take(mixed), rows.take(np.isin(np.arange(len(rows)), mixed))
+    np.testing.assert_array_equal(some.position, same.position)
+    np.testing.assert_array_equal(some.reward, same.reward)
+    one, other = (evaluate(agent, Fixed("a"), rows=part) for part in (some, same))
+    assert (one.value, one.low, one.high) == (other.value, other.low, other.high)
+    assert rows.take(np.array([-1, 0])).position.tolist() == rows.position[[0, -1]].tolist()
+
+
 def test_rows_can_be_chosen() -> None:
     """An estimate by some rows is that of these rows alone."""
     agent = filled(100)

@@ -76,12 +76,13 @@ def test_weight_on_what_is_not_allowed_is_no_opinion():
     np.testing.assert_array_equal(got, table([5, 0, 0], [0, 0, 1], [0, 0, 5], [0, 3, 0]))
 
 
-def test_nonsense_is_no_opinion():
-    """A row with nan is left to the next policy."""
+def test_nonsense_is_not_hidden_by_the_next_policy():
+    """A row with nan keeps it: the flow counts the failure."""
     odd = EMPTY.copy()
     odd[1, 0] = math.nan
     got = FirstOf(Says(odd), Says(FULL)).propose(rows()).weights
-    np.testing.assert_array_equal(got[1], FULL[1])
+    assert np.isnan(got[1]).any()
+    np.testing.assert_array_equal(got[0], FULL[0])
 
 
 def test_a_later_policy_is_not_asked_without_need():

@@ -49,7 +49,7 @@ def test_thompson_weighs_by_the_chance_to_be_best():
     proposal = policy.propose(of)
     want_mean, sd = reference(of, feedback(batch(300)))
     np.testing.assert_allclose(proposal.score, want_mean, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(proposal.spread, 0.5 * sd, rtol=1e-5)
+    np.testing.assert_allclose(proposal.spread, sd, rtol=1e-5)
     dice = np.random.default_rng(0)
     draws = 40_000
     for row in range(6):
@@ -62,11 +62,11 @@ def test_thompson_weighs_by_the_chance_to_be_best():
 
 
 def test_thompson_does_not_need_a_spread():
-    """Where X is 0 the spread is floored, and the same means share the weight."""
+    """Where X is 0 there is no spread, and the same means share the weight."""
     policy, of, _ = learned(LinearThompson())
     nothing = attrs.evolve(of.take(slice(0, 1)), X=np.zeros((1, of.X.shape[1])), allowed=of.allowed[:1])
     proposal = policy.propose(nothing)
-    assert (proposal.spread == 1e-9).all()
+    assert (proposal.spread == 0).all()
     np.testing.assert_allclose(proposal.weights[0], 1 / 7, rtol=1e-6)
 
 

@@ -71,9 +71,11 @@ def ridge(of, action, precision, weight):
     """Posterior mean and inverse precision of one action, by the textbook; and its weighted residual."""
     mine = of.action == action
     X, y, w = of.X[mine], of.reward[mine], weight[mine]
-    inverse = np.linalg.inv((X * w[:, None]).T @ X + precision * np.eye(X.shape[1]))
+    prior = np.full(X.shape[1], precision)
+    prior[-1] = min(precision, 1.0)
+    inverse = np.linalg.inv((X * w[:, None]).T @ X + np.diag(prior))
     theta = inverse @ (X * w[:, None]).T @ y
-    residual = (w * (y - X @ theta) ** 2).sum() + precision * theta @ theta
+    residual = (w * (y - X @ theta) ** 2).sum() + prior @ theta**2
     return theta, inverse, residual
 
 
@@ -104,7 +106,7 @@ def test_nothing_seen_is_the_prior():
     X = np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]])
     np.testing.assert_array_equal(model.mean(X), np.zeros((2, 2)))
     assert model.noise == 0.5
-    np.testing.assert_allclose(model.spread(X), [[0.5 * 5 / 2] * 2, [0.0] * 2], rtol=1e-6)
+    np.testing.assert_allclose(model.spread(X), [[0.5 * (9 / 4 + 16 / 1) ** 0.5] * 2, [0.0] * 2], rtol=1e-6)
 
 
 def test_the_noise_is_found():

@@ -35,7 +35,9 @@ class Estimator(Protocol):
 class ModelFree(Protocol):
     """Capability: an estimator that needs no reward predictions, so that nobody makes any for it."""
 
-    model_free: Literal[True]
+    @property
+    def model_free(self) -> Literal[True]:
+        """That it is."""
 
 
 def _mean(term: Floats, *, weight: Floats | None, modelled: bool) -> Contributions:

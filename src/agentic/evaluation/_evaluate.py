@@ -107,9 +107,9 @@ def evaluate(
     """Estimate what another policy would earn per decision, from this agent's own log.
 
     The other policy is asked in every logged state, under the rules as they were, and with the agent's
-    exploration floor. Where the estimator wants them, rewards are predicted by ridge regressions, one for
-    each action, fitted to other subjects only; rows of a subject stay together there and in the standard
-    error.
+    exploration floor; of slates the first slot is judged. Where the estimator wants them, rewards are
+    predicted by ridge regressions, one for each action, fitted to other subjects only; rows of a subject
+    stay together there and in the standard error.
 
     Judge a policy by rows it did not learn from: by those it learned from it looks better than it is.
     Where the agent's own log shows that the policy was published after some of these rewards were known, as

@@ -65,7 +65,8 @@ class Joined:
         return len(self.position)
 
     def take(self, index: I64 | Bools, /) -> Joined:
-        """The same with only these rows."""
+        """The same with only these rows, in the order of the log however they are asked for."""
+        index = np.sort(np.arange(len(self))[index])
         return Joined(
             self.catalogue,
             self.position[index],

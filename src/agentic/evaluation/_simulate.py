@@ -262,7 +262,7 @@ class _Loop:
     def _answer(self, batch: DecisionBatch, moment: Moment, number: int, now: int) -> None:
         catalogue, offers, row = batch.catalogue, self.offers, moment.row
         action = batch.action[:, :1]
-        answer = self.world.answer(offers, moment, catalogue, action, now)
+        answer = self.world.response(moment, catalogue, action, now)
         chosen, sends = action[:, 0], catalogue.sends[action[:, 0]]
         waits = waiting_times(catalogue, self.world.zone[row], now)
         begin = now + np.take_along_axis(waits, action, axis=1)[:, 0]

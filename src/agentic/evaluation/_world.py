@@ -109,8 +109,8 @@ class World:
         age: Place in ``AGES``.
         country: Place in ``COUNTRIES``.
         zone: Number of the time zone where they really are.
-        thrift: How much they look for discounts: normal around 0, a spread of about a half, no bounds.
-        novelty: How much they look for what is new, likewise.
+        thrift: How much they look for discounts: 0.18 on average, standard deviation 0.52, unbounded.
+        novelty: How much they look for what is new: 0 on average, standard deviation 0.53, unbounded.
         favourite: Place in ``CHANNELS`` of the one they like best.
         hour: Local hour at which they like to read.
         basket: What a purchase comes to on average.
@@ -232,12 +232,7 @@ class World:
             action: Shape (m, j): columns of the catalogue.
             now: When it is decided, for all rows.
         """
-        return self.answer(Offers.of(catalogue, self.seed), moment, catalogue, action, now)
-
-    def answer(
-        self, offers: Offers, moment: Moment, catalogue: Catalogue, action: I64, now: int, /
-    ) -> Response:
-        """As ``response``, for a catalogue that has been looked at already."""
+        offers = Offers.of(catalogue, self.seed)
         row = moment.row
         appeal = self._appeal(offers, moment, catalogue, action, now)
         keen = 1.0 / (1.0 + np.exp(-appeal))

@@ -87,7 +87,8 @@ class FirstOf:
         weights, total = _struck(first.weights, batch)
         score, spread = first.score, first.spread
         for policy in self.policies[1:]:
-            empty = (~(total[:, 0] > 0)).nonzero()[0]
+            # Weights that are no numbers are no opinion either, but a failure: the flow sees to it.
+            empty = (total[:, 0] == 0).nonzero()[0]
             if not len(empty):
                 break
             part = batch.take(empty)

@@ -27,11 +27,13 @@ class LinearModel:
 
     Keeps sufficient statistics that add, so that batches, shards and hosts merge to the same model. The
     posterior of an action's coefficients is normal with mean ``A^-1 moment`` and covariance
-    ``noise^2 A^-1``, where A is ``gram + precision I``. The reward noise is one number, estimated from
+    ``noise^2 A^-1``, where A is ``gram + precision I``, but for the last column, the constant: it carries the
+    action's own level, and a prior that holds the features back must not move that. The reward noise is one number, estimated from
     the residuals of all actions, with a prior of one observation whose squared residual is 1/4.
 
     Attributes:
-        precision: Prior precision of every coefficient in units of 1 / noise^2, > 0.
+        precision: Prior precision of a feature's coefficient in units of 1 / noise^2, > 0; the constant's is
+            the same, but at most 1.
         half_life: Time after which an observation counts half; ``None`` never forgets.
         ids: Action ids, in the order of the arrays below.
         gram: Shape (k, d, d), float64: sums of x x'.
@@ -273,13 +275,14 @@ class LinearModel:
 
 
 def _inverse_root(gram: F64, precision: float) -> F64:
-    """Lower triangular L with L'L = (gram + precision I)^-1, shape (k, d, d).
+    """Lower triangular L with L'L = A^-1 for ``A`` as the model has it, shape (k, d, d).
 
     Where features repeat each other at a large scale the prior drowns in rounding, and there is no such
     root; there, and only there, the diagonal is raised by a trillionth of itself, or as much as it takes.
     """
     identity = np.eye(gram.shape[1])
     ridge = gram + precision * identity
+    ridge[:, -1, -1] = gram[:, -1, -1] + min(precision, 1.0)
     for share in (0.0, 1e-12, 1e-9, 1e-6):
         try:
             lower = np.linalg.inv(np.linalg.cholesky(ridge * (1.0 + share * identity)))
@@ -420,9 +423,9 @@ class LinearThompson(_Linear):
         model = self.fitted
         mean = model.mean(batch.X)
         spread = model.spread(batch.X)
-        spread *= self.exploration
-        np.maximum(spread, _TINY, out=spread)
-        return Proposal(win_probabilities(mean, spread, batch.allowed), mean, spread)
+        wide = spread * self.exploration
+        np.maximum(wide, _TINY, out=wide)
+        return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
 
 
 @attrs.frozen(kw_only=True, eq=False)
