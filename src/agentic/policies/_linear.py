@@ -27,9 +27,10 @@ class LinearModel:
 
     Keeps sufficient statistics that add, so that batches, shards and hosts merge to the same model. The
     posterior of an action's coefficients is normal with mean ``A^-1 moment`` and covariance
-    ``noise^2 A^-1``, where A is ``gram + precision I``, but for the last column, the constant: it carries the
-    action's own level, and a prior that holds the features back must not move that. The reward noise is one number, estimated from
-    the residuals of all actions, with a prior of one observation whose squared residual is 1/4.
+    ``noise^2 A^-1``, where A is ``gram + precision I``, but for the last column, the constant: it carries
+    the action's own level, and a prior that holds the features back must not move that. The reward noise
+    is one number, estimated from the residuals of all actions, with a prior of one observation whose
+    squared residual is 1/4.
 
     Attributes:
         precision: Prior precision of a feature's coefficient in units of 1 / noise^2, > 0; the constant's is
