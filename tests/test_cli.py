@@ -283,10 +283,8 @@ def test_facts_are_of_one_agent() -> None:
     for agent, n in zip(agents, (5, 7), strict=True):
         work(agent, 0, n, np.random.default_rng(n))
     assert [sum(len(batch) for batch in _demo._decisions(agent)) for agent in agents] == [5, 7]
-    assert [batch.columns["denied"].shape[1] for agent in agents for batch in _demo._decisions(agent)] == [
-        3,
-        6,
-    ]
+    widths = [batch.columns["denied"].shape[1] for agent in agents for batch in _demo._decisions(agent)]
+    assert widths == [3, 6]
 
 
 def test_it_runs_as_a_module() -> None:

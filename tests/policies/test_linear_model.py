@@ -109,6 +109,15 @@ def test_nothing_seen_is_the_prior():
     np.testing.assert_allclose(model.spread(X), [[0.5 * (9 / 4 + 16 / 1) ** 0.5] * 2, [0.0] * 2], rtol=1e-6)
 
 
+def test_a_strong_prior_holds_back_features_and_not_the_level():
+    """With a precision of a billion the prediction is the mean reward of each action, shrunk by one reward."""
+    of = told(400)
+    model = blank(of, precision=1e9).observe(of)
+    count, total = np.bincount(of.action, minlength=4), np.bincount(of.action, of.reward, 4)
+    # A feature of size 5 and 400 rewards of size 10, each with a feature of size 5: 5 * 400 * 50 / 1e9.
+    np.testing.assert_allclose(model.mean(of.X), np.tile(total / (count + 1), (400, 1)), rtol=0, atol=1e-4)
+
+
 def test_the_noise_is_found():
     """With many observations the estimate is the standard deviation that rewards were made with."""
     of = told(20_000)

@@ -336,7 +336,7 @@ class _Linear:
     """What the linear policies share: a model that is fitted to the space and learns.
 
     Attributes:
-        precision: Prior precision of every coefficient, > 0: ``LinearModel.precision``.
+        precision: Prior precision of a coefficient, > 0: ``LinearModel.precision``.
         half_life: Time after which an observation counts half; ``None`` never forgets.
         model: What was learned; ``None`` until the policy is bound.
     """
