@@ -110,7 +110,7 @@ def test_nothing_seen_is_the_prior():
 
 
 def test_a_strong_prior_holds_back_features_and_not_the_level():
-    """With a precision of a billion the prediction is the mean reward of each action, shrunk by one reward."""
+    """With a precision of a billion the prediction is the mean reward, shrunk by one observation of 0."""
     of = told(400)
     model = blank(of, precision=1e9).observe(of)
     count, total = np.bincount(of.action, minlength=4), np.bincount(of.action, of.reward, 4)
