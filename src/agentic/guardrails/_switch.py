@@ -30,8 +30,8 @@ class KillSwitch:
     The switch is in the process: every agent that was given it obeys, from the next batch on, and any
     thread may turn it. ``watch`` connects it to something outside, a file or a flag. It is asked once for
     each walk of at most 8,192 rows, in the caller's thread, so it should be quick: read what something
-    else refreshes. Anything but a clear ``False`` stops: an exception, or an answer that is not a bool, counts
-    as engaged and unknown.
+    else refreshes. Anything but a clear ``False`` stops: an exception, or an answer that is not a bool,
+    counts as engaged and unknown.
 
     Attributes:
         watch: Says whether the switch is engaged elsewhere; ``None`` for nothing to ask.
