@@ -16,7 +16,7 @@ from agentic import _noise, zones
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, Plan
-from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, rows_of
+from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._learning import feedback_of
 from agentic._plan import assemble, bind, checked, listed, part
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
@@ -28,6 +28,7 @@ from agentic.errors import (
     InvalidContextError,
     InvalidOutcomeError,
     LayoutError,
+    LearningError,
     LogError,
     StoreError,
     UnknownGoalError,
@@ -199,7 +200,7 @@ class Agent:
         self._learn_lock = threading.Lock()
         self._opened = (0, 0)  # log numbers of this agent's first decision, and after its last
         self._unlogged: list[Closed] = []
-        self._unlearned: list[Closed] = []
+        self._unlearned: tuple[str, Closed] | None = None
         self._versions: dict[str, Policy] = {}
         self._check_layout()
         self._published = self._publish(SquareCB() if policy is None else policy)
@@ -323,7 +324,7 @@ class Agent:
 
         Raises:
             InvalidSubjectError: The id cannot be stored.
-            InvalidTimeError: ``now`` has no zone.
+            InvalidTimeError: ``now`` has no zone, or lies outside the years 2 to 9997.
             UnknownFeatureError: The context names something no feature declares.
             LogError: The log failed, so the decision does not stand.
         """
@@ -356,12 +357,12 @@ class Agent:
         Raises:
             InvalidSubjectError: An id cannot be stored; nothing was decided.
             InvalidContextError: A column has another length.
-            InvalidTimeError: ``now`` has no zone.
+            InvalidTimeError: ``now`` has no zone, or lies outside the years 2 to 9997.
             UnknownFeatureError: The context names something no feature declares.
             LogError: The log failed, so the decisions do not stand.
         """
         subjects = checked_subjects(subjects)
-        at = micros(self._clock() if now is None else now)
+        at = checked_time(self._clock() if now is None else now)
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
             raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
         if context is not None and not isinstance(context, Mapping):
@@ -369,6 +370,8 @@ class Agent:
         if request_ids is None:
             return self._decide(subjects, context or {}, None, slots, at)
         requests = checked_requests(request_ids, len(subjects))
+        if not requests:
+            return self._decide(subjects, context or {}, None, slots, at)
         return self._decide_once(subjects, context or {}, requests, slots, at)
 
     def _decide_once(
@@ -376,26 +379,32 @@ class Agent:
     ) -> DecisionBatch:
         """Decide the requests that are new and find the answers of the others."""
         asked = list(zip(subjects, request_ids, strict=True))
-        fresh: list[DecisionBatch] = []
-        while True:
-            mine = self._requests.reserve(asked, slots)
-            answers: dict[Request, Answer] = {}
+        first: dict[Request, int] = {}
+        for row, request in enumerate(asked):
+            first.setdefault(request, row)
+        answers: dict[Request, Answer] = {}
+        while len(answers) < len(first):
+            mine, known, going = self._requests.reserve((r for r in first if r not in answers), slots)
+            new: dict[Request, Answer] = {}
+            fresh: DecisionBatch | None = None
             try:
                 if mine:
-                    rows = [asked.index(request) for request in mine] if len(mine) < len(asked) else None
-                    columns = context if rows is None else {n: rows_of(c, rows) for n, c in context.items()}
+                    rows = [first[request] for request in mine]
+                    columns = {name: rows_of(column, rows) for name, column in context.items()}
                     names, ids = [name for name, _ in mine], [request_id for _, request_id in mine]
-                    fresh.append(self._decide(names, columns, ids, slots, at))
-                    places = fresh[-1].positions.tolist()
-                    answers = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
+                    fresh = self._decide(names, columns, ids, slots, at)
+                    places = fresh.positions.tolist()
+                    new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
             finally:
-                self._requests.settle(mine, answers)
-            if len(mine) == len(asked):
-                return fresh[-1]
-            # Who else was deciding some of them may have failed: then they are ours to take on.
-            found = self._requests.find(asked)
-            if found is not None:
-                return self._fetch([answer.position for answer in found])
+                self._requests.settle(mine, new)
+            if fresh is not None and len(mine) == len(asked):
+                return fresh
+            answers |= known | new
+            for request, work in going.items():
+                work.over.wait()
+                if work.answer is not None:  # where it failed for others, it is ours to take on
+                    answers[request] = work.answer
+        return self._fetch([answers[request].position for request in asked])
 
     def _decide(
         self,
@@ -453,6 +462,12 @@ class Agent:
                 may have been for some of many subjects.
             LogError: The log failed; likewise.
         """
+        if not facts:
+            raise ConfigurationError(
+                "tell needs at least one fact, got none: tell(subject, ConsentGranted(...))"
+            )
+        for fact in facts:  # all of them are understood before one of them is noted
+            self._hear(self.plan.layout.new(1), fact, 0)
         for fact in facts:
             self.tell_many([subject], fact, now=now)
 
@@ -481,12 +496,7 @@ class Agent:
             for _ in range(_RETRIES):
                 found = self._store.load(todo, layout)
                 before = found.rows.copy()
-                if not self._hear(found.rows, fact, at):
-                    raise ConfigurationError(
-                        f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose and"
-                        " channel, or add the guardrail that needs it",
-                        value=fact,
-                    )
+                self._hear(found.rows, fact, at)
                 stands = self._store.store(todo, found.rows, found.versions, layout)
                 settled.append(Settled(todo, before, found.rows, stands, np.full((len(todo), 1), idle)))
                 todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
@@ -504,16 +514,26 @@ class Agent:
                 f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
             ) from error
 
-    def _hear(self, rows: NDArray[Any], fact: Fact, at: int) -> bool:
+    def _hear(self, rows: NDArray[Any], fact: Fact, at: int) -> None:
+        """Let everybody concerned write a fact into the records.
+
+        Raises:
+            ConfigurationError: Nobody is concerned, or the fact names no time zone.
+        """
         if isinstance(fact, ZoneKnown):
             code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
             rows[f"{CORE}.zone"] = code
-            return True
+            return
         heard = False
         for name, guardrail in self.plan.guardrails.items():
             if isinstance(guardrail, Hears) and name in self.plan.stateful:
                 heard |= guardrail.hear(self.plan.layout.part(rows, name), fact, at)
-        return heard
+        if not heard:
+            raise ConfigurationError(
+                f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose and channel, or"
+                " add the guardrail that needs it",
+                value=fact,
+            )
 
     def record(
         self,
@@ -630,8 +650,8 @@ class Agent:
         The holdout is never learned from. Rewards are logged as they close.
 
         Raises:
-            LearningError: The policy cannot learn from such rewards; it stays in charge, and they are offered
-                again to whatever policy is in charge at the next call.
+            LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered
+                again when another policy is.
         """
         if self._ledger is None:
             raise UnknownGoalError(
@@ -649,14 +669,19 @@ class Agent:
                     meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
                     self._append(Block("reward", columns, meta))
                 self._unlogged = []
-            # What a policy could not learn from is offered to the next one.
-            self._unlearned = [_together([*self._unlearned, closed])]
+            # What a policy could not learn from is offered again when another one is in charge.
+            if self._unlearned and self._unlearned[0] != before.version:
+                closed, self._unlearned = _together([self._unlearned[1], closed]), None
             used, policy = 0, before.policy
             if isinstance(policy, Learner):
-                for feedback in self._feedback(self._unlearned[0]):
-                    policy = policy.learn(feedback)
-                    used += len(feedback)
-            self._unlearned = []
+                try:
+                    for feedback in self._feedback(closed):
+                        policy = policy.learn(feedback)
+                        used += len(feedback)
+                except LearningError:
+                    kept = closed if self._unlearned is None else _together([self._unlearned[1], closed])
+                    self._unlearned = before.version, kept
+                    raise
             if used:
                 self._published = self._publish(policy)
             return Learned(

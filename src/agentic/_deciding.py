@@ -99,7 +99,7 @@ class Desk:
         """
         began = time.perf_counter_ns()
         n, plan = len(subjects), self.plan
-        values = self.assembly.schema.gather(subjects, context, self.providers, at)
+        values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
         values.matrix.flags.writeable = False
         for failed in values.failed:
             self._count_failure(failed, None)
@@ -185,15 +185,22 @@ class Desk:
         """Records and versions; blank ones, and the reason to deny, when the store is down."""
         try:
             found = self.store.load(names, self.plan.layout)
+            rows = np.array(found.rows)  # writable and ours, whatever the store hands out
+            versions = np.asarray(found.versions)
+            if rows.dtype != self.plan.layout.dtype or not rows.shape == versions.shape == (len(names),):
+                raise TypeError(f"a store must load {len(names)} rows of the layout, got {rows.shape}")
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
-        return found.rows, found.versions, 0
+        return rows, versions, 0
 
     def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
         """Which rows stand; none, and the reason to deny, when the store is down."""
         try:
-            return self.store.store(names, records, versions, self.plan.layout), 0
+            stands = self.store.store(names, records, versions, self.plan.layout)
+            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(names):
+                raise TypeError(f"a store must answer {len(names)} times yes or no, got {stands!r}")
+            return stands, 0
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return np.zeros(len(names), dtype=np.bool_), STATE_UNAVAILABLE

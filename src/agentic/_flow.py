@@ -191,7 +191,9 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     reasons: dict[str, str] = {}
     batch, denied = lay_out(plan, wave)
     guard(plan, batch, denied, wave, failures, reasons)
-    batch.allowed = denied == 0
+    allowed = denied == 0
+    allowed.flags.writeable = False
+    batch.allowed = allowed
     arm = assign(plan, wave.keys)
     weights, proposal, failed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weights, proposal, wave.ticket, arm, failed)
@@ -225,6 +227,23 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
         lost = (~zones.known(wave.zone)).nonzero()[0]
         denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
     return batch, denied
+
+
+def shown(batch: Batch, /) -> Batch:
+    """The batch for a plugin: what it puts in its place is seen by nobody else."""
+    return Batch(
+        batch.catalogue,
+        batch.keys,
+        batch.now,
+        batch.delivery,
+        batch.zone,
+        batch.X,
+        batch.columns,
+        batch.allowed,
+        batch.slots,
+        batch.rows,
+        batch.available,
+    )
 
 
 def delivery_times(catalogue: Catalogue, now: I64, zone: NDArray[np.int16], /) -> I64:
@@ -262,7 +281,9 @@ def guard(
         try:
             if name in wave.broken:
                 raise RuntimeError(f"guardrail {name!r} failed to settle")
-            review = guardrail.review(batch)
+            review = guardrail.review(shown(batch))
+            if not isinstance(review.reason, str) or not review.reason.isidentifier():
+                raise TypeError(f"a reason must be a code such as 'QUIET_HOURS', got {review.reason!r}")
             bits = _denials(review, denied.shape, rule, unknown)
             reasons[name] = review.reason
         except Exception as error:  # noqa: BLE001 - a plugin is called: a failing guardrail denies
@@ -289,7 +310,11 @@ def _denials(
 
 def _fitting(answer: Bools, shape: tuple[int, int], what: str) -> Bools:
     """The answer, if it is bool and broadcastable."""
+    if hasattr(answer, "mask"):
+        raise TypeError(f"{what} must be a plain array, got a masked one")
     found = np.asarray(answer)
+    if found.ndim not in (0, 2):
+        raise ValueError(f"{what} must have shape (n, 1), (1, k) or (n, k), got {found.shape}")
     if found.dtype != np.bool_:
         raise TypeError(f"{what} must be bool, got {found.dtype}")
     if found.shape != shape and np.broadcast_shapes(found.shape, shape) != shape:
@@ -348,9 +373,10 @@ def propose(
 
 def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) -> tuple[F64, Proposal]:
     """Weights of allowed candidates, 0 for others; ``nan`` everywhere when the policy failed."""
-    shape = batch.allowed.shape
+    allowed, shape = batch.allowed, batch.allowed.shape
+    allowed.flags.writeable = False
     try:
-        proposal = policy.propose(batch)
+        proposal = policy.propose(shown(batch))
         given = np.asarray(proposal.weights, dtype=np.float64)
         if given.shape != shape:
             raise ValueError(f"weights must have shape {shape}, got {given.shape}")
@@ -361,7 +387,7 @@ def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) ->
         for extra in extras:
             if extra is not None and extra.shape != shape:
                 raise ValueError(f"score and spread must have shape {shape}, got {extra.shape}")
-        return np.where(batch.allowed, given, 0.0), Proposal(given, *extras)
+        return np.where(allowed, given, 0.0), Proposal(given, *extras)
     except Exception as error:  # noqa: BLE001 - a plugin is called: a failing policy is replaced
         failures.append((getattr(policy, "name", type(policy).__name__), error))
         return np.full(shape, np.nan), _NOTHING
@@ -512,7 +538,7 @@ def settle(
                 continue
             batch.rows = plan.layout.part(rows, name)
             try:
-                component.settle(batch, chosen)
+                component.settle(shown(batch), chosen)
             except Exception as error:  # noqa: BLE001 - a plugin is called: what cannot settle denies
                 failures.append((name, error))
                 broken.add(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from agentic._noise import text_keys
 from agentic.arrays import F64
 from agentic.conditions import Coded
-from agentic.errors import InvalidContextError, InvalidOutcomeError, InvalidSubjectError
+from agentic.errors import InvalidContextError, InvalidOutcomeError, InvalidSubjectError, InvalidTimeError
 from agentic.rewards import Goals
 from agentic.types import micros
 
 _MOST_BYTES: Final = 512
+_FIRST: Final = micros(datetime(2, 1, 1, tzinfo=UTC))
+_LAST: Final = micros(datetime(9998, 1, 1, tzinfo=UTC))
+_MOST_SLOTS: Final = 100
 _MOST: Final = 1e15  # beyond any currency
 
 
@@ -24,7 +27,12 @@ def checked_subjects(subjects: Sequence[str]) -> list[str]:
     """The ids as a list, if each can be stored."""
     if isinstance(subjects, str | bytes):
         raise InvalidSubjectError(f"subjects must be a list of ids, got one: {subjects!r}", value=subjects)
-    names = subjects if type(subjects) is list else list(subjects)
+    try:
+        names = list(subjects)
+    except TypeError:
+        raise InvalidSubjectError(
+            f"subjects must be a list of ids, got {subjects!r}", value=subjects
+        ) from None
     try:
         # One pass in C over all ids: not a string, a lone surrogate, too long, empty, reserved.
         joined = "\n".join(names)
@@ -56,6 +64,18 @@ def checked_subjects(subjects: Sequence[str]) -> list[str]:
         if name.startswith("\x00"):
             raise InvalidSubjectError(f"a subject must not begin with a NUL, got {name!r}", value=name)
     return names
+
+
+def checked_time(at: datetime, /) -> int:
+    """A time in microseconds since 1970, with room for delays, windows and zones on either side.
+
+    Raises:
+        InvalidTimeError: It has no zone, or lies outside the years 2 to 9997.
+    """
+    found = micros(at)
+    if not _FIRST <= found <= _LAST:
+        raise InvalidTimeError(f"a time must lie in the years 2 to 9997, got {at!r}", value=at)
+    return found
 
 
 def checked_requests(request_ids: Sequence[str], n: int, /) -> list[str]:
@@ -117,8 +137,8 @@ def checked_outcomes(
             raise InvalidOutcomeError(
                 f"{what} must have {m} entries, one for each decision, got {len(column)}", value=len(column)
             )
-    if m and (places.dtype.kind not in "iu" or places.min() < 0):
-        raise InvalidOutcomeError(f"a slot must be an integer from 0, got {slots!r}", value=slots)
+    if m and (places.dtype.kind not in "iu" or not 0 <= places.min() <= places.max() < _MOST_SLOTS):
+        raise InvalidOutcomeError(f"a slot must be an integer from 0 to 99, got {slots!r}", value=slots)
     if event_ids is not None and (
         isinstance(event_ids, str) or len(event_ids) != m or not all(isinstance(e, str) for e in event_ids)
     ):

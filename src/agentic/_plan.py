@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from agentic import _noise, zones
+from agentic._codec import fingerprint
 from agentic._flow import CORE, MOST_GUARDRAILS, Plan, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
@@ -173,17 +174,28 @@ def _distinct(features: list[Feature]) -> list[Feature]:
 
 
 def _named(guardrails: Sequence[Guardrail]) -> dict[str, Guardrail]:
-    """Guardrails by name; twins are numbered."""
+    """Guardrails by name, in their order.
+
+    Twins that keep state are told apart by what they are, not by where they stand: a list in another order
+    finds the same records. Other twins are numbered.
+    """
+    names = [guardrail.name for guardrail in guardrails]
     out: dict[str, Guardrail] = {}
-    for guardrail in guardrails:
-        name, twin = guardrail.name, 2
+    for name, guardrail in zip(names, guardrails, strict=True):
         if not isinstance(name, str) or not name.isidentifier() or name == CORE:
             raise ConfigurationError(
                 f"a guardrail's name must be a word other than {CORE!r}, got {name!r}", value=name
             )
-        while name in out:
-            name, twin = f"{guardrail.name}_{twin}", twin + 1
-        out[name] = guardrail
+        unique, twin = name, 2
+        if names.count(name) > 1 and isinstance(guardrail, Stateful | Pooled):
+            unique = f"{name}_{fingerprint(guardrail)[:8]}"
+            if unique in out:
+                raise ConfigurationError(
+                    f"guardrail {guardrail!r} stands in the list twice: once is enough", value=guardrail
+                )
+        while unique in out:
+            unique, twin = f"{name}_{twin}", twin + 1
+        out[unique] = guardrail
     return out
 
 

@@ -6,7 +6,6 @@ import functools
 import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -21,7 +20,6 @@ from agentic.types import Choice, Cost, Decision, instant
 
 _DIGITS: Final = 32
 _USABLE: Final = frozenset(int(status) for status in USABLE)
-_NO_REASONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
 def write_ids(tags: U64, positions: I64, /) -> list[str]:
@@ -203,7 +201,7 @@ class DecisionBatch:
             ),
             arm=ARMS[columns["arm"][row]],
             policy_version=meta["policy"],
-            reasons=_reasons(bits, ids, meta["reasons"]) if any(bits) else _NO_REASONS,
+            reasons=_reasons(bits, ids, meta["reasons"]) if any(bits) else {},
             degraded=tuple(degraded),
             cost=Cost(float(columns["cost"][row]), float(columns["compute_us"][row]), bits.count(0)),
         )
@@ -223,7 +221,7 @@ def _reasons(bits: list[int], ids: Sequence[str], codes: Sequence[str]) -> Mappi
                 # Two guardrails may have one code: an action is struck out for a reason once.
                 if bit & mask == value and action_id not in found.setdefault(code, []):
                     found[code].append(action_id)
-    return MappingProxyType({code: tuple(sorted(struck)) for code, struck in found.items() if struck})
+    return {code: tuple(sorted(struck)) for code, struck in found.items() if struck}
 
 
 def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from threading import Event, Lock
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Event, Lock, get_ident
 from typing import Final
 
 import attrs
@@ -23,6 +23,15 @@ class Answer:
     slots: int
 
 
+@attrs.define(eq=False)
+class Going:
+    """A request that a thread is deciding; its answer when that is over, ``None`` if it failed."""
+
+    thread: int
+    over: Event = attrs.field(factory=Event)
+    answer: Answer | None = None
+
+
 class Requests:
     """Remembers the last 131,072 answered requests; safe for threads.
 
@@ -31,33 +40,46 @@ class Requests:
 
     def __init__(self) -> None:
         self._answers: dict[Request, Answer] = {}
-        self._going: dict[Request, Event] = {}
+        self._going: dict[Request, Going] = {}
         self._lock = Lock()
 
-    def reserve(self, requests: Sequence[Request], slots: int, /) -> list[Request]:
+    def reserve(
+        self, requests: Iterable[Request], slots: int, /
+    ) -> tuple[list[Request], dict[Request, Answer], dict[Request, Going]]:
         """Take on the requests nobody has answered or taken on; each once, in their order.
 
+        Returns:
+            Those taken on, the answers of those that have one, and the work of those others took on.
+
         Raises:
-            InvalidContextError: One was answered with another number of slots; nothing is taken on.
+            InvalidContextError: One was answered with another number of slots, or this thread is deciding it
+                already; nothing is taken on.
         """
         with self._lock:
-            for request in requests:
-                known = self._answers.get(request)
-                if known is not None and known.slots != slots:
-                    raise InvalidContextError(
-                        f"request {request[1]!r} was answered with {known.slots} slots and is asked again"
-                        f" with {slots}: give another question another request id",
-                        value=slots,
-                        expected=known.slots,
-                    )
-            mine = [
-                request
-                for request in dict.fromkeys(requests)
-                if request not in self._answers and request not in self._going
-            ]
+            mine, known, going = [], {}, {}
+            for request in dict.fromkeys(requests):
+                if (answer := self._answers.get(request)) is not None:
+                    if answer.slots != slots:
+                        raise InvalidContextError(
+                            f"request {request[1]!r} was answered with {answer.slots} slots and is asked"
+                            f" again with {slots}: give another question another request id",
+                            value=slots,
+                            expected=answer.slots,
+                        )
+                    known[request] = answer
+                elif (work := self._going.get(request)) is not None:
+                    if work.thread == get_ident():
+                        raise InvalidContextError(
+                            f"request {request[1]!r} is asked while it is being decided, by the same thread:"
+                            " a provider or clock must not ask for its own answer",
+                            value=request[1],
+                        )
+                    going[request] = work
+                else:
+                    mine.append(request)
             for request in mine:
-                self._going[request] = Event()
-        return mine
+                self._going[request] = Going(get_ident())
+        return mine, known, going
 
     def settle(self, requests: Sequence[Request], answers: Mapping[Request, Answer], /) -> None:
         """Give back requests that were taken on, with their answers if there are any."""
@@ -65,17 +87,7 @@ class Requests:
             self._answers.update(answers)
             while len(self._answers) > _REMEMBERED:
                 del self._answers[next(iter(self._answers))]
-            waiting = [self._going.pop(request) for request in requests]
-        for event in waiting:
-            event.set()
-
-    def find(self, requests: Sequence[Request], /) -> list[Answer] | None:
-        """The answers, when others who decide some of them are done; ``None`` if one was not answered."""
-        for request in requests:
-            with self._lock:
-                event = self._going.get(request)
-            if event is not None:
-                event.wait()
-        with self._lock:
-            found = [self._answers.get(request) for request in requests]
-        return None if None in found else [answer for answer in found if answer is not None]
+            done = [(self._going.pop(request), answers.get(request)) for request in requests]
+        for work, answer in done:
+            work.answer = answer
+            work.over.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,6 +25,7 @@ EXPOSED: Final = "exposed"
 _MAX_ID: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_LONGEST: Final = timedelta(days=36_525)
 _MAX_DELAY: Final = timedelta(days=366)
 
 
@@ -60,11 +61,12 @@ def span(length: timedelta, what: str, /) -> int:
     """Turn a positive duration into microseconds.
 
     Raises:
-        ConfigurationError: ``length`` is not a timedelta, or not positive.
+        ConfigurationError: ``length`` is not a timedelta, not positive, or longer than 100 years.
     """
-    if not isinstance(length, timedelta) or length <= timedelta(0):
+    if not isinstance(length, timedelta) or not timedelta(0) < length <= _LONGEST:
         raise ConfigurationError(
-            f"{what} must be a positive timedelta, got {length!r}: use timedelta(days=7), for example",
+            f"{what} must be a positive timedelta of at most 100 years, got {length!r}: use"
+            " timedelta(days=7), for example",
             value=length,
         )
     return length // _MICROSECOND
@@ -182,6 +184,15 @@ class Action:
     dimensions: Mapping[str, str] = attrs.field(
         factory=dict, kw_only=True, converter=_frozen_map, validator=_check_dimensions, hash=False
     )
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Action], tuple[dict[str, Any]]]:
+        """Let processes send each other actions: a read-only mapping cannot be copied as it is."""
+        fields = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        return _action, (fields | {"dimensions": dict(self.dimensions)},)
+
+
+def _action(fields: dict[str, Any]) -> Action:
+    return Action(fields.pop("id"), **fields)
 
 
 NO_ACTION: Final = Action("no_action")

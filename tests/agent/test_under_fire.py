@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -295,3 +296,167 @@ def test_decisions_are_found_among_many_versions() -> None:
         made.learn(now=NOON + (turn * 2 + 1) * DAY)
     assert [made.explain(known).decision.id for known in ids] == ids
     assert repr(made).startswith("Agent('a', 1 actions, policy 'linear_thompson'")
+
+
+class Slips:
+    """A policy that gives itself leave to send what the rules struck out."""
+
+    name = "slips"
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def propose(self, batch: Any) -> Any:
+        if self.how == "rebinds":
+            batch.allowed = np.ones(batch.allowed.shape, dtype=np.bool_)
+        else:
+            batch.allowed[:] = True
+        return Proposal(np.ones(batch.allowed.shape))
+
+
+@pytest.mark.parametrize("how", ["rebinds", "writes"])
+def test_a_policy_cannot_allow_what_the_rules_struck_out(how: str) -> None:
+    """The mask is the flow's; what a plugin puts in its place is seen by nobody else."""
+    made = agent(guardrails=[Consent("marketing")], policy=Slips(how), fallback=Slips(how))
+    assert not made.decide_many(names(50), context(50), now=NOON).sends.any()
+
+
+def test_a_review_of_the_wrong_dimensions_denies() -> None:
+    """An answer for each row must not be read as one for each candidate, however many there are."""
+
+    class Flat:
+        name = "flat"
+
+        def review(self, batch: Any) -> Any:
+            return Review(np.ones(len(batch), dtype=np.bool_), "FLAT")
+
+    class Masked:
+        name = "masked"
+
+        def review(self, batch: Any) -> Any:
+            return Review(np.ma.array(np.ones((len(batch), 1), dtype=np.bool_), mask=True), "MASKED")
+
+    for rule in (Flat(), Masked()):
+        made = agent(guardrails=[rule], policy=SENDS)
+        assert not made.decide_many(names(7), context(7), now=NOON).sends.any()
+        assert made.failures == {rule.name: 1}
+
+
+@pytest.mark.parametrize("code", ["", None, 5, ["x"], "not a code"])
+def test_a_reason_that_is_no_code_denies(code: Any) -> None:
+    """The log explains its bits by these codes."""
+
+    class Odd:
+        name = "odd"
+
+        def review(self, batch: Any) -> Any:
+            return Review(np.ones((1, 1), dtype=np.bool_), code)
+
+    made = agent(guardrails=[Odd()], policy=SENDS)
+    assert "ODD_FAILED" in made.decide("c", {}, now=NOON).reasons
+
+
+def test_rules_in_another_order_find_the_same_records() -> None:
+    """Twins are told apart by what they are, not by where they stand."""
+    store = MemoryStore()
+    rules = [
+        Consent("marketing", channels=["sms"]),
+        Consent("profiling", channels=["push"]),
+        FrequencyCap(1, per=7 * DAY, channels=["sms"]),
+        FrequencyCap(1, per=DAY / 24, channels=["push"]),
+    ]
+    one = agent(guardrails=rules, policy=Fixed("sms_plain"), store=store)
+    one.tell("a", ConsentGranted("marketing"), ConsentGranted("profiling"))
+    assert one.decide("a", {}, now=NOON).action.id == "sms_plain"
+    other = agent(guardrails=rules[::-1], policy=Fixed("sms_plain"), store=store)
+    assert other.decide("a", {}, now=NOON).action.id == "no_action"
+    other.tell("b", ConsentWithdrawn("marketing"))
+    assert one.decide("b", {}, now=NOON).reasons.keys() >= {"NO_CONSENT"}
+    with pytest.raises(errors.ConfigurationError, match="twice"):
+        agent(guardrails=[rules[0], rules[0]])
+
+
+def test_more_requests_than_are_remembered_are_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch keeps its own answers; what was forgotten meanwhile is not decided again for it."""
+    monkeypatch.setattr("agentic._requests._REMEMBERED", 50)
+    made = agent(guardrails=[], policy=Uniform())
+    ids = [f"r{i}" for i in range(120)]
+    made.decide_many([*names(120), "customer-0"], request_ids=[*ids, "r0"], now=NOON)
+    assert made.replay().decisions == 120
+    again = made.decide_many(names(120), request_ids=ids, now=NOON)
+    assert len(again) == 120
+    assert made.decide_many([], request_ids=[]).ids == []
+
+
+def test_a_provider_that_asks_for_its_own_answer_is_told_so() -> None:
+    """It would wait for itself."""
+
+    class Asks:
+        agent: Agent
+
+        def fetch(self, subjects: Any, wanted: Any, now: int) -> Any:
+            return self.agent.decide("a", {}, request_id="r")
+
+    asks = Asks()
+    made = asks.agent = agent(guardrails=[], policy=Uniform(), providers=[asks])
+    assert made.decide("a", {}, request_id="r", now=NOON).degraded
+    assert made.failures == {"Asks": 1}
+
+
+@pytest.mark.parametrize("rows", [None, (1, 2), np.zeros(3), []])
+def test_a_store_that_loads_nonsense_sends_nothing(rows: Any) -> None:
+    """As one that is down."""
+    store: Any = MemoryStore()
+    made = agent(guardrails=[], policy=SENDS, store=store)
+    store.load = lambda *_: rows
+    assert "STATE_UNAVAILABLE" in made.decide("c", {}, now=NOON).reasons
+
+
+def test_a_store_may_hand_out_rows_that_cannot_be_written() -> None:
+    """`np.frombuffer` is the whole codec of a key-value store."""
+
+    class Bytes(MemoryStore):
+        def load(self, *args: Any) -> Any:
+            found = super().load(*args)
+            return type(found)(np.frombuffer(found.rows.tobytes(), found.rows.dtype), found.versions)
+
+    made = agent(guardrails=[FrequencyCap(1, per=DAY)], policy=SENDS, store=Bytes())
+    assert [made.decide("c", {}, now=NOON).action.id != "no_action" for _ in range(2)] == [True, False]
+
+
+def test_a_provider_cannot_change_whom_a_decision_is_for() -> None:
+    """Neither in the batch nor in the caller's own list."""
+
+    class Sorts:
+        def fetch(self, subjects: Any, wanted: Any, now: int) -> Any:
+            subjects.sort()
+
+    who = ["zed", "al"]
+    batch = agent(guardrails=[], providers=[Sorts()]).decide_many(who, now=NOON)
+    assert batch.subjects == who == ["zed", "al"]
+
+
+def test_one_refused_reward_does_not_stop_learning() -> None:
+    """Later feedback is learned from; the refused waits for another policy."""
+    made = agent(guardrails=[], policy=BetaThompson(), goals=Goals({"c": 1.0}, window=DAY))
+    made.record(made.decide("a", {}, now=NOON).id, "c", 5.0, at=NOON)
+    with pytest.raises(errors.LearningError):
+        made.learn(now=NOON + DAY)
+    made.decide("b", {}, now=NOON + DAY)
+    assert made.learn(now=NOON + 2 * DAY).used == 1
+
+
+def test_facts_told_together_are_understood_before_one_is_noted() -> None:
+    """A typo in the second leaves the first untold."""
+    made = agent(guardrails=[Consent("marketing")], policy=SENDS)
+    with pytest.raises(errors.ConfigurationError, match="listens"):
+        made.tell("a", ConsentGranted("marketing"), ConsentGranted("typo"))
+    assert made.decide("a", {}, now=NOON).action.id == "no_action"
+    with pytest.raises(errors.ConfigurationError, match="got none"):
+        made.tell("a")
+
+
+def test_decisions_can_be_sent_to_another_process() -> None:
+    """A queue or a cache copies them."""
+    decision = agent(guardrails=[Consent("marketing")]).decide("a", {}, now=NOON)
+    assert copy.deepcopy(decision) == decision

@@ -28,6 +28,8 @@ _NOT_FOUND: Final = int(Status.NOT_FOUND)
 _ERROR: Final = int(Status.ERROR)
 _CONSTANT: Final = "1"
 
+_MOST_STATUS: Final = 255
+
 
 @attrs.frozen(eq=False)
 class Values:
@@ -300,6 +302,8 @@ class Schema:
             numbers[at : at + n], statuses[at : at + n] = resolved.tolist(), told.tolist()
         try:
             matrix = np.array(numbers, dtype=np.float64).reshape(len(self), n).T
+            if statuses and not 0 <= min(statuses) <= max(statuses) <= _MOST_STATUS:
+                return self._many(context, n)  # older numpy would wrap them around
             return matrix, np.array(statuses, dtype=np.uint8).reshape(len(self), n).T
         except (TypeError, ValueError, OverflowError):  # a plugin's `resolve_one` returned something else
             return self._many(context, n)
