@@ -200,7 +200,8 @@ class Agent:
         self._learn_lock = threading.Lock()
         self._opened = (0, 0)  # log numbers of this agent's first decision, and after its last
         self._unlogged: list[Closed] = []
-        self._unlearned: tuple[str, Closed] | None = None
+        self._unlearned: list[Closed] = []
+        self._offered: list[Closed] = []
         self._versions: dict[str, Policy] = {}
         self._check_layout()
         self._published = self._publish(SquareCB() if policy is None else policy)
@@ -259,6 +260,8 @@ class Agent:
     def policy(self, policy: Policy) -> None:
         with self._learn_lock:  # what is being learned meanwhile must not replace it
             self._published = self._publish(policy)
+            # What the one before could not learn from, this one may.
+            self._offered, self._unlearned = [*self._offered, *self._unlearned], []
 
     @property
     def policy_version(self) -> str:
@@ -651,7 +654,7 @@ class Agent:
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered
-                again when another policy is.
+                again when somebody assigns another policy.
         """
         if self._ledger is None:
             raise UnknownGoalError(
@@ -669,9 +672,7 @@ class Agent:
                     meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
                     self._append(Block("reward", columns, meta))
                 self._unlogged = []
-            # What a policy could not learn from is offered again when another one is in charge.
-            if self._unlearned and self._unlearned[0] != before.version:
-                closed, self._unlearned = _together([self._unlearned[1], closed]), None
+            closed, self._offered = _together([*self._offered, closed]), []
             used, policy = 0, before.policy
             if isinstance(policy, Learner):
                 try:
@@ -679,8 +680,7 @@ class Agent:
                         policy = policy.learn(feedback)
                         used += len(feedback)
                 except LearningError:
-                    kept = closed if self._unlearned is None else _together([self._unlearned[1], closed])
-                    self._unlearned = before.version, kept
+                    self._unlearned.append(closed)
                     raise
             if used:
                 self._published = self._publish(policy)

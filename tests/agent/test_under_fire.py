@@ -442,8 +442,11 @@ def test_one_refused_reward_does_not_stop_learning() -> None:
     made.record(made.decide("a", {}, now=NOON).id, "c", 5.0, at=NOON)
     with pytest.raises(errors.LearningError):
         made.learn(now=NOON + DAY)
-    made.decide("b", {}, now=NOON + DAY)
-    assert made.learn(now=NOON + 2 * DAY).used == 1
+    for day in (1, 2, 3):
+        made.decide("b", {}, now=NOON + day * DAY)
+        assert made.learn(now=NOON + (day + 1) * DAY).used == 1
+    made.policy = LinearThompson()
+    assert made.learn(now=NOON + 5 * DAY).used == 1
 
 
 def test_facts_told_together_are_understood_before_one_is_noted() -> None:
