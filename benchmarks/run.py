@@ -19,6 +19,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = {
     "batch": "benchmarks.batch",
+    "full": "benchmarks.full",
+    "cores": "benchmarks.cores",
     "single": "benchmarks.single",
     "memory": "benchmarks.memory",
     "import": "benchmarks.importing",
@@ -29,7 +31,7 @@ MODULES = {
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
-PEERS = ("mabwiser", "vowpalwabbit")
+PEERS = ("vowpalwabbit", "mabwiser", "contextualbandits", "bayesianbandits", "river", "obp")
 
 Facts = dict[str, Any]  # JSON
 
