@@ -22,10 +22,13 @@ MODULES = {
     "full": "benchmarks.full",
     "cores": "benchmarks.cores",
     "single": "benchmarks.single",
+    "threads": "benchmarks.threads",
     "memory": "benchmarks.memory",
     "import": "benchmarks.importing",
     "learn": "benchmarks.learn",
     "log": "benchmarks.log",
+    "growth": "benchmarks.growth",
+    "limits": "benchmarks.limits",
     "profile": "benchmarks.stages",
 }
 ONE_THREAD = dict.fromkeys(
