@@ -19,7 +19,7 @@ def every(policy: Policy, parts: list[Batch]) -> None:
 
 
 def bare(k: int, n: int, options: Options) -> list[Figure]:
-    """``propose`` on rows that are laid out already, by turns with the peers' ``predict`` of the same rows."""
+    """``propose`` on rows that are laid out already, by turns with the peers' ``predict``."""
     rows = pipeline.batch(n, k)
     parts = [rows.take(slice(lo, lo + pipeline.AT_ONCE)) for lo in range(0, n, pipeline.AT_ONCE)]
     trained = options.size(20_000, 1_000)
@@ -41,7 +41,7 @@ def bare(k: int, n: int, options: Options) -> list[Figure]:
     thompson = best([found[f"{label}, k={k}"] for label in theirs if "a draw a row" in label])
     greedy = found.get(f"{peers.GREEDY}, k={k}")
     for label in acts:
-        # What draws or weighs by the whole posterior is compared with what does, the rest with the greedy one.
+        # What weighs by the whole posterior is compared with what draws from it, the rest with the greedy.
         other = thompson if "Thompson" in label else greedy
         if other is not None:
             found[label] = versus(found[label], other)

@@ -21,8 +21,9 @@ Answers = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
 class Half:
-    """An agent, and the part of each turn's subjects that is its own: those whose number is ``shard``
-    modulo ``shards``. One half of one is everybody.
+    """An agent, and its part of each turn's subjects.
+
+    Its own are those whose number is ``shard`` modulo ``shards``; the only shard of one is everybody.
     """
 
     def __init__(
@@ -153,8 +154,10 @@ def run(options: Options) -> Report:
         *(versus(rate(label, n, spent[label], "decisions/s"), alone_rate) for label in (many, apart)),
     ]
     notes = [
-        f"actions and probabilities are the same, bit for bit, however subjects are sharded: {compared:,} rows"
-        " compared",
+        (
+            f"actions and probabilities are the same, bit for bit, however subjects are sharded:"
+            f" {compared:,} rows compared"
+        ),
         f"this machine has {os.cpu_count()} cores; a ratio of {SHARDS} to one thread would be linear",
     ]
     title = f"{n:,} of {known:,} known subjects a call, LinearThompson, k=10, d=20, all rules, memory log"

@@ -6,7 +6,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from benchmarks import pipeline
 from benchmarks.measure import Figure, Options, Report, by_turns, rate, tell
 
@@ -19,34 +18,6 @@ AIM = 330_000.0  # 200 billion a week
 
 
 @attrs.define
-class Crowd:
-    """Everybody who is known, in an order that no cache likes; each call is for the next of them.
-
-    Agents share their records, so that time passes for all of them from call to call.
-    """
-
-    subjects: list[str]
-    order: npt.NDArray[np.int64]
-    columns: dict[str, Any]
-    calls: int = 0
-
-    @classmethod
-    def of(cls, known: int) -> Crowd:
-        order = np.random.default_rng(7).permutation(known)
-        return cls(pipeline.names(known), order, pipeline.context(known))
-
-    def next(self, n: int) -> dict[str, Any]:
-        """Arguments of ``decide_many`` for the next ``n``."""
-        at = (np.arange(n) + self.calls * n) % len(self.order)
-        self.calls += 1
-        return {
-            "subjects": [self.subjects[i] for i in self.order[at].tolist()],
-            "context": {name: column[:n] for name, column in self.columns.items()},
-            "now": pipeline.NOON + self.calls * pipeline.APART,
-        }
-
-
-@attrs.define
 class Entry:
     """One agent that takes part."""
 
@@ -54,9 +25,12 @@ class Entry:
     k: int
     n: int
     product: bool = False
+    shuffled: bool = False
 
 
-def contend(entries: dict[str, Entry], crowd: Crowd, store: MemoryStore, options: Options) -> list[Figure]:
+def contend(
+    entries: dict[str, Entry], crowd: pipeline.Crowd, store: MemoryStore, options: Options
+) -> list[Figure]:
     """Decide by turns: every agent from its front door to its log."""
     logs = {label: pipeline.RecentLog() for label in entries}
     agents = {
@@ -75,11 +49,10 @@ def contend(entries: dict[str, Entry], crowd: Crowd, store: MemoryStore, options
     def before(label: str) -> None:
         logs[label].empty()
         asked.clear()
-        asked[label] = crowd.next(entries[label].n)
+        asked[label] = crowd.next(entries[label].n, shuffled=entries[label].shuffled)
 
     def act(label: str) -> None:
-        one = asked[label]
-        agents[label].decide_many(one["subjects"], one["context"], now=one["now"])
+        agents[label].decide_many(**asked[label])
 
     acts = {label: (lambda label=label: act(label)) for label in entries}  # type: ignore[misc]
     spent = by_turns(acts, options.repeat, before=before)
@@ -93,13 +66,14 @@ def contend(entries: dict[str, Entry], crowd: Crowd, store: MemoryStore, options
 
 def run(options: Options) -> Report:
     known, n = options.size(1_000_000, 1_000), options.size(100_000, 300)
-    crowd, store = Crowd.of(known), MemoryStore()
+    crowd, store = pipeline.Crowd.of(known, known), MemoryStore()
     pipeline.introduce(pipeline.agent(store=store, trained_on=500), crowd.subjects)
     shared, there = pipeline.shared_policy()
     mine = type(shared).__name__
     ids = pipeline.space(10).catalogue.ids
     entries = {
         "LinearThompson, k=10": Entry(LinearThompson(), 10, n),
+        "LinearThompson, k=10, subjects shuffled": Entry(LinearThompson(), 10, n, shuffled=True),
         f"LinearThompson, k=10, all {known:,} in one call": Entry(LinearThompson(), 10, known),
         "SquareCB, k=10": Entry(SquareCB(), 10, n),
         "EpsilonGreedy, k=10": Entry(EpsilonGreedy(), 10, n),
@@ -120,12 +94,16 @@ def run(options: Options) -> Report:
         for figure in figures
     ]
     notes = [
-        f"calls are for {n:,} of {known:,} known subjects in random order at k=10, {n // 2:,} at k=50 and"
-        f" {n // 5:,} at k=200",
+        (
+            f"calls are for {n:,} of {known:,} known subjects at k=10, {n // 2:,} at k=50 and"
+            f" {n // 5:,} at k=200, in the order in which they became known but where it says shuffled"
+        ),
         "factored actions are a product of message, offer and channel"
         + ("" if there else "; this version has no policy that shares over dimensions"),
     ]
-    title = "consent, 2 caps, quiet hours, budget, exact probabilities, memory log, d=20; one core, one thread"
+    title = (
+        "consent, 2 caps, quiet hours, budget, exact probabilities, memory log, d=20; one core, one thread"
+    )
     return Report(title, figures, notes)
 
 

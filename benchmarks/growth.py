@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 from benchmarks import pipeline, plot
 from benchmarks.measure import Figure, Options, Report, figure, seconds, tell
+from benchmarks.page import number
 
 from agentic import Agent
 from agentic.guardrails import FrequencyCap
@@ -193,7 +194,9 @@ class Place:
         """Decide once for everybody, so that nobody is a stranger."""
         for _ in range(0, len(self.subjects), max(self.rows, 5_000)):
             n = min(len(self.subjects), max(self.rows, 5_000))
-            columns = {name: [column[i % self.rows] for i in range(n)] for name, column in self.columns.items()}
+            columns = {
+                name: [column[i % self.rows] for i in range(n)] for name, column in self.columns.items()
+            }
             self.agent.decide_many(self._next(n), columns, now=pipeline.NOON)
         self._empty()
 
@@ -270,17 +273,35 @@ def told(curve: Curve) -> list[Figure]:
     return [*lines, attrs.evolve(found, against=f"should be at most {axis.ideal:g}: {axis.why}")]
 
 
+def page_table(curves: Sequence[Curve]) -> str:
+    """A line for each curve: sizes with their cost, the slope, and what it should be at most."""
+    lines = [
+        "| grows | asked by | microseconds a decision at each size | slope | at most |",
+        "|---|---|---|---:|---|",
+    ]
+    for curve in curves:
+        axis = curve.axis
+        costs = ", ".join(
+            f"{size:,}: **{number(cost)}**" for size, cost in zip(curve.sizes, curve.medians, strict=True)
+        )
+        name = axis.name if axis.name == axis.letter else f"{axis.name}, {axis.letter}"
+        lines.append(
+            f"| {name} | `{curve.how}` | {costs} | {curve.slope:.2f} from {axis.fit:,} |"
+            f" {axis.ideal:g}: {axis.why} |"
+        )
+    return "\n".join(lines)
+
+
 def panels(curves: Sequence[Curve]) -> list[plot.Panel]:
     """One panel an axis, its curves and the slope that each should have."""
     found: dict[str, plot.Panel] = {}
     for curve in curves:
         axis = curve.axis
-        panel = found.setdefault(
-            axis.name,
-            plot.Panel(f"{axis.name} ({axis.letter})" if axis.letter != axis.name else axis.name, axis.ideal),
-        )
+        since = axis.fit if curve.sizes[-1] > axis.fit else curve.sizes[0]
+        title = axis.name if axis.name == axis.letter else f"{axis.name} ({axis.letter})"
+        panel = found.setdefault(axis.name, plot.Panel(title, axis.ideal, since))
         points = [(float(s), m) for s, m in zip(curve.sizes, curve.medians, strict=True)]
-        panel.lines[f"{curve.how} (slope {curve.slope:.2f})"] = points
+        panel.lines[f"{curve.how}, slope {curve.slope:.2f}"] = points
     return list(found.values())
 
 
@@ -288,15 +309,17 @@ def run(options: Options) -> Report:
     curves = [curve for axis in AXES for curve in measured(axis, options)]
     picture = plot.svg("Microseconds a decision", panels(curves))
     notes = [
-        "LinearThompson with exact probabilities, all rules; k=10, d=20, one slot, 16,384 rows a call and 65,536"
-        " known subjects where these do not grow; guardrails are caps of five sends",
+        (
+            "LinearThompson with exact probabilities, all rules; k=10, d=20, one slot, 16,384 rows a call"
+            " and 65,536 known subjects where these do not grow; guardrails are caps of five sends"
+        ),
         "a slope of 1 is linear, 0 is flat; costs that do not grow press it below what it tends to",
     ]
     if not options.quick:
         PLOT.write_text(picture, encoding="utf-8")
         notes.append(f"plotted in {PLOT.relative_to(ROOT)}")
     figures = [line for curve in curves for line in told(curve)]
-    return Report("the cost of one decision while one thing grows", figures, notes)
+    return Report("the cost of one decision while one thing grows", figures, notes, page_table(curves))
 
 
 if __name__ == "__main__":

@@ -52,11 +52,19 @@ class Figure:
 
 @attrs.frozen
 class Report:
-    """What one benchmark found."""
+    """What one benchmark found.
+
+    Attributes:
+        title: Says what is the same for all figures.
+        figures: The lines of its table.
+        notes: What a reader must know.
+        page: Its table in Markdown, where the page on performance needs another one.
+    """
 
     title: str
     figures: Sequence[Figure]
     notes: Sequence[str] = ()
+    page: str = ""
 
 
 def seconds(action: Callable[[], object], /) -> float:

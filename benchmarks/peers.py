@@ -135,7 +135,9 @@ def single_learners(seen: Feedback, k: int) -> dict[str, Callable[[int], object]
         for row in range(min(len(seen), 50 * k)):
             river.pull(list(range(k)), context=contexts[row])
             river.update(arms[row], contexts[row], rewards[row])
-        found["river LinUCBDisjoint.update"] = lambda row: river.update(arms[row], contexts[row], rewards[row])
+        found["river LinUCBDisjoint.update"] = lambda row: river.update(
+            arms[row], contexts[row], rewards[row]
+        )
     policy = module("obp.policy")
     if policy is not None:
         obp = policy.LinUCB(dim=seen.X.shape[1], n_actions=k, epsilon=_EXPLORATION, random_state=1)

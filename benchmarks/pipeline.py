@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -275,3 +276,32 @@ def introduce(agent: Agent, subjects: list[str], numbers: npt.NDArray[np.int64] 
         there = np.flatnonzero(turn % len(ZONES) == i).tolist()
         if there:
             agent.tell_many([subjects[j] for j in there], ZoneKnown(zone), now=NOON)
+
+
+@attrs.define
+class Crowd:
+    """Everybody who is known; each call is for the next of them, three days after the call before.
+
+    Ids are strings of their own each time, as they come out of a file or a request.
+    """
+
+    subjects: list[str]
+    order: npt.NDArray[np.int64]
+    columns: dict[str, Any]
+    calls: int = 0
+
+    @classmethod
+    def of(cls, known: int, at_once: int) -> Crowd:
+        """So many, with features for as many as are asked for at once."""
+        order = np.random.default_rng(7).permutation(known)
+        return cls(names(known), order, context(at_once))
+
+    def next(self, n: int, *, shuffled: bool = False) -> dict[str, Any]:
+        """Arguments of ``decide_many`` for the next ``n``: as they became known, or in any order."""
+        at = (np.arange(n) + self.calls * n) % len(self.order)
+        self.calls += 1
+        return {
+            "subjects": [f"c{i}" for i in (self.order[at] if shuffled else at).tolist()],
+            "context": {name: column[:n] for name, column in self.columns.items()},
+            "now": NOON + self.calls * APART,
+        }

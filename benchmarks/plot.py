@@ -15,7 +15,7 @@ _WIDTH, _HEIGHT = 320.0, 236.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 50.0, 34.0
 _COLUMNS: Final = 3
 _COLOURS: Final = ("#0b62a4", "#c2410c", "#15803d")
-_INK, _FAINT, _IDEAL = "#1f2937", "#e5e7eb", "#9ca3af"
+_INK, _FAINT = "#1f2937", "#e5e7eb"
 
 
 @attrs.define
@@ -24,12 +24,14 @@ class Panel:
 
     Attributes:
         title: Names what grows.
-        ideal: Slope of the dashed line through each curve's last point.
+        ideal: Slope of the dashed lines: a curve should stay below its own.
+        since: Where these begin.
         lines: Points by label.
     """
 
     title: str
     ideal: float
+    since: float = 0.0
     lines: dict[str, Points] = attrs.field(factory=dict)
 
 
@@ -82,13 +84,17 @@ def svg(title: str, panels: Sequence[Panel]) -> str:
     rows = -(-len(panels) // _COLUMNS)
     width, height = _COLUMNS * _WIDTH + 16, rows * _HEIGHT + 40
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}"'
-        f' height="{height:g}" font-family="system-ui, sans-serif" font-size="11" fill="{_INK}" role="img">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}"'
+            f' height="{height:g}" font-family="system-ui, sans-serif" font-size="11" fill="{_INK}">'
+        ),
         f"<title>{escape(title)}</title>",
         f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
         f'<text x="14" y="24" font-size="15" font-weight="600">{escape(title)}</text>',
-        f'<text x="{width - 14:g}" y="24" text-anchor="end" fill="#6b7280">both scales logarithmic;'
-        " dashed: the slope it should have at most</text>",
+        (
+            f'<text x="{width - 14:g}" y="24" text-anchor="end" fill="#6b7280">both scales logarithmic;'
+            " dashed: as steep as it should be at most</text>"
+        ),
     ]
     for at, panel in enumerate(panels):
         x, y = 8 + at % _COLUMNS * _WIDTH, 36 + at // _COLUMNS * _HEIGHT
@@ -105,14 +111,16 @@ def _panel(panel: Panel, low: float, high: float) -> list[str]:
         y = up(cost)
         parts.append(f'<path d="M{across.start:g} {y:.1f}H{across.end:g}" stroke="{_FAINT}"/>')
         parts.append(f'<text x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{short(cost)}</text>')
-    for size in ticks(min(sizes), max(sizes)):
+    for size in sorted(set(sizes)):
         x = across(size)
         parts.append(f'<path d="M{x:.1f} {up.start:g}v4" stroke="{_INK}"/>')
         parts.append(f'<text x="{x:.1f}" y="{up.start + 17:g}" text-anchor="middle">{short(size)}</text>')
     parts.append(f'<path d="M{across.start:g} {up.start:g}H{across.end:g}" stroke="{_INK}"/>')
     for at, (label, points) in enumerate(panel.lines.items()):
         colour = _COLOURS[at % len(_COLOURS)]
-        parts.append(_ideal(points, panel.ideal, across, up))
+        parts.append(
+            _ideal([p for p in points if p[0] >= panel.since] or points, panel.ideal, colour, across, up)
+        )
         path = " ".join(
             f"{'L' if i else 'M'}{across(size):.1f} {up(cost):.1f}" for i, (size, cost) in enumerate(points)
         )
@@ -121,18 +129,18 @@ def _panel(panel: Panel, low: float, high: float) -> list[str]:
             f'<circle cx="{across(size):.1f}" cy="{up(cost):.1f}" r="2.6" fill="{colour}"/>'
             for size, cost in points
         ]
-        x = _LEFT + at * 138
+        x = _LEFT + at * 142
         parts.append(f'<rect x="{x:g}" y="25" width="9" height="9" fill="{colour}"/>')
         parts.append(f'<text x="{x + 13:g}" y="33.5" font-size="10">{escape(label)}</text>')
     return parts
 
 
-def _ideal(points: Points, slope: float, across: _Scale, up: _Scale) -> str:
-    """The dashed line through the last point, as far as the panel goes."""
-    (first, _), (last, cost) = points[0], points[-1]
-    start = max(first, last * (up.low / cost) ** (1 / slope)) if slope > 0 else first
-    begin = cost * (start / last) ** slope
+def _ideal(points: Points, slope: float, colour: str, across: _Scale, up: _Scale) -> str:
+    """The dashed line from the first of these points, as far as the panel goes."""
+    (first, cost), (last, _) = points[0], points[-1]
+    end = min(last, first * (up.high / cost) ** (1 / slope)) if slope > 0 else last
+    reached = cost * (end / first) ** slope
     return (
-        f'<path d="M{across(start):.1f} {up(begin):.1f}L{across(last):.1f} {up(cost):.1f}"'
-        f' stroke="{_IDEAL}" stroke-dasharray="4 3" fill="none"/>'
+        f'<path d="M{across(first):.1f} {up(cost):.1f}L{across(end):.1f} {up(reached):.1f}"'
+        f' stroke="{colour}" stroke-opacity="0.55" stroke-dasharray="4 3" fill="none"/>'
     )

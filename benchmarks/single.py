@@ -77,10 +77,11 @@ def run(options: Options) -> Report:
     p50, p99 = (percentile(f"{decide}: p{share}", share, runs[decide]) for share in (50, 99))
     tail = figure("  p99 in medians", [p99.median / p50.median], "p50", aim=TAIL, less_is_better=True)
     worked = [percentile(f"  processor time: p{s}", s, runs[decide], 1) for s in (50, 99)]
-    figures, notes = [p50, p99, tail, *worked], [
-        f"turns of {IN_A_ROW} calls; garbage is collected as usual; where clock and processor differ, others"
-        " had the core meanwhile",
-        "VW makes a text of 20 numbers, parses it and answers probabilities: no draw, rules, state or log",
+    figures = [p50, p99, tail, *worked]
+    notes = [
+        f"turns of {IN_A_ROW} calls; garbage is collected as usual",
+        "where clock and processor differ, others had the core meanwhile",
+        "VW makes a text of 20 numbers, parses it and answers probabilities; no draw, rules, state, log",
     ]
     if vowpal is None:
         notes.append(peers.absent("vowpalwabbit"))

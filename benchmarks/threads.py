@@ -1,7 +1,7 @@
 """Does an agent inside a web server leave the cores to others? Eight threads decide at once, BLAS unbridled.
 
-Each line of the table is a fresh process, with the number of BLAS threads that its label says. A matrix product
-large enough for several threads shows beside it what BLAS would take if it were let.
+Each line of the table is a fresh process, with the number of BLAS threads that its label says. A matrix
+product large enough for several threads shows beside it what BLAS would take if it were let.
 """
 
 from __future__ import annotations
@@ -128,8 +128,10 @@ def run(options: Options) -> Report:
         figure("a large matrix product, default BLAS", default, "cores"),
     ]
     notes = [
-        "cores taken is processor time over wall time: decisions hold Python's lock most of the time, so threads"
-        " share about one core, and what is above it is numpy or BLAS beside the lock",
+        (
+            "cores taken is processor time over wall time: decisions hold Python's lock most of the time, so"
+            " threads share about one core, and what is above it is numpy or BLAS beside the lock"
+        ),
         "p50 and p99 of a thread among eight contain its waiting for the other seven",
     ]
     return Report(f"{calls:,} single decisions of one agent in all, k=10, d=20, all rules", figures, notes)
