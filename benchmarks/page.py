@@ -8,7 +8,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "performance.md"
-PARTS: Final = ("full", "cores", "batch", "single", "threads", "learn", "growth", "profile", "limits")
+PARTS: Final = ("full", "shards", "batch", "single", "threads", "learn", "growth", "profile", "limits")
 MACHINE: Final = "machine"
 
 Facts = Mapping[str, Any]  # JSON

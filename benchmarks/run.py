@@ -1,6 +1,6 @@
 """How fast, and how large? Runs each benchmark in a process of its own and prints what it found.
 
-python benchmarks/run.py [batch full cores single ...] [--repeat N] [--quick] [--json]
+python benchmarks/run.py [batch full shards single ...] [--repeat N] [--quick] [--json]
 python benchmarks/run.py page [--write]
 """
 
@@ -26,7 +26,7 @@ from benchmarks.page import number  # noqa: E402
 MODULES = {
     "batch": "benchmarks.batch",
     "full": "benchmarks.full",
-    "cores": "benchmarks.cores",
+    "shards": "benchmarks.shards",
     "single": "benchmarks.single",
     "threads": "benchmarks.threads",
     "memory": "benchmarks.memory",
