@@ -121,7 +121,7 @@ class Desk:
             "at": np.full(n, at, np.int64),
             "values": values.matrix,
             "status": values.status,
-            "cost": plan.catalogue.cost[columns["action"]].sum(axis=1),
+            "cost": _prices(plan.catalogue.cost, columns["action"]),
             "compute_us": np.full(n, took, dtype=np.float32),
         }
         return columns, [part.settled for part in parts if part.settled is not None]
@@ -168,7 +168,7 @@ class Desk:
             if len(walked.broken) > len(broken):
                 broken = walked.broken
                 continue
-            if count == len(names) and stands.all():
+            if np.count_nonzero(stands) == len(names):
                 parts.append(_Part(todo, _columns(wave, walked), settled))
                 return
             index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
@@ -231,8 +231,8 @@ class Desk:
         """Put together what the walk needs to know of these rows."""
         schema = self.assembly.schema
         keys = np.ascontiguousarray(records[f"{CORE}.key"])
-        strangers = np.flatnonzero(keys == 0)
-        if len(strangers):
+        if np.count_nonzero(keys) < len(keys):
+            strangers = np.flatnonzero(keys == 0)
             keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
             records[f"{CORE}.key"] = keys
         matrix = values.matrix[rows]
@@ -301,9 +301,16 @@ def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) 
     """What the wave took out of each pool and did not spend on rows that stand."""
     left = {}
     for name, charge in plan.charges.items():
-        spent = charge[walked.drawn.action[: walked.count]].sum(axis=1)
-        left[name] = wave.available[name] - int(spent[stands].sum())
+        spent = walked.spent[name]
+        if np.count_nonzero(stands) < len(stands):
+            spent = int(_prices(charge, walked.drawn.action[: walked.count])[stands].sum())
+        left[name] = wave.available[name] - spent
     return left
+
+
+def _prices(price: NDArray[Any], action: I64) -> NDArray[Any]:
+    """What each row's choices cost together: shape (n,), the dtype of ``price``."""
+    return price[action[:, 0]] if action.shape[1] == 1 else price[action].sum(axis=1)
 
 
 def _columns(wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:

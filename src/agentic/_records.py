@@ -180,7 +180,11 @@ class DecisionBatch:
         columns, actions, ids = self.columns, self.catalogue.actions, self.catalogue.ids
         bits = columns["denied"][row].tolist()
         status = columns["status"][row].tolist()
-        degraded = [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
+        degraded = (
+            []
+            if _USABLE.issuperset(status)
+            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
+        )
         if columns["policy_failed"][row]:
             degraded.append("policy")
         return Decision(
