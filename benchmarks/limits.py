@@ -144,6 +144,7 @@ def primitives(options: Options) -> dict[str, Callable[[], tuple[float, str, str
         "sha256_wide": lambda: traffic(
             lambda: hashlib.sha256(wide).digest(), len(wide), "sha256 of a megabyte"
         ),
+        "tanh": lambda: each(lambda: np.tanh(small, out=out32), len(small), "tanh f32, a number"),
         "exp": lambda: each(lambda: np.exp(small, out=out32), len(small), "exp f32, a number"),
         "pass": lambda: each(
             lambda: np.multiply(small, small, out=out32),
