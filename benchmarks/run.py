@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -132,9 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ratio: above 1 is better than what it is compared with")
     everything: dict[str, Facts] = {}
     for name in options.names or MODULES:
+        began = time.perf_counter()
         everything[name] = found = run(name, options.repeat, quick=options.quick)
+        took = time.perf_counter() - began
         if aloud:
-            print(f"\n{table(name, found)}", flush=True)
+            print(f"\n{table(name, found)}\n  took {took:.0f} s", flush=True)
+        elif for_page:
+            print(f"{name}: {took:.0f} s", file=sys.stderr, flush=True)
     if for_page:
         found_sections = page.sections(facts, everything, options.repeat)
         if options.write:
