@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic.errors import ConfigurationError
 from agentic.types import instant
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 UNKNOWN: Final = -1
 _SECOND: Final = 1_000_000
@@ -28,6 +30,8 @@ def names() -> tuple[str, ...]:
 
 @functools.cache
 def _numbers() -> Mapping[str, int]:
+    from zoneinfo import available_timezones  # not every agent asks for a local time
+
     there = available_timezones()
     return {name: number for number, name in enumerate(_NAMES) if name in there}
 
@@ -67,6 +71,8 @@ def known(zone: NDArray[np.int16], /) -> NDArray[np.bool_]:
 
 @functools.cache
 def _zone(index: int) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
     return ZoneInfo(_NAMES[index])
 
 

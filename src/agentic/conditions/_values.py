@@ -22,7 +22,6 @@ import math
 import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, TypeAlias
 
 import attrs
@@ -176,6 +175,8 @@ def plain(value: object) -> object:
     try:
         if isinstance(value, numbers.Integral):
             return int(value)
+        from decimal import Decimal  # who has one has imported it before
+
         if isinstance(value, numbers.Real | Decimal):
             return plain(float(value))
     except (ArithmeticError, ValueError, TypeError):
