@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
     from agentic.policies._linear import (
         EpsilonGreedy,
-        LinearModel,
         LinearThompson,
         LinearUCB,
         Softmax,
         SquareCB,
     )
+    from agentic.policies._linear_model import LinearModel
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -25,12 +25,12 @@ else:
             "._fixed": ["Fixed", "Rule", "Rules", "Uniform"],
             "._linear": [
                 "EpsilonGreedy",
-                "LinearModel",
                 "LinearThompson",
                 "LinearUCB",
                 "Softmax",
                 "SquareCB",
             ],
+            "._linear_model": ["LinearModel"],
         },
     )
 
