@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._learning import feedback_of
+from agentic._logger import logger
 from agentic._plan import assemble, bind, checked, listed, part
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
 from agentic._requests import Answer, Request, Requests
@@ -59,8 +59,6 @@ from agentic.types import (
 
 if TYPE_CHECKING:
     from agentic._replay import Explanation, Replayed
-
-logger = logging.getLogger("agentic")
 
 _RETRIES: Final = 128
 _VERSIONS: Final = 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os.path
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -30,9 +31,17 @@ def names() -> tuple[str, ...]:
 
 @functools.cache
 def _numbers() -> Mapping[str, int]:
-    from zoneinfo import available_timezones  # not every agent asks for a local time
+    import zoneinfo  # not every agent asks for a local time
 
-    there = available_timezones()
+    # `available_timezones` opens every file there is, which took a fifth of a first decision.
+    there: set[str] = set()
+    for folder in zoneinfo.TZPATH:
+        missing = [name for name in _NAMES if name not in there]
+        there.update(name for name in missing if os.path.isfile(f"{folder}/{name}"))  # noqa: PTH113 - pathlib is dear
+        if len(there) == len(_NAMES):
+            break
+    else:
+        there |= zoneinfo.available_timezones()
     return {name: number for number, name in enumerate(_NAMES) if name in there}
 
 

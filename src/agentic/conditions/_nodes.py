@@ -355,7 +355,7 @@ class Membership(Clause):
 
     @_members.default
     def _sort_items(self) -> Members:
-        return Members.of(self.items)
+        return Members(self.items)
 
     def to_json(self) -> dict[str, object]:
         return {"in": [self.operand.to_json(), [*self.items]]}

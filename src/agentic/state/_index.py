@@ -26,6 +26,8 @@ _FIRST: Final = 256
 _GROWTH: Final = 1.5
 # Up to here looking one by one costs less than a dozen calls of numpy.
 _FEW: Final = 24
+# And up to here the last of many.
+_LAST: Final = 8
 _STEP: Final = 1 << 18
 _WORD: Final = 8
 # An entry of the table is a tag, the upper half of the hash, and the slot plus one; 0 is an empty place.
@@ -203,16 +205,16 @@ class Index:
         """``find`` for many: every round looks at the next place of those who are still on their way."""
         at, mask = tags.view(np.int64) & np.int64(self._mask), np.int64(self._mask)
         found = self._table[at]
-        rows = on = np.flatnonzero((found != 0) & (found >> _SHIFT_64 != tags))
-        while len(on) > _FEW:
+        rows = on = ((found != 0) & (found >> _SHIFT_64 != tags)).nonzero()[0]
+        while len(on) > _LAST:
             tags, at = tags[on], at[on] + 1 & mask
             entries = self._table[at]
             found[rows] = entries
-            on = np.flatnonzero((entries != 0) & (entries >> _SHIFT_64 != tags))
+            on = ((entries != 0) & (entries >> _SHIFT_64 != tags)).nonzero()[0]
             rows = rows[on]
         slots: I64 = (found & _LOW_64).view(np.int64) - 1
         slots[rows] = -1
-        alike = np.flatnonzero(slots >= 0)
+        alike = (slots >= 0).nonzero()[0]
         others = alike[~self._same(slots[alike], texts, alike)]
         # Those who have not arrived, and those who met another text of their tag: a few in a thousand.
         for row in [*rows.tolist(), *others.tolist()]:
@@ -229,7 +231,7 @@ class Index:
         same &= differs == 0
         done, longest = _WORD, int(sizes.max(initial=0))
         while done < longest:
-            long = np.flatnonzero(same & (sizes > done))
+            long = (same & (sizes > done)).nonzero()[0]
             differs = self._words[mine[long] + done] ^ words[theirs[long] + done]
             differs &= _MASKS[np.minimum(sizes[long] - done, _WORD)]
             same[long] = differs == 0
