@@ -133,10 +133,10 @@ def run(options: Options) -> Report:
             " threads share about one core, and what is above it is numpy or BLAS beside the lock"
         ),
         (
-            "BLAS wakes its threads for products of more than 262,144 multiplications: with blocks of 8 rows and a"
-            f" model for each action that is 8 x d x d x k, passed at k={LARGE} and not at k=10"
+            "BLAS wakes its threads for products of more than 262,144 multiplications: with blocks of 8 rows"
+            f" and a model for each action that is 8 x d x d x k, passed at k={LARGE} and not at k=10"
         ),
-        f"a thread runs for {sys.getswitchinterval() * 1e3:g} ms, then waits for the other seven: that is p99",
+        f"a thread runs for {sys.getswitchinterval() * 1e3:g} ms, then waits for the other seven: see p99",
     ]
     return Report(
         f"{calls:,} single decisions of one agent in all, {calls // 4:,} at k={LARGE}, d=20, all rules",
