@@ -326,11 +326,11 @@ def _denials(
 
 def _fitting(answer: Bools, shape: tuple[int, int], what: str) -> Bools:
     """The answer, if it is bool and broadcastable."""
+    if type(answer) is np.ndarray and answer.dtype == np.bool_ and answer.shape in {shape, (1, 1)}:
+        return answer
     if hasattr(answer, "mask"):
         raise TypeError(f"{what} must be a plain array, got a masked one")
     found = np.asarray(answer)
-    if found.dtype == np.bool_ and found.shape in {shape, (1, 1)}:
-        return found
     if found.ndim not in (0, 2):
         raise ValueError(f"{what} must have shape (n, 1), (1, k) or (n, k), got {found.shape}")
     if found.dtype != np.bool_:
@@ -497,9 +497,12 @@ def draw(
             over = ~going
             chance[over], other[over], score[over], spread[over] = 1.0, False, np.nan, np.nan
         drawn.append((pick, chance, other, score, spread))
-    if len(drawn) == 1:
-        return Drawn(noise, *(column[:, None] for column in drawn[0]))
-    return Drawn(noise, *(np.stack(columns, axis=1) for columns in zip(*drawn, strict=True)))
+    return Drawn(noise, *(_side_by_side(columns) for columns in zip(*drawn, strict=True)))
+
+
+def _side_by_side(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Columns of one dtype as a matrix."""
+    return columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
 def _floored(weights: F64, running: F64, allowed: Bools, floor: F64) -> F64:

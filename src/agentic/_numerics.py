@@ -55,11 +55,12 @@ _PLACES: Final = tuple(_places(nodes) for nodes in _NODES)
 
 def padded(matrix: Floats, /) -> Floats:
     """Return a C-contiguous copy, or the matrix itself, whose row count is a multiple of ``ROWS``."""
-    short = -len(matrix) % ROWS
+    n = len(matrix)
+    short = -n % ROWS
     if not short:
         return np.ascontiguousarray(matrix)
-    out = np.zeros((len(matrix) + short, *matrix.shape[1:]), dtype=matrix.dtype)
-    out[: len(matrix)] = matrix
+    out = np.zeros((n + short, *matrix.shape[1:]), dtype=matrix.dtype)
+    out[:n] = matrix
     return out
 
 
@@ -77,12 +78,15 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
     m = right.shape[1]
     if n == 0 or d == 0 or m == 0:
         return np.zeros((n, m), dtype=left.dtype)
-    blocks = padded(left).reshape(-1, ROWS, d)
-    right = np.ascontiguousarray(right)  # BLAS has other kernels for other layouts
-    if _blocks_agree(d, m, left.dtype.str):
-        product: Floats = np.matmul(blocks, right)
+    if not right.flags.c_contiguous:  # BLAS has other kernels for other layouts
+        right = np.ascontiguousarray(right)
+    block = padded(left)
+    if n > ROWS:
+        block = block.reshape(-1, ROWS, d)
+    if _blocks_agree(d, m, left.dtype.char):
+        product: Floats = np.matmul(block, right)
     else:
-        product = np.einsum("bnd,dm->bnm", blocks, right)
+        product = np.einsum("...nd,dm->...nm", block, right)
     return product.reshape(-1, m)[:n]
 
 
@@ -92,7 +96,7 @@ def _blocks_agree(d: int, m: int, dtype: str) -> bool:
     sample = np.random.default_rng(d * 1_000_003 + m)
     rows = sample.standard_normal((ROWS, d)).astype(dtype)
     right = sample.standard_normal((d, m)).astype(dtype)
-    want = np.matmul(rows[None], right)[0]
+    want = np.matmul(rows, right)
     places = np.arange(ROWS)
     # Every row in every place, in company and alone, each in a block of its own.
     turned = rows[(places[:, None] + places) % ROWS]
