@@ -22,11 +22,12 @@ from benchmarks.measure import Figure, Options, Report, figure, tell
 
 VARIABLES: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 MANY: Final = 8
+LARGE: Final = 200  # candidates whose products BLAS takes for large
 
 
-def decide_at_once(threads: int, calls: int, trained: int) -> dict[str, float]:
+def decide_at_once(threads: int, calls: int, trained: int, k: int) -> dict[str, float]:
     """Let threads share ``calls`` decisions of one agent; say what it took."""
-    agent = pipeline.agent(10, log=pipeline.RecentLog(), trained_on=trained)
+    agent = pipeline.agent(k, log=pipeline.RecentLog(), trained_on=trained)
     each = calls // threads
     subjects = pipeline.names(each * threads)
     pipeline.introduce(agent, subjects)
@@ -75,13 +76,13 @@ def cores_of_a_product() -> float:
     return (time.process_time() - worked) / (time.perf_counter() - began)
 
 
-def fresh(threads: int, blas: int | None, calls: int, trained: int) -> dict[str, float]:
+def fresh(threads: int, blas: int | None, k: int, calls: int, trained: int) -> dict[str, float]:
     """The same in a process whose BLAS has this many threads; as it likes where ``None``."""
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     if blas is not None:
         environment |= dict.fromkeys(VARIABLES, str(blas))
     command = [sys.executable, "-m", "benchmarks.threads", "--threads", str(threads)]
-    command += ["--calls", str(calls), "--trained", str(trained)]
+    command += ["--calls", str(calls), "--trained", str(trained), "--candidates", str(k)]
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=300
@@ -91,21 +92,20 @@ def fresh(threads: int, blas: int | None, calls: int, trained: int) -> dict[str,
 
 
 def run(options: Options) -> Report:
-    calls, trained = options.size(4_000, 80), options.size(20_000, 300)
-    kinds: dict[str, tuple[int, int | None]] = {
-        "1 thread, one BLAS thread": (1, 1),
-        "1 thread, default BLAS": (1, None),
-        f"{MANY} threads, one BLAS thread": (MANY, 1),
-        f"{MANY} threads, default BLAS": (MANY, None),
-    }
+    calls, trained = options.size(3_000, 80), options.size(20_000, 300)
+    kinds: dict[str, tuple[int, int | None, int]] = {}
+    for k in (10, LARGE):
+        for threads, name in ((1, "1 thread"), (MANY, f"{MANY} threads")):
+            kinds[f"{name}, one BLAS thread, k={k}"] = threads, 1, k
+            kinds[f"{name}, default BLAS, k={k}"] = threads, None, k
     runs: dict[str, list[dict[str, float]]] = {label: [] for label in kinds}
     for _ in range(options.repeat):
-        for label, (threads, blas) in kinds.items():
-            runs[label].append(fresh(threads, blas, calls, trained))
+        for label, (threads, blas, k) in kinds.items():
+            runs[label].append(fresh(threads, blas, k, calls if k < LARGE else calls // 4, trained))
 
     def line(label: str, what: str, key: str, unit: str, *, less: bool) -> Figure:
         values = [found[key] for found in runs[label]]
-        reference = next(iter(kinds))
+        reference = next(other for other in kinds if kinds[other] == (1, 1, kinds[label][2]))
         aim = None
         if label != reference:
             aim = float(np.median([found[key] for found in runs[reference]]))
@@ -121,8 +121,8 @@ def run(options: Options) -> Report:
             line(label, "  p50", "p50", "us", less=True),
             line(label, "  p99", "p99", "us", less=True),
         ]
-    default = [found["product"] for found in runs[f"{MANY} threads, default BLAS"]]
-    bridled = [found["product"] for found in runs["1 thread, one BLAS thread"]]
+    default = [found["product"] for found in runs[f"{MANY} threads, default BLAS, k=10"]]
+    bridled = [found["product"] for found in runs["1 thread, one BLAS thread, k=10"]]
     figures += [
         figure("a large matrix product, one BLAS thread", bridled, "cores"),
         figure("a large matrix product, default BLAS", default, "cores"),
@@ -132,9 +132,17 @@ def run(options: Options) -> Report:
             "cores taken is processor time over wall time: decisions hold Python's lock most of the time, so"
             " threads share about one core, and what is above it is numpy or BLAS beside the lock"
         ),
-        "p50 and p99 of a thread among eight contain its waiting for the other seven",
+        (
+            "BLAS wakes its threads for products of more than 262,144 multiplications: with blocks of 8 rows"
+            f" and a model for each action that is 8 x d x d x k, passed at k={LARGE} and not at k=10"
+        ),
+        f"a thread runs for {sys.getswitchinterval() * 1e3:g} ms, then waits for the other seven: see p99",
     ]
-    return Report(f"{calls:,} single decisions of one agent in all, k=10, d=20, all rules", figures, notes)
+    return Report(
+        f"{calls:,} single decisions of one agent in all, {calls // 4:,} at k={LARGE}, d=20, all rules",
+        figures,
+        notes,
+    )
 
 
 if __name__ == "__main__":
@@ -142,8 +150,9 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int)
     parser.add_argument("--calls", type=int, default=0)
     parser.add_argument("--trained", type=int, default=0)
+    parser.add_argument("--candidates", type=int, default=10)
     asked, _ = parser.parse_known_args()
     if asked.threads is None:
         tell(run)
     else:
-        print(json.dumps(decide_at_once(asked.threads, asked.calls, asked.trained)))
+        print(json.dumps(decide_at_once(asked.threads, asked.calls, asked.trained, asked.candidates)))
