@@ -40,6 +40,8 @@ class Claim:
         nearest: That policy, or the one with the largest share where none reaches it.
         share: The nearest policy's, paired by seed.
         fraction: Its cost in units of the dearest policy's; ``nan`` where nothing costs anything.
+        beyond: The same of what both cost more than doing nothing, which has its rules, state and log to pay
+            for too.
         dearest: That policy.
         verdict: ``"holds"``: a policy that is surely cheap reaches the goal even at its lower bound.
             ``"fails"``: no policy that may be cheap does even at its upper bound. ``"open"``: the noise is
@@ -53,6 +55,7 @@ class Claim:
     nearest: str
     share: Mean
     fraction: float
+    beyond: float
     dearest: str
     verdict: Verdict
 
@@ -79,10 +82,10 @@ class Flip:
     verdict: Verdict
 
 
-def claims_of(rows: Sequence[Row], oracle: Row, /) -> tuple[Claim, ...]:
+def claims_of(rows: Sequence[Row], nothing: Row, oracle: Row, /) -> tuple[Claim, ...]:
     """The claim for both goals, of both wholes, by every cost."""
     return tuple(
-        _claim(rows, _shares(rows, oracle, whole), goal, whole, kind)
+        _claim(rows, nothing, _shares(rows, oracle, whole), goal, whole, kind)
         for whole in _WHOLES
         for goal in GOALS
         for kind in KINDS
@@ -94,13 +97,15 @@ def _shares(rows: Sequence[Row], oracle: Row, whole: Whole) -> dict[str, Mean]:
     return {row.name: ratio(row.gains, top.gains) for row in rows}
 
 
-def _claim(rows: Sequence[Row], shares: dict[str, Mean], goal: float, whole: Whole, kind: Kind) -> Claim:
+def _claim(
+    rows: Sequence[Row], nothing: Row, shares: dict[str, Mean], goal: float, whole: Whole, kind: Kind
+) -> Claim:
     costs = {row.name: row.cost_of(kind) for row in rows}
     ordered = sorted(rows, key=lambda row: (costs[row.name], -row.benefit.value, row.name))
     reached = [row.name for row in ordered if shares[row.name].value >= goal]
     best = max(ordered, key=lambda row: row.benefit.value).name
     nearest = reached[0] if reached else best
-    dearest = ordered[-1].name
+    dearest, base = ordered[-1].name, nothing.cost_of(kind)
     return Claim(
         goal=goal,
         whole=whole,
@@ -109,6 +114,7 @@ def _claim(rows: Sequence[Row], shares: dict[str, Mean], goal: float, whole: Who
         nearest=nearest,
         share=shares[nearest],
         fraction=costs[nearest] / costs[dearest] if costs[dearest] else math.nan,
+        beyond=(costs[nearest] - base) / (costs[dearest] - base) if costs[dearest] > base else math.nan,
         dearest=dearest,
         verdict=_verdict(shares, _spans(rows, kind), goal),
     )

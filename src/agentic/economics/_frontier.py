@@ -88,7 +88,7 @@ class Frontier:
 
     def claims(self) -> tuple[Claim, ...]:
         """Whether 80 and 90 % of the benefit are to be had at half of the cost or less."""
-        return claims_of(self.rows, self.oracle)
+        return claims_of(self.rows, self.nothing, self.oracle)
 
     def flips(self) -> tuple[Flip, ...]:
         """At which prices of a core hour those answers change, all costs counted."""

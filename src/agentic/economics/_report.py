@@ -150,6 +150,8 @@ def _verdict(claim: Claim) -> str:
     cost = "where nothing costs anything"
     if math.isfinite(claim.fraction):
         cost = f"at {_share(claim.fraction)} of the cost of {_ascii(claim.dearest)}"
+        if claim.kind == "compute" and math.isfinite(claim.beyond):
+            cost += f", {_share(claim.beyond)} of what that costs beyond doing nothing"
     return f"{claim.verdict}. The cheapest to get there is {_ascii(claim.nearest)}, {has}, {cost}"
 
 

@@ -43,11 +43,11 @@ class Tried(Protocol):
 
     @property
     def decide_us(self) -> F64:
-        """Shape (w,): measured microseconds per decision, wave by wave."""
+        """Shape (w,): measured microseconds of processor time per decision, wave by wave."""
 
     @property
     def learn_us(self) -> F64:
-        """Shape (t,): measured microseconds of each call of learn."""
+        """Shape (t,): measured microseconds of processor time of each call of learn."""
 
     @property
     def actions(self) -> int:
@@ -118,9 +118,9 @@ class Row:
         gains: The same, seed by seed.
         messages: How many are sent.
         message_list_cost: What they cost by the catalogue.
-        decide_us: Microseconds per decision, rules, state and log included: the median over warm waves.
-            Measured.
-        learn_us: Microseconds of learning per decision: the median over seeds. Measured.
+        decide_us: Microseconds of processor time per decision, rules, state and log included: the median
+            over warm waves. Measured.
+        learn_us: The same of learning: the median over seeds. Measured.
         work: Multiply-adds of one decision as the rung counts them; ``None`` where nobody has.
         policy_bytes: Of the arrays that the policy holds after learning, the most of all seeds.
         subject_bytes: Of one subject's record, everything in it.

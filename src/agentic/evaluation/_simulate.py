@@ -74,9 +74,9 @@ class Simulated:
         recorded: How many outcomes the agent counted, and how many it refused, by ``Recorded``.
         worth: Shape (d,), float64: what the outcomes of each decision are worth on average, given the
             customer then and the action; ``value`` is this and luck.
-        decide_us: Shape (w,), float64: microseconds per decision of each call of ``decide_many``, in
-            order. Measured, so never the same twice, like what follows.
-        learn_us: Shape (t,), float64: microseconds of each call of ``learn``, in order.
+        decide_us: Shape (w,), float64: microseconds of processor time per decision of each call of
+            ``decide_many``, in order. Measured, so never the same twice, like what follows.
+        learn_us: Shape (t,), float64: microseconds of processor time of each call of ``learn``, in order.
     """
 
     world: World
@@ -261,9 +261,9 @@ class _Loop:
 
     def learn(self, now: int) -> None:
         """Let the agent learn."""
-        began = time.perf_counter_ns()
+        began = time.process_time_ns()
         self.agent.learn(now=instant(now))
-        self.learn_us.append((time.perf_counter_ns() - began) / 1e3)
+        self.learn_us.append((time.process_time_ns() - began) / 1e3)
 
     def decide(self, row: I64, number: int, day: int, now: int) -> None:
         """Decide for these customers, and draw what will come of it."""
@@ -273,9 +273,9 @@ class _Loop:
         fields = self.agent.plan.space.fields
         subjects = [self.world.subjects[i] for i in row.tolist()]
         known = {name: column for name, column in context.items() if name in fields}
-        began = time.perf_counter_ns()
+        began = time.process_time_ns()
         batch = self.agent.decide_many(subjects, known, now=instant(now))
-        self.decide_us.append((time.perf_counter_ns() - began) / 1e3 / len(row))
+        self.decide_us.append((time.process_time_ns() - began) / 1e3 / len(row))
         self.logged.append((batch.positions, moment, now))
         self._answer(batch, moment, number, now)
 

@@ -29,8 +29,10 @@ class Trial:
         benefit: What all of them were truly worth by the campaign's goals, luck averaged out.
         messages: How many of them sent something.
         message_cost: Price of what was sent.
-        decide_us: Shape (w,), float64: microseconds per decision of each wave, in order. Measured.
-        learn_us: Shape (t,), float64: microseconds of each day's learning, in order. Measured.
+        decide_us: Shape (w,), float64: microseconds of processor time per decision of each wave, in order.
+            Measured.
+        learn_us: Shape (t,), float64: microseconds of processor time of each day's learning, in order.
+            Measured.
         actions: Candidates of a decision.
         width: Columns of ``X``.
         policy_bytes: Of the arrays that the policy holds at the end.
