@@ -32,7 +32,7 @@ from agentic.evaluation._logged import Logged, Rows, overlap
 from agentic.evaluation._oracle import Oracle, truths
 from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
 from agentic.evaluation._simulate import Simulated, one_step_value, simulate
-from agentic.evaluation._trials import Trial, Trials
+from agentic.evaluation._trials import Making, Trial, Trials, alone_in_charge
 from agentic.evaluation._world import Moment, Response, World
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Interval",
     "Joined",
     "Logged",
+    "Making",
     "ModelFree",
     "Moment",
     "Normal",
@@ -68,6 +69,7 @@ __all__ = [
     "Trials",
     "World",
     "alike_bounds",
+    "alone_in_charge",
     "campaign",
     "contact_policy",
     "cross_fit",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -16,7 +17,7 @@ from agentic.evaluation._oracle import Oracle, truths
 from agentic.evaluation._simulate import simulate
 from agentic.evaluation._world import World
 from agentic.policies import Fixed
-from agentic.protocols import Policy
+from agentic.protocols import Feature, Policy
 from agentic.types import NO_ACTION
 
 
@@ -51,23 +52,50 @@ class Trial:
     subject_bytes: int
 
 
-@attrs.frozen
-class Trials:
-    """Tries policies in the stock campaign, each alone in charge of every customer.
+class Making(Protocol):
+    """Sets up an agent and a world for it: ``alone_in_charge``, or a function of your own."""
+
+    def __call__(
+        self, policy: Policy, /, *, customers: int, seed: int, more_features: Sequence[Feature]
+    ) -> tuple[Agent, World]:
+        """Make a fresh agent, with goals and with these features besides its own."""
+
+
+def alone_in_charge(
+    policy: Policy, /, *, customers: int, seed: int, more_features: Sequence[Feature]
+) -> tuple[Agent, World]:
+    """Set up the stock campaign with one policy in charge of every customer.
 
     Nobody is held out, nothing is decided at random, and there is no exploration floor: a policy pays for
-    the exploring that it does itself. All policies meet the same customers with the same luck.
+    the exploring that it does itself.
+    """
+    return campaign(
+        policy,
+        customers=customers,
+        seed=seed,
+        holdout=0.0,
+        random_control=0.0,
+        exploration_floor=0.0,
+        more_features=more_features,
+    )
+
+
+@attrs.frozen
+class Trials:
+    """Tries policies in a simulated campaign: all of them meet the same customers with the same luck.
 
     Attributes:
         customers: 1 to 2,000,000.
         weeks: How long decisions are made, 1 to 520.
+        make: Sets up the campaign.
 
     Raises:
         ConfigurationError: A number is out of range.
     """
 
     customers: int = attrs.field(default=2_000, kw_only=True)
-    weeks: int = attrs.field(default=6, kw_only=True)
+    weeks: int = attrs.field(default=4, kw_only=True)
+    make: Making = attrs.field(default=alone_in_charge, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         for value, most, what in ((self.customers, 2_000_000, "customers"), (self.weeks, 520, "weeks")):
@@ -83,7 +111,7 @@ class Trials:
             ConfigurationError: The policy does not fit the campaign.
             LearningError: It cannot learn from its rewards.
         """
-        return self._tried(*self._campaign(policy, seed))
+        return self._tried(*self.make(policy, customers=self.customers, seed=seed, more_features=[]))
 
     def nothing(self, seed: int, /) -> Trial:
         """Simulate it with nothing sent but what is mandatory."""
@@ -91,21 +119,12 @@ class Trials:
 
     def oracle(self, seed: int, /) -> Trial:
         """Simulate it with a policy that knows what every action is truly worth, under the same rules."""
-        agent, world = self._campaign(Fixed(NO_ACTION), seed, told=True)
-        assert agent.goals is not None  # noqa: S101 - the campaign has goals; for the type checker
-        agent.policy = Oracle(world, agent.goals)
-        return self._tried(agent, world)
-
-    def _campaign(self, policy: Policy, seed: int, *, told: bool = False) -> tuple[Agent, World]:
-        return campaign(
-            policy,
-            customers=self.customers,
-            seed=seed,
-            holdout=0.0,
-            random_control=0.0,
-            exploration_floor=0.0,
-            more_features=truths() if told else [],
+        agent, world = self.make(
+            Fixed(NO_ACTION), customers=self.customers, seed=seed, more_features=truths()
         )
+        if agent.goals is not None:  # without any, nothing can be simulated, which says so
+            agent.policy = Oracle(world, agent.goals)
+        return self._tried(agent, world)
 
     def _tried(self, agent: Agent, world: World) -> Trial:
         simulated = simulate(agent, world, weeks=self.weeks)
