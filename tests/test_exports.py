@@ -11,6 +11,7 @@ import pytest
 ROOMS = [
     "agentic",
     "agentic.conditions",
+    "agentic.economics",
     "agentic.evaluation",
     "agentic.features",
     "agentic.guardrails",
@@ -45,7 +46,7 @@ def test_importing_the_front_door_imports_nothing_heavy() -> None:
     """No converter, no evaluation, no testing kit, no network, no test tool."""
     absent = (
         "cattrs scipy pandas pytest hypothesis sqlite3 socket ssl asyncio multiprocessing"
-        " importlib.metadata agentic.evaluation agentic.testing agentic._cli"
+        " importlib.metadata agentic.economics agentic.evaluation agentic.testing agentic._cli"
     )
     code = (
         "import sys, numpy; before = set(sys.modules); import agentic;"

@@ -30,7 +30,7 @@ _HEAD: Final = {
         "subject",
     ),
 }
-_STEP: Final = 38
+_STEP: Final = 34
 _STEPS: Final = (10, 20, 10, 13, 18)
 _WHOLES: Final = {"attainable": "the attainable", "best": "the best policy's benefit"}
 _BY: Final = {"compute": "by compute", "messages": "by messages", "total": "by all costs"}
@@ -150,7 +150,7 @@ def _verdict(claim: Claim) -> str:
     cost = "where nothing costs anything"
     if math.isfinite(claim.fraction):
         cost = f"at {_share(claim.fraction)} of the cost of {_ascii(claim.dearest)}"
-        if claim.kind == "compute" and math.isfinite(claim.beyond):
+        if claim.kind == "compute" and claim.nearest != claim.dearest and math.isfinite(claim.beyond):
             cost += f", {_share(claim.beyond)} of what that costs beyond doing nothing"
     return f"{claim.verdict}. The cheapest to get there is {_ascii(claim.nearest)}, {has}, {cost}"
 
