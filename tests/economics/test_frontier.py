@@ -21,7 +21,7 @@ from boards import Result, Written, board, found, row
 
 KINDS: tuple[Any, ...] = ("compute", "messages", "total")
 FIGURES = st.floats(min_value=0.0, max_value=100.0).map(lambda value: round(value, 1))
-ROWS = st.lists(st.tuples(FIGURES, FIGURES, st.floats(min_value=1.0, max_value=50.0)), min_size=1, max_size=8)
+ROWS = st.lists(st.tuples(FIGURES, FIGURES, st.integers(min_value=1, max_value=50)), min_size=1, max_size=8)
 
 
 def claim_of(one: Frontier, goal: float, whole: str, kind: str) -> Claim:
@@ -199,7 +199,7 @@ def test_a_price_is_a_number_that_is_not_negative(value: Any) -> None:
 
 @given(ROWS, st.sampled_from(KINDS))
 def test_nothing_on_the_frontier_is_beaten_and_everything_else_is(
-    figures: list[tuple[float, float, float]], kind: Any
+    figures: list[tuple[float, float, int]], kind: Any
 ) -> None:
     """A row is on it exactly where no other is as cheap and as good, and better in one of both."""
     one = board([row(f"p{i}", benefit, cost, us=us) for i, (benefit, cost, us) in enumerate(figures)])
@@ -249,20 +249,21 @@ def test_steps_say_what_one_more_unit_costs() -> None:
 
 
 @given(ROWS)
-def test_at_its_limit_a_step_costs_what_it_brings(figures: list[tuple[float, float, float]]) -> None:
-    """At the core hour price of the limit, benefit and extra cost are equal; below it the step pays."""
+def test_at_its_limit_a_step_costs_what_it_brings(figures: list[tuple[float, float, int]]) -> None:
+    """At the core hour price of the limit, benefit and extra cost are equal; at half of it the step pays."""
     one = board([row(f"p{i}", benefit, cost, us=us) for i, (benefit, cost, us) in enumerate(figures)])
     for step in one.steps():
         assert step.benefit.value > 0.0
-        for price, pays in ((step.core_hour_limit, None), (step.core_hour_limit / 2, True)):
-            if not 0.0 < price <= 1e12:
-                continue
-            other = one.at(Prices(core_hour=price))
-            extra = other.row(step.above).cost - other.row(step.below).cost
-            if pays is None:
-                assert extra == pytest.approx(step.benefit.value, abs=1e-6)
-            elif step.core_hour_limit - price > 1.0:
-                assert extra < step.benefit.value + 1e-6
+        limit = min(step.core_hour_limit, 1e12)
+        extra = {
+            price: priced.row(step.above).cost - priced.row(step.below).cost
+            for price in (limit, limit / 2)
+            for priced in [one.at(Prices(core_hour=price))]
+        }
+        if 0.0 < step.core_hour_limit < 1e12:
+            assert extra[limit] == pytest.approx(step.benefit.value, abs=1e-6)
+        if step.core_hour_limit > 0.0:
+            assert extra[limit / 2] <= step.benefit.value + 1e-6
 
 
 def test_limits_that_are_no_prices() -> None:
@@ -357,31 +358,31 @@ def test_a_dear_core_flips_the_verdict() -> None:
 
 @given(ROWS, st.sampled_from([1e-3, 1.0, 1e6, 1e9]))
 def test_at_a_flip_the_verdict_changes_and_not_before(
-    figures: list[tuple[float, float, float]], core_hour: float
+    figures: list[tuple[float, float, int]], core_hour: float
 ) -> None:
-    """Just beyond a flip the verdict is the new one, just before it and half-way to it the old one."""
+    """Just beyond a flip the verdict is the new one; from there back to the price now it is the old one."""
     rows = [row(f"p{i}", benefit, cost, us=us) for i, (benefit, cost, us) in enumerate(figures)]
     one = board(rows, prices=Prices(core_hour=core_hour))
+
+    def verdict(price: float, flip: Any) -> str:
+        return claim_of(one.at(Prices(core_hour=price)), flip.goal, flip.whole, "total").verdict
+
     for flip in one.flips():
-        before = claim_of(one, flip.goal, flip.whole, "total").verdict
-        assert flip.verdict != before
-        side = 1.0 if flip.core_hour > core_hour else -1.0
-        if not flip.core_hour * 2 < 1e12 or flip.core_hour < 1e-9:
-            continue
-        halfway = math.sqrt(flip.core_hour * core_hour)
-        near = abs(math.log(flip.core_hour / core_hour)) < 1e-4
-        for price, verdict in (
-            (flip.core_hour * (1.0 - side * 1e-7), before),
-            (halfway, before),
-            (flip.core_hour * (1.0 + side * 1e-9), flip.verdict),
-        ):
-            if near and verdict == before:
-                continue
-            other = one.at(Prices(core_hour=price))
-            got = claim_of(other, flip.goal, flip.whole, "total").verdict
-            turns = {f.core_hour for f in other.flips()}
-            if not any(abs(t / price - 1.0) < 1e-6 for t in turns - {flip.core_hour}):
-                assert got == verdict
+        now = verdict(core_hour, flip)
+        assert flip.verdict != now
+        away = 1.0 + math.copysign(1e-7, flip.core_hour - core_hour)
+        assert verdict(flip.core_hour * away, flip) == flip.verdict
+        for share in (0.0, 0.25, 0.5, 0.75):
+            assert verdict(core_hour + share * (flip.core_hour - core_hour), flip) == now
+        assert verdict(flip.core_hour / away, flip) == now
+
+
+def test_without_a_flip_no_price_changes_the_verdict() -> None:
+    """Where all costs are in proportion, prices are of no consequence."""
+    one = board([row("a", 95.0, 1.0, us=10.0), row("b", 99.0, 5.0, us=50.0)])
+    assert not one.flips()
+    for price in (0.0, 1.0, 1e6, 1e12):
+        assert claim_of(one.at(Prices(core_hour=price)), 0.8, "attainable", "total").verdict == "holds"
 
 
 # -- arguments ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import attrs
 
-from agentic.economics._prices import Prices
+from agentic.economics._prices import LARGEST, Prices
 from agentic.economics._rows import KINDS, Kind, Mean, Row, ratio
 
 Whole = Literal["attainable", "best"]
@@ -143,44 +143,46 @@ def _verdict(shares: dict[str, Mean], costs: _Spans, goal: float) -> Verdict:
 
 def flips_of(rows: Sequence[Row], oracle: Row, prices: Prices, /) -> tuple[Flip, ...]:
     """For each claim over all costs the nearest prices, one above and one below, that change its verdict."""
-    bare = [(row.name, row.message_cost, row.core_hours) for row in rows]
-    # Verdicts can only change where one policy's cost passes the fraction of another's.
-    slack = ((1.0 - TIMING, 1.0 + TIMING), (1.0 + TIMING, 1.0 - TIMING))
-    turns = sorted(
-        {
-            turn
-            for _, sent, hours in bare
-            for _, sent_more, hours_more in bare
-            for mine, other in slack
-            if (less := mine * hours - FRACTION * other * hours_more)
-            and (turn := (FRACTION * sent_more - sent) / less) > 0.0
-        }
-    )
-    # One price inside each stretch between two turns.
-    edges = [0.0, *turns, math.inf]
-    inside = [_between(low, high) for low, high in itertools.pairwise(edges)]
-    here = next((i for i, turn in enumerate(turns) if prices.core_hour < turn), len(turns))
+    bare = {row.name: (row.message_cost, row.core_hours) for row in rows}
+    turns = _turns(list(bare.values()))
+    # One price inside each stretch between two turns; of the stretch that we are in, the price there is.
+    edges = [0.0, *turns, 2.0 * LARGEST]
+    inside = [(low + high) / 2.0 for low, high in itertools.pairwise(edges)]
+    here = sum(turn <= prices.core_hour for turn in turns)
+    inside[here] = prices.core_hour
     out = []
     for whole in _WHOLES:
         shares = _shares(rows, oracle, whole)
         for goal in GOALS:
-
-            def verdict(price: float, shares: dict[str, Mean] = shares, goal: float = goal) -> Verdict:
-                spans = {name: _span(sent, hours * price) for name, sent, hours in bare}
-                return _verdict(shares, spans, goal)
-
-            now = verdict(prices.core_hour)
-            for order, side in ((range(here - 1, -1, -1), 0), (range(here + 1, len(inside)), 1)):
-                for stretch in order:
-                    if (other := verdict(inside[stretch])) != now:
-                        turn = turns[stretch if side == 0 else stretch - 1]
-                        factor = prices.message * prices.core_hour / turn
-                        out.append(Flip(goal, whole, turn, factor, other))
-                        break
+            verdicts = [
+                _verdict(
+                    shares, {name: _span(sent, hours * price) for name, (sent, hours) in bare.items()}, goal
+                )
+                for price in inside
+            ]
+            others = [i for i, verdict in enumerate(verdicts) if verdict != verdicts[here]]
+            below, above = [i for i in others if i < here][-1:], [i for i in others if i > here][:1]
+            for stretch, turn in [(i, turns[i]) for i in below] + [(i, turns[i - 1]) for i in above]:
+                factor = prices.message * prices.core_hour / turn
+                out.append(Flip(goal, whole, turn, factor, verdicts[stretch]))
     return tuple(out)
 
 
-def _between(low: float, high: float) -> float:
-    if math.isinf(high):
-        return 2.0 * low + 1.0
-    return math.sqrt(low * high) if low else high / 2.0
+def _turns(bare: Sequence[tuple[float, float]]) -> list[float]:
+    """Prices of a core hour at which one policy's cost passes the fraction of another's, in order.
+
+    Nowhere else can a verdict change. Those that are the same but for rounding count once.
+    """
+    slack = ((1.0 - TIMING, 1.0 + TIMING), (1.0 + TIMING, 1.0 - TIMING))
+    found = sorted(
+        (FRACTION * sent_more - sent) / less
+        for sent, hours in bare
+        for sent_more, hours_more in bare
+        for mine, other in slack
+        if (less := mine * hours - FRACTION * other * hours_more)
+    )
+    kept: list[float] = []
+    for turn in found:
+        if 0.0 < turn <= LARGEST and not (kept and math.isclose(turn, kept[-1], rel_tol=1e-9)):
+            kept.append(turn)
+    return kept

@@ -9,14 +9,15 @@ import attrs
 
 from agentic.errors import ConfigurationError
 
-_LARGEST: Final = 1e12
+LARGEST: Final = 1e12
+"""No price is larger."""
 
 
 def _price(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # whatever a caller passes
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not 0.0 <= value <= _LARGEST:
+    if not good or not math.isfinite(value) or not 0.0 <= value <= LARGEST:
         raise ConfigurationError(
-            f"{attribute.name} must be a number from 0 to {_LARGEST:g}, got {value!r}", value=value
+            f"{attribute.name} must be a number from 0 to {LARGEST:g}, got {value!r}", value=value
         )
 
 

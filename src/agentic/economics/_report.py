@@ -170,15 +170,11 @@ def _told_flips(found: Frontier) -> list[str]:
 
 
 def _money(value: float, *, sign: bool = False) -> str:
-    if not math.isfinite(value):
-        return "-"
     return f"{value:+,.2f}" if sign else f"{value:,.2f}"
 
 
 def _small(value: float, *, sign: bool = False) -> str:
     """Money that may be a millionth."""
-    if not math.isfinite(value):
-        return "-"
     text = f"{value:,.2f}" if abs(value) >= 0.01 or value == 0.0 else f"{value:.1e}"
     return f"+{text}" if sign and value >= 0 else text
 
