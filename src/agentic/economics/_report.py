@@ -30,8 +30,8 @@ _HEAD: Final = {
         "subject",
     ),
 }
-_STEP: Final = 34
-_STEPS: Final = (10, 20, 10, 13, 18)
+_STEP: Final = 36
+_STEPS: Final = (9, 19, 10, 13, 18)
 _WHOLES: Final = {"attainable": "the attainable", "best": "the best policy's benefit"}
 _BY: Final = {"compute": "by compute", "messages": "by messages", "total": "by all costs"}
 
@@ -104,8 +104,9 @@ def _told_steps(found: Frontier, kind: Kind, title: str) -> list[str]:
     head = ("benefit", "95 % interval", "cost", "a unit costs", "pays to core hour")
     lines.append(f"  {'':<{_STEP}}{_cells(head, _STEPS)}")
     for step in steps:
-        half = (_STEP - 4) // 2
-        name = f"{_short(step.below, half)} -> {_short(step.above, half)}"
+        name = f"{_ascii(step.below)} -> {_ascii(step.above)}"
+        if len(name) > _STEP:
+            name = f"{_short(step.below, _STEP // 2 - 2)} -> {_short(step.above, _STEP // 2 - 2)}"
         cells = (
             _money(step.benefit.value, sign=True),
             _interval(step.benefit),
