@@ -498,7 +498,7 @@ class Agent:
         try:
             for _ in range(_RETRIES):
                 found = self._store.load(todo, layout)
-                before = found.rows.copy()
+                before = found.rows.tobytes()
                 self._hear(found.rows, fact, at)
                 stands = self._store.store(todo, found.rows, found.versions, layout)
                 settled.append(Settled(todo, before, found.rows, stands, np.full((len(todo), 1), idle)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, Plan, denial_dtype
+from agentic._flow import CORE, MOST_GUARDRAILS, Plan, denial_bits, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
@@ -93,12 +93,14 @@ def assemble(
             f"holdout and random_control together must not exceed 1, got {holdout + random_control}",
             value=holdout + random_control,
         )
+    charges = {n: _charge(n, part, space) for n, part in pooled.items()}
     plan = Plan(
         space=space,
         layout=Layout.compose(name, {CORE: CORE_FIELDS, **{n: part.fields for n, part in stateful.items()}}),
         guardrails=bound,
         stateful=stateful,
-        charges={n: _charge(n, part, space) for n, part in pooled.items()},
+        charges=charges,
+        dearest={name: int(charge.max(initial=0)) for name, charge in charges.items()},
         eligible=_eligible(space),
         control=bind(checked(control), space),
         fallback=bind(checked(fallback), space),
@@ -108,6 +110,7 @@ def assemble(
         floor=float(floor),
         seed=_noise.text_key(f"draw/{name}/{seed}"),
         denied_dtype=denial_dtype(len(bound)),
+        bits=denial_bits(len(bound)),
     )
     zoned = [feature for feature in schema.features if isinstance(feature, TimeZone)]
     if len(zoned) > 1:

@@ -152,6 +152,8 @@ class Layout:
 
     def part(self, rows: Records, component: str, /) -> Records:
         """Show a component its own fields of ``rows``: a view, shape (n,)."""
+        if rows.flags.c_contiguous:  # what `view` does, at half its price
+            return np.ndarray(rows.shape, self.parts[component], rows)
         return rows.view(self.parts[component])
 
 

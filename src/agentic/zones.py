@@ -70,7 +70,6 @@ def _zone(index: int) -> ZoneInfo:
     return ZoneInfo(_NAMES[index])
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def _offset(index: int, at_us: int) -> int:
     if index == UNKNOWN:
         return 0
@@ -78,10 +77,23 @@ def _offset(index: int, at_us: int) -> int:
     return offset // timedelta(microseconds=1)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _steady(index: int, hour: int) -> int | None:
     """Offset during a whole hour since 1970; ``None`` when the clocks change within it."""
     first, last = _offset(index, hour * _HOUR), _offset(index, (hour + 1) * _HOUR - 1)
     return first if first == last else None
+
+
+def _at(index: int, at_us: int) -> int:
+    """Offset of a zone, 0 if unknown, at one instant."""
+    if not _usable()[index]:
+        return 0
+    steady = _steady(index, at_us // _HOUR)
+    return _offset(index, at_us) if steady is None else steady
+
+
+def _same(values: NDArray[np.int16] | NDArray[np.int64]) -> bool:
+    return len(values) == 1 or np.count_nonzero(values == values[0]) == len(values)
 
 
 def offsets(zone: NDArray[np.int16], at_us: NDArray[np.int64], /) -> NDArray[np.int64]:
@@ -93,13 +105,13 @@ def offsets(zone: NDArray[np.int16], at_us: NDArray[np.int64], /) -> NDArray[np.
     """
     if len(zone) == 0:
         return np.zeros(0, dtype=np.int64)
+    if _same(zone) and _same(at_us):
+        return np.full(len(zone), _at(int(zone[0]), int(at_us[0])), dtype=np.int64)
+    start = int(at_us[0])
+    together = np.count_nonzero(at_us == start) == len(zone)
     usable = known(zone)
     if np.count_nonzero(usable) < len(zone):
         zone = np.where(usable, zone, np.int16(UNKNOWN))
-    start = int(at_us[0])
-    together = np.count_nonzero(at_us == start) == len(zone)
-    if together and np.count_nonzero(zone == zone[0]) == len(zone):
-        return np.full(len(zone), _offset(int(zone[0]), start), dtype=np.int64)
     # Usually all rows of a zone ask for one instant: a table over the zones that occur, UNKNOWN last.
     instants = np.full(len(_NAMES) + 1, start, dtype=np.int64)
     if not together:
@@ -110,7 +122,7 @@ def offsets(zone: NDArray[np.int16], at_us: NDArray[np.int64], /) -> NDArray[np.
     there[zone] = True
     table = np.zeros(len(instants), dtype=np.int64)
     for index in np.flatnonzero(there[:-1]).tolist():
-        table[index] = _offset(index, int(instants[index]))
+        table[index] = _at(index, int(instants[index]))
     return table[zone]
 
 
@@ -132,6 +144,19 @@ def local_minute(zone: NDArray[np.int16], at_us: NDArray[np.int64], /) -> NDArra
     # A floor division and a product are a third of the price of a remainder.
     out: NDArray[np.int64] = (local - local // _DAY * _DAY) // _MINUTE
     return out
+
+
+def shared_minute(zone: NDArray[np.int16], at_us: NDArray[np.int64], /) -> int | None:
+    """``local_minute`` of all rows in one number, where they share zone and time; else ``None``.
+
+    Args:
+        zone: Shape (n,), n at least 1.
+        at_us: Shape (n,).
+    """
+    if not (_same(zone) and _same(at_us)):
+        return None
+    at = int(at_us[0])
+    return (at + _at(int(zone[0]), at)) % _DAY // _MINUTE
 
 
 def next_local(zone: NDArray[np.int16], at_us: NDArray[np.int64], minute: int, /) -> NDArray[np.int64]:

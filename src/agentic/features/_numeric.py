@@ -117,6 +117,9 @@ class Number:
 
     def resolve_one(self, value: object, /) -> Reading:
         """Resolve one value: a number, ``nan`` where unusable, and its status."""
+        number, status = (value, PRESENT) if type(value) is float else one_number(value)
+        if self.low <= number <= self.high:
+            return number + 0.0, status  # -0.0 becomes 0.0
         number, status = one_number(value)
         if number < self.low:
             return self.low, CLIPPED

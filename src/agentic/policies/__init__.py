@@ -5,12 +5,12 @@ from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
 from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
 from agentic.policies._linear import (
     EpsilonGreedy,
-    LinearModel,
     LinearThompson,
     LinearUCB,
     Softmax,
     SquareCB,
 )
+from agentic.policies._linear_model import LinearModel
 
 __all__ = [
     "BetaThompson",

@@ -16,6 +16,7 @@ from agentic.arrays import Block, Receipt
 from agentic.errors import LogError
 
 _SMALL: Final = 256
+_WAITING: Final = 64
 _FULL: Final = 4096
 _END: Final = 1 << 62
 
@@ -41,7 +42,7 @@ class _Segment:
                 return False
         return True
 
-    def add(self, block: Block, first: int) -> None:
+    def add(self, block: Block, numbers: NDArray[np.int64]) -> None:
         end = self.count + len(block)
         if end > len(self.numbers):
             # Old buffers stay with whoever reads them; records are never written twice.
@@ -50,15 +51,15 @@ class _Segment:
             self.numbers = _grown(self.numbers, size)
         for name, column in block.columns.items():
             self.columns[name][self.count : end] = column
-        self.numbers[self.count : end] = np.arange(first, first + len(block))
+        self.numbers[self.count : end] = numbers
         self.count = end
 
 
 class MemoryLog:
     """Keeps every record in memory; gone when the process ends. Safe for threads.
 
-    Blocks of fewer than 256 records are copied into shared columns by kind, so a single decision
-    costs its bytes and not twenty arrays.
+    Blocks of fewer than 256 records are gathered into shared columns by kind, 64 at a time, so a single
+    decision costs its bytes and not twenty arrays.
     """
 
     durability: Final = "memory"
@@ -67,7 +68,7 @@ class MemoryLog:
         self._large: list[_Segment] = []
         self._starts: list[int] = []
         self._gathered: dict[str, list[_Segment]] = {}
-        self._tails: dict[str, _Segment] = {}
+        self._waiting: dict[str, list[tuple[int, Block]]] = {}
         self._next = 0
         self._lock = threading.Lock()
 
@@ -78,8 +79,8 @@ class MemoryLog:
             LogError: The block's columns differ in length.
         """
         count = len(block)
-        shapes = {name: column.shape for name, column in block.columns.items()}
-        if not all([shape[:1] == (count,) for shape in shapes.values()]):  # noqa: C419 - a third cheaper
+        if not all([column.ndim and len(column) == count for column in block.columns.values()]):  # noqa: C419 - a third cheaper
+            shapes = {name: column.shape for name, column in block.columns.items()}
             raise LogError(
                 f"the columns of a {block.kind!r} block must have one length, got shapes {shapes!r}: nothing"
                 " was appended",
@@ -93,21 +94,28 @@ class MemoryLog:
                 self._large.append(_Segment(block.kind, block.meta, columns, numbers, count))
                 self._starts.append(first)
             elif count:
-                tail = self._tails.get(block.kind)
-                if tail is None or not tail.fits(block):
-                    empty = {name: column[:0] for name, column in block.columns.items()}
-                    tail = _Segment(block.kind, block.meta, empty, np.empty(0, np.int64), 0)
-                    tail.add(block, first)
-                    self._tails[block.kind] = tail
-                    self._gathered.setdefault(block.kind, []).append(tail)
-                else:
-                    tail.add(block, first)
+                waiting = self._waiting.setdefault(block.kind, [])
+                waiting.append((first, block))
+                if len(waiting) == _WAITING:
+                    self._gather(block.kind)
             self._next += count
         return Receipt(first, count)
+
+    def _gather(self, kind: str) -> None:
+        """Copy the blocks that wait into the columns of their kind."""
+        waiting = self._waiting.pop(kind)
+        segments = self._gathered.setdefault(kind, [])
+        for numbers, block in _runs(waiting):
+            if not segments or not segments[-1].fits(block):
+                empty = {name: column[:0] for name, column in block.columns.items()}
+                segments.append(_Segment(kind, block.meta, empty, np.empty(0, np.int64), 0))
+            segments[-1].add(block, numbers)
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``."""
         with self._lock:
+            for kind in tuple(self._waiting):
+                self._gather(kind)
             at = max(0, bisect.bisect_right(self._starts, after) - 1)
             end, most = self._next, len(self._large)
             cursors = [_Cursor.of(segments, after, end) for segments in self._gathered.values()]
@@ -176,6 +184,28 @@ class _Cursor:
         if self.head < _END:
             heapq.heappush(heap, (self.head, place))
         return Receipt(first, count), Block(segment.kind, part, segment.meta)
+
+
+def _runs(waiting: list[tuple[int, Block]]) -> Iterator[tuple[NDArray[np.int64], Block]]:
+    """Blocks with the numbers of their records: all in one where they are alike, as they mostly are."""
+    numbers = [np.arange(first, first + len(block)) for first, block in waiting]
+    blocks = [block for _, block in waiting]
+    one = blocks[0]
+    names = tuple(one.columns)
+    if all(block.meta is one.meta and tuple(block.columns) == names for block in blocks):
+        try:
+            columns = {
+                name: np.concatenate(
+                    [block.columns[name] for block in blocks], dtype=one.columns[name].dtype, casting="no"
+                )
+                for name in names
+            }
+        except (TypeError, ValueError):  # of another dtype, or another shape
+            pass
+        else:
+            yield np.concatenate(numbers), Block(one.kind, columns, one.meta)
+            return
+    yield from zip(numbers, blocks, strict=True)
 
 
 def _sealed(column: NDArray[Any]) -> NDArray[Any]:
