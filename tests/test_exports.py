@@ -16,6 +16,7 @@ import pytest
 ROOMS = [
     "agentic",
     "agentic.conditions",
+    "agentic.economics",
     "agentic.evaluation",
     "agentic.features",
     "agentic.guardrails",
@@ -114,7 +115,7 @@ def test_importing_the_front_door_imports_nothing_heavy() -> None:
     absent = (
         "cattrs scipy pandas pytest hypothesis sqlite3 socket ssl asyncio multiprocessing"
         " importlib.metadata zoneinfo hashlib json base64 decimal difflib heapq logging"
-        " agentic.evaluation agentic.testing agentic.guardrails agentic._cli agentic._demo"
+        " agentic.economics agentic.evaluation agentic.testing agentic.guardrails agentic._cli agentic._demo"
         " agentic._report agentic._replay agentic.conditions._nodes agentic.conditions._wire"
         " agentic.policies._fixed agentic.policies._linear agentic.features._numeric"
     )
