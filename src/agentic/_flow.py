@@ -27,6 +27,7 @@ from agentic.arrays import (
     Batch,
     Bools,
     Chosen,
+    Field,
     Layout,
     Proposal,
     Records,
@@ -43,6 +44,9 @@ POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
 
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
+
+POLICIES: Final = "agentic.policies"
+"""The component that owns what policies keep about a subject; no guardrail can have this name."""
 
 REASONS: Final = (
     "NOT_ELIGIBLE",
@@ -80,6 +84,7 @@ class Plan:
         floor: Share of probability spread evenly over all allowed candidates.
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
+        remembered: Fields that policies keep in the record.
     """
 
     space: Space
@@ -96,6 +101,7 @@ class Plan:
     floor: float
     seed: int
     denied_dtype: np.dtype[Any]
+    remembered: tuple[Field, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -194,6 +200,9 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     allowed = denied == 0
     allowed.flags.writeable = False
     batch.allowed = allowed
+    if plan.remembered:
+        batch.rows = plan.layout.part(wave.rows, POLICIES)
+        batch.rows.flags.writeable = False
     arm = assign(plan, wave.keys)
     weights, proposal, failed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weights, proposal, wave.ticket, arm, failed)

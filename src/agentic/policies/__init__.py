@@ -11,6 +11,7 @@ from agentic.policies._linear import (
     Softmax,
     SquareCB,
 )
+from agentic.policies._personal import Personal
 
 __all__ = [
     "BetaThompson",
@@ -21,6 +22,7 @@ __all__ = [
     "LinearThompson",
     "LinearUCB",
     "Mixture",
+    "Personal",
     "Rule",
     "Rules",
     "Softmax",

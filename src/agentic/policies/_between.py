@@ -1,0 +1,170 @@
+"""How much do subjects differ, and how much does a reward vary about its mean: estimated from sums that add.
+
+For each kind of effect (a subject's level, being contacted, the levels of each dimension) the variance
+between subjects is the sum of squared posterior means, less what they would be by chance alone, over what
+they would be were the variance one. Each subject counts once, with what is known of it now: what it said
+before is taken back.
+
+Source: Searle, Casella & McCulloch 1992, Variance components, sections 6.2 and 8.3: the score equations of
+maximum likelihood for normal random effects and their iteration, here one step for each batch of rewards.
+Ours ignores how the estimates of two kinds depend on each other, and weighs by the last estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+import numpy as np
+
+from agentic.arrays import F64, I64
+from agentic.errors import ConfigurationError, LearningError
+from agentic.policies._effects import IDLE, LEVELS, SENT, Effects, Floats
+
+_LEAST: Final = 0.01  # effects are weighed as if they varied at least so much, in noise variances
+_MOST: Final = 1e3
+
+
+@attrs.frozen(eq=False)
+class Between:
+    """Variances between subjects, and of the noise.
+
+    Attributes:
+        kinds: Names of the g + 2 kinds of effects: ``level``, ``contact``, then the dimensions.
+        guess: What each variance is taken to be, in units of the noise variance, until data say more; it
+            counts like one subject whose effect is known exactly.
+        square: Shape (g + 2,), float64: sums of squared posterior means.
+        chance: Shape (g + 2,): what these would be by chance, in units of the noise variance.
+        weight: Shape (g + 2,): how much each unit of variance would add to ``square``.
+        residual: Shape (3,): sum of squared residuals, what the effects explain of it, and how many.
+        as_of: Microseconds since 1970 that the sums are discounted to.
+        noise: Estimated standard deviation of a reward about its subject's mean. Derived, like what follows.
+        variance: Shape (g + 2,): estimated variance of each kind of effect, in squared units of the reward,
+            not negative.
+        ratio: Shape (g + 2,): the same in units of the noise variance, at most 1000.
+    """
+
+    kinds: tuple[str, ...]
+    guess: float
+    square: F64
+    chance: F64
+    weight: F64
+    residual: F64
+    as_of: int = 0
+    noise: float = attrs.field(init=False)
+    variance: F64 = attrs.field(init=False)
+    ratio: F64 = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        shapes = {array.shape for array in (self.square, self.chance, self.weight)}
+        if shapes != {(len(self.kinds),)} or self.residual.shape != (3,):
+            raise ConfigurationError(
+                f"variances of {len(self.kinds)} kinds need square, chance and weight of shape"
+                f" ({len(self.kinds)},) and residual (3,), got {sorted(shapes)!r} and {self.residual.shape}",
+                value=self.residual.shape,
+            )
+        total, explained, count = self.residual.tolist()
+        noise = max((total - explained + 0.25) / (count + 1.0), 1e-12 * (1.0 + total))
+        found = (self.square - noise * self.chance + noise * self.guess) / np.maximum(self.weight + 1.0, 1.0)
+        variance = np.clip(found, 0.0, _MOST * noise)
+        ratio = variance / noise
+        variance.flags.writeable = ratio.flags.writeable = False
+        for name, value in (("noise", noise**0.5), ("variance", variance), ("ratio", ratio)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def zero(cls, dimensions: Sequence[str], guess: float, /) -> Between:
+        """Before any reward."""
+        kinds = ("level", "contact", *dimensions)
+        return cls(kinds, guess, *(np.zeros(len(kinds)) for _ in range(3)), np.zeros(3))
+
+    def over(self, dimensions: Sequence[str], guess: float, /) -> Between:
+        """The same for other dimensions: those that stay keep what was learned."""
+        kinds = ("level", "contact", *dimensions)
+        if kinds == self.kinds and guess == self.guess:
+            return self
+        place = {kind: number for number, kind in enumerate(self.kinds)}
+
+        def moved(sums: F64) -> F64:
+            return np.array([sums[place[kind]] if kind in place else 0.0 for kind in kinds])
+
+        sums = (moved(self.square), moved(self.chance), moved(self.weight))
+        return Between(kinds, guess, *sums, self.residual, self.as_of)
+
+    @property
+    def working(self) -> F64:
+        """The ratios that effects are weighed by while they are estimated: never nothing. Shape (g + 2,)."""
+        return np.maximum(self.ratio, _LEAST)
+
+    def observe(
+        self,
+        effects: Effects,
+        before: tuple[Floats, Floats],
+        after: tuple[Floats, Floats],
+        residual: F64,
+        keep: float,
+        as_of: int,
+        /,
+    ) -> Between:
+        """The estimate that has also heard how some subjects' sums changed.
+
+        Args:
+            effects: What the sums are about.
+            before: Counts and totals, shape (c, g) each.
+            after: The same with the new rewards.
+            residual: Shape (2,): weighted sum of squared residuals of the new rewards, and their weight.
+            keep: What is left of the older sums.
+            as_of: Microseconds since 1970 they are discounted to.
+        """
+        new, old = self._said(effects, *after), self._said(effects, *before)
+        gained = [mine - theirs for mine, theirs in zip(new, old, strict=True)]
+        return attrs.evolve(
+            self,
+            square=self.square * keep + gained[0],
+            chance=self.chance * keep + gained[1],
+            weight=self.weight * keep + gained[2],
+            residual=self.residual * keep + np.array([residual[0], gained[3][0], residual[1]]),
+            as_of=as_of,
+        )
+
+    def _said(self, effects: Effects, count: Floats, total: Floats) -> tuple[F64, F64, F64, F64]:
+        """What subjects with these sums say about each kind; how much of the residuals is explained."""
+        working, kind = self.working, effects.components()
+        known = effects.known(count, total, working)
+        prior = working[kind][:, None]
+        heard = 1.0 - effects.variances(known) / prior  # 0 nothing is known, 1 everything
+        size = len(self.kinds)
+        explained = known.mean[IDLE] * (total[IDLE] + total[SENT]) + known.mean[SENT] * total[SENT]
+        explained += (known.mean[LEVELS:] * total[LEVELS:]).sum(axis=0)
+        return (
+            _by_kind(kind, known.mean**2, size),
+            _by_kind(kind, heard * (1.0 - heard) * prior, size),
+            _by_kind(kind, heard**2, size),
+            np.array([explained.sum()]),
+        )
+
+    def merge(self, other: Between, /) -> Between:
+        """The estimate from the subjects of either; the two must not share any.
+
+        Raises:
+            LearningError: They are about other kinds, or started from another guess.
+        """
+        if (self.kinds, self.guess, self.as_of) != (other.kinds, other.guess, other.as_of):
+            raise LearningError(
+                "only estimates of the same kinds, guess and time merge, got"
+                f" {(other.kinds, other.guess, other.as_of)!r} for {(self.kinds, self.guess, self.as_of)!r}",
+                value=other.kinds,
+                expected=self.kinds,
+            )
+        return attrs.evolve(
+            self,
+            square=self.square + other.square,
+            chance=self.chance + other.chance,
+            weight=self.weight + other.weight,
+            residual=self.residual + other.residual,
+        )
+
+
+def _by_kind(kind: I64, values: Floats, size: int) -> F64:
+    return np.bincount(kind, weights=values.sum(axis=1), minlength=size)
