@@ -786,8 +786,8 @@ class Agent:
                     break
             else:
                 raise StoreError(
-                    f"{len(self._unwritten[0].subjects)} subjects kept changing while they were learned about:"
-                    " nothing is lost, call learn() again",
+                    f"{len(self._unwritten[0].subjects)} subjects kept changing while they were learned"
+                    " about: nothing is lost, call learn() again",
                     value=self._unwritten[0].subjects,
                 )
             del self._unwritten[0]

@@ -125,7 +125,8 @@ def _lesson(plan: Plan, schema: Schema, parts: _Parts) -> Lesson:
     values = np.asfortranarray(parts.pop("values"))
     done = int(parts.pop("closed")[-1]) + 1
     subjects = parts.pop("subjects", None)
-    feedback = Feedback(catalogue=plan.catalogue, X=schema.encode(values), **parts)
+    known: dict[str, Any] = parts
+    feedback = Feedback(catalogue=plan.catalogue, X=schema.encode(values), **known)
     if subjects is None:
         return Lesson(feedback, [], done)
     _, first, number = np.unique(feedback.keys, return_index=True, return_inverse=True)

@@ -148,7 +148,7 @@ def fields_of(policy: Policy, /) -> tuple[Field, ...]:
     for field in fields:
         if field.name in seen:
             raise ConfigurationError(
-                f"policy {policy.name!r} keeps field {field.name!r} twice: give one of two policies of the same"
+                f"policy {policy.name!r} keeps field {field.name!r} twice: give one of two policies of a"
                 ' kind another name, Personal(name="...")',
                 value=field.name,
             )

@@ -192,7 +192,7 @@ class Layout:
 
 def _entries(dtype: np.dtype[Any]) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
     """Name, dtype and offset of each field, by offset."""
-    fields = dtype.fields or {}
+    fields: Mapping[str, Any] = dtype.fields or {}  # numpy has no one type of them
     return sorted(
         ((name, (entry[0], entry[1])) for name, entry in fields.items()), key=lambda item: item[1][1]
     )

@@ -12,15 +12,15 @@ Ours ignores how the estimates of two kinds depend on each other, and weighs by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
 import numpy as np
 
-from agentic.arrays import F64, I64
+from agentic.arrays import F64
 from agentic.errors import ConfigurationError, LearningError
-from agentic.policies._effects import IDLE, LEVELS, SENT, Effects, Floats
+from agentic.policies._effects import IDLE, SENT, Effects, Floats
 
 _LEAST: Final = 0.01  # effects are weighed as if they varied at least so much, in noise variances
 _MOST: Final = 1e3
@@ -77,7 +77,8 @@ class Between:
     def zero(cls, dimensions: Sequence[str], guess: float, /) -> Between:
         """Before any reward."""
         kinds = ("level", "contact", *dimensions)
-        return cls(kinds, guess, *(np.zeros(len(kinds)) for _ in range(3)), np.zeros(3))
+        nothing = np.zeros(len(kinds))
+        return cls(kinds, guess, nothing, nothing, nothing, np.zeros(3))
 
     def over(self, dimensions: Sequence[str], guess: float, /) -> Between:
         """The same for other dimensions: those that stay keep what was learned."""
@@ -97,14 +98,25 @@ class Between:
         """The ratios that effects are weighed by while they are estimated: never nothing. Shape (g + 2,)."""
         return np.maximum(self.ratio, _LEAST)
 
+    def faded(self, keep: float, as_of: int, /) -> Between:
+        """The estimate of which this share is left, discounted to another time."""
+        if keep == 1.0:
+            return attrs.evolve(self, as_of=as_of)
+        return attrs.evolve(
+            self,
+            square=self.square * keep,
+            chance=self.chance * keep,
+            weight=self.weight * keep,
+            residual=self.residual * keep,
+            as_of=as_of,
+        )
+
     def observe(
         self,
         effects: Effects,
         before: tuple[Floats, Floats],
         after: tuple[Floats, Floats],
         residual: F64,
-        keep: float,
-        as_of: int,
         /,
     ) -> Between:
         """The estimate that has also heard how some subjects' sums changed.
@@ -113,36 +125,34 @@ class Between:
             effects: What the sums are about.
             before: Counts and totals, shape (c, g) each.
             after: The same with the new rewards.
-            residual: Shape (2,): weighted sum of squared residuals of the new rewards, and their weight.
-            keep: What is left of the older sums.
-            as_of: Microseconds since 1970 they are discounted to.
+            residual: Shape (2,): weighted sum of squared residuals of the new rewards, and how many.
         """
-        new, old = self._said(effects, *after), self._said(effects, *before)
-        gained = [mine - theirs for mine, theirs in zip(new, old, strict=True)]
+        size = before[0].shape[1]
+        count, total = (np.concatenate(pair, axis=1) for pair in zip(before, after, strict=True))
+        gained = [now - then for then, now in self._said(effects, count, total, size)]
         return attrs.evolve(
             self,
-            square=self.square * keep + gained[0],
-            chance=self.chance * keep + gained[1],
-            weight=self.weight * keep + gained[2],
-            residual=self.residual * keep + np.array([residual[0], gained[3][0], residual[1]]),
-            as_of=as_of,
+            square=self.square + gained[0],
+            chance=self.chance + gained[1],
+            weight=self.weight + gained[2],
+            residual=self.residual + np.array([residual[0], gained[3][0], residual[1]]),
         )
 
-    def _said(self, effects: Effects, count: Floats, total: Floats) -> tuple[F64, F64, F64, F64]:
-        """What subjects with these sums say about each kind; how much of the residuals is explained."""
-        working, kind = self.working, effects.components()
-        known = effects.known(count, total, working)
-        prior = working[kind][:, None]
-        heard = 1.0 - effects.variances(known) / prior  # 0 nothing is known, 1 everything
-        size = len(self.kinds)
-        explained = known.mean[IDLE] * (total[IDLE] + total[SENT]) + known.mean[SENT] * total[SENT]
-        explained += (known.mean[LEVELS:] * total[LEVELS:]).sum(axis=0)
-        return (
-            _by_kind(kind, known.mean**2, size),
-            _by_kind(kind, heard * (1.0 - heard) * prior, size),
-            _by_kind(kind, heard**2, size),
-            np.array([explained.sum()]),
-        )
+    def _said(self, effects: Effects, count: Floats, total: Floats, size: int) -> Iterator[F64]:
+        """Square, chance, weight, what is explained: of the first ``size`` subjects and of the others."""
+        prior = effects.prior(self.working)
+        known = effects.known(count, total, prior)
+        mean, kind = effects.means(known), effects.components()
+        variance = self.working[kind][:, None]
+        heard = 1.0 - effects.variances(known, prior) / variance  # 0 nothing is known, 1 everything
+        of_kind = np.zeros((len(self.kinds), len(kind)))
+        of_kind[kind, np.arange(len(kind))] = 1.0
+        totals = total.copy()
+        totals[IDLE] += total[SENT]
+        explained = mean * totals
+        for values in (mean**2, heard * (1.0 - heard) * variance, heard**2, explained):
+            by_part = np.stack([values[:, :size].sum(axis=1), values[:, size:].sum(axis=1)])
+            yield by_part @ of_kind.T if values is not explained else by_part.sum(axis=1, keepdims=True)
 
     def merge(self, other: Between, /) -> Between:
         """The estimate from the subjects of either; the two must not share any.
@@ -153,7 +163,8 @@ class Between:
         if (self.kinds, self.guess, self.as_of) != (other.kinds, other.guess, other.as_of):
             raise LearningError(
                 "only estimates of the same kinds, guess and time merge, got"
-                f" {(other.kinds, other.guess, other.as_of)!r} for {(self.kinds, self.guess, self.as_of)!r}",
+                f" {(other.kinds, other.guess, other.as_of)!r} for"
+                f" {(self.kinds, self.guess, self.as_of)!r}: discount them to one time first",
                 value=other.kinds,
                 expected=self.kinds,
             )
@@ -164,7 +175,3 @@ class Between:
             weight=self.weight + other.weight,
             residual=self.residual + other.residual,
         )
-
-
-def _by_kind(kind: I64, values: Floats, size: int) -> F64:
-    return np.bincount(kind, weights=values.sum(axis=1), minlength=size)

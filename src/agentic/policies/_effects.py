@@ -17,6 +17,7 @@ closed form is theirs with the counts of pairs replaced, by the identity of Sher
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -40,27 +41,43 @@ _MOST: Final = 512
 
 
 @attrs.frozen(eq=False)
-class Known:
-    """The posterior of some subjects' effects, in units of the reward: shape (c, n) or (n,) each.
+class Prior:
+    """How much subjects differ, as arrays that the posterior is made with; in units of the noise variance.
 
     Attributes:
-        mean: Shape (c, n): row 0 the subject's own level, row 1 of being contacted, then of the levels.
-        baseline: Variance of the subject's level before what was sent is heard; in units of the noise
-            variance, like what follows.
-        contact: Prior variance of being contacted, a scalar.
-        sent: How many rewards of sends.
-        inner: Shape (c - 2, n): variance of each level's effect, were the sum of all effects known.
-        share: Shape (c - 2, n): how much of what is learned about that sum goes to each level, per reward.
-        scale: What is known of that sum: 1 when nothing.
+        level: Variance of a subject's own level: a numpy scalar, float32 or float64.
+        contact: Of being contacted; likewise.
+        levels: Of each level's effect, shape (c - 2, 1).
+        signed: Shape (k, 1): ``contact`` for actions that send, less than nothing for those that do not.
     """
 
-    mean: Floats
+    level: Any  # numpy scalars have no type of both widths
+    contact: Any
+    levels: Floats
+    signed: Floats
+
+
+@attrs.frozen(eq=False)
+class Known:
+    """The posterior of some subjects' effects: shape (n,) where nothing else is said.
+
+    Means are in units of the reward, everything else in units of the noise variance.
+
+    Attributes:
+        level: Mean of the subject's own level.
+        contact: Mean of the effect of being contacted.
+        parts: Shape (3, c, n). Of each level's effect: the mean; the variance, were the sum of all effects
+            known; its share in what is learned about that sum by one reward. The last two lines are those
+            of no level at all, and of doing nothing as set against being contacted.
+        baseline: Variance of the subject's level before what was sent is heard.
+        heard: How much the sum of all effects is pinned down: rewards of sends over what is open.
+    """
+
+    level: Floats
+    contact: Floats
+    parts: Floats
     baseline: Floats
-    contact: Any  # a numpy scalar of the same dtype
-    sent: Floats
-    inner: Floats
-    share: Floats
-    scale: Floats
+    heard: Floats
 
 
 @attrs.frozen(eq=False)
@@ -73,20 +90,36 @@ class Effects:
         at: Shape (g, k), int64: for each dimension and action the number of its level, over all
             dimensions; one beyond the last where the action has none.
         sends: Shape (k,), bool.
+        parts: What the sums are about, c names: rewards of doing nothing, of sends, of each level. Derived.
     """
 
     dimensions: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
     at: I64
     sends: Bools
+    parts: tuple[str, ...] = attrs.field(init=False, repr=False)
     _bounds: tuple[slice, ...] = attrs.field(init=False, repr=False)
     _of: I64 = attrs.field(init=False, repr=False)
+    _lines: I64 = attrs.field(init=False, repr=False)
+    _complete: bool = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         ends = np.cumsum([0, *map(len, self.levels)]).tolist()
-        bounds = tuple(slice(lo, hi) for lo, hi in zip(ends, ends[1:], strict=False))
-        object.__setattr__(self, "_bounds", bounds)
-        object.__setattr__(self, "_of", np.repeat(np.arange(len(bounds)), [len(one) for one in self.levels]))
+        none = ends[-1]
+        named = [
+            f"{name}={level}" for name, of in zip(self.dimensions, self.levels, strict=True) for level in of
+        ]
+        # The line of doing nothing stands in for its level in the first dimension, if there is one.
+        first = self.at[:1] if len(self.at) else np.full((1, len(self.sends)), none)
+        lines = np.concatenate([np.where(self.sends, first, none + 1), self.at[1:]])
+        for name, value in (
+            ("parts", ("idle", "sent", *named)),
+            ("_bounds", tuple(slice(lo, hi) for lo, hi in itertools.pairwise(ends))),
+            ("_of", np.repeat(np.arange(len(self.levels)), [len(one) for one in self.levels])),
+            ("_lines", lines),
+            ("_complete", bool((self.at[:, self.sends] < none).all())),
+        ):
+            object.__setattr__(self, name, value)
 
     @classmethod
     def of(cls, catalogue: Catalogue, dimensions: Sequence[str] | None, /) -> Effects:
@@ -124,20 +157,12 @@ class Effects:
         if 2 * (count + LEVELS) > _MOST:
             raise ConfigurationError(
                 f"the dimensions {names!r} have {count} levels, so that a record would take"
-                f" {8 * (count + LEVELS)} bytes: name dimensions with at most {_MOST // 2 - LEVELS} levels in all",
+                f" {8 * (count + LEVELS)} bytes: name dimensions with at most {_MOST // 2 - LEVELS} levels",
                 value=count,
                 expected=_MOST // 2 - LEVELS,
             )
         where = np.array(at, dtype=np.int64).reshape(len(names), len(catalogue))
         return cls(tuple(names), tuple(levels), np.where(where < 0, count, where), catalogue.sends)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """What the sums are about, c names: of rewards of doing nothing, of sends, of each level."""
-        named = (
-            f"{name}={level}" for name, of in zip(self.dimensions, self.levels, strict=True) for level in of
-        )
-        return ("idle", "sent", *named)
 
     def components(self) -> I64:
         """Which variance each effect has, shape (c,): 0 the level, 1 contact, then the dimensions."""
@@ -153,95 +178,106 @@ class Effects:
             out[LEVELS + at[action], rows] = 1.0
         return out[:-1]
 
-    def known(self, count: Floats, total: Floats, ratio: Floats, /) -> Known:
+    def prior(self, ratio: Floats, dtype: Any = np.float64, /) -> Prior:  # what numpy takes for a dtype
+        """The prior for these ratios of the variances to the noise variance, shape (2 + g,)."""
+        given = ratio.astype(dtype)
+        levels = np.ascontiguousarray(given[2:][self._of][:, None])
+        return Prior(given[0], given[1], levels, np.where(self.sends, given[1], -given[1])[:, None])
+
+    def known(self, count: Floats, total: Floats, prior: Prior, /) -> Known:
         """The posterior of the effects.
 
+        A row of the answer is that row's alone, to the bit, from 8 rows on.
+
         Args:
-            count: Shape (c, n), float32 or float64, not negative: rewards for each of ``parts``.
+            count: Shape (c, n), not negative: rewards for each of ``parts``; the prior's dtype.
             total: Shape (c, n): sums of what they were beyond the population.
-            ratio: Shape (2 + g,): variances between subjects in units of the noise variance.
+            prior: How much subjects differ.
         """
-        ratio = ratio.astype(count.dtype)
-        idle, sent = count[IDLE], count[SENT]
-        n, S = count[LEVELS:], total[LEVELS:]
-        prior = ratio[2:][self._of][:, None]
-        keep = 1.0 / (1.0 + n * prior)
-        alone = prior * keep  # variance of a level's effect, were it the only one
-        shrink = n * alone
-        baseline, contact = ratio[0] / (1.0 + idle * ratio[0]), ratio[1]
+        sent, n, S = count[SENT], count[LEVELS:], total[LEVELS:]
+        m, rows = n.shape
+        sums = np.empty((3, m, rows), dtype=n.dtype)
+        left, told, shrink = sums
+        keep = n * prior.levels
+        keep += 1.0
+        np.reciprocal(keep, out=keep)
+        np.multiply(n, keep, out=left)
+        np.multiply(left, prior.levels, out=shrink)
+        np.multiply(shrink, S, out=told)
+        keep *= prior.levels  # from here on the variance of a level's effect, were it the only one
+        parts = np.empty((3, m + 2, rows), dtype=n.dtype)
+        mean, inner, share = parts[:, :m]
+        np.multiply(keep, S, out=mean)
         whole = total[IDLE] + total[SENT]
-        scale = 1.0 + sent * (baseline + contact)
-        pull = baseline * whole + contact * total[SENT]
-        # From here on: `share`, `inner` and what a dimension says about the sum of all effects.
-        open_ = n * keep
-        told = shrink * S
-        share, inner = np.empty_like(n), np.empty_like(n)
+        baseline = prior.level / (1.0 + count[IDLE] * prior.level)
+        scale = sent * (baseline + prior.contact)
+        scale += 1.0
+        pull = baseline * whole
+        pull += prior.contact * total[SENT]
         heard = []
         for part in self._bounds:
-            left = np.add.reduce(open_[part], axis=0)
-            # Rewards of actions without a level in this dimension.
-            left += np.maximum(sent - np.add.reduce(n[part], axis=0), 0.0)
-            weight = 1.0 / np.maximum(left, _TINY)
-            one = np.add.reduce(told[part], axis=0)
+            rest, one = np.add.reduce(sums[:2, part], axis=1)
+            if not self._complete:  # rewards of actions without a level in this dimension
+                rest += np.maximum(sent - np.add.reduce(n[part], axis=0), 0.0)
+            weight = 1.0 / np.maximum(rest, _TINY)
             heard.append(one)
-            scale += weight * (sent - left)
+            scale += weight * (sent - rest)
             pull += weight * one
             np.multiply(shrink[part], weight, out=share[part])
-        pull /= scale
         pull *= sent
+        pull /= scale
         np.multiply(shrink, share, out=inner)
-        inner += alone
-        mean = np.empty_like(count)
-        mean[IDLE] = baseline * (whole - pull)
-        mean[SENT] = contact * (total[SENT] - pull)
-        levels = mean[LEVELS:]
-        np.multiply(alone, S, out=levels)
+        inner += keep
         for part, one in zip(self._bounds, heard, strict=True):
-            levels[part] += share[part] * (one - pull)
-        return Known(mean, baseline, contact, sent, inner, share, scale)
+            mean[part] += share[part] * (one - pull)
+        contact = prior.contact * (total[SENT] - pull)
+        parts[:, m] = 0.0
+        parts[1:, m + 1] = prior.contact
+        np.negative(contact, out=parts[0, m + 1])
+        whole -= pull
+        whole *= baseline
+        return Known(whole, contact, parts, baseline, sent / scale)
 
-    def variances(self, known: Known, /) -> Floats:
+    def means(self, known: Known, /) -> Floats:
+        """Posterior mean of each effect, shape (c, n)."""
+        return np.concatenate([known.level[None], known.contact[None], known.parts[0, :-2]])
+
+    def variances(self, known: Known, prior: Prior, /) -> Floats:
         """Posterior variance of each effect in units of the noise variance, shape (c, n)."""
-        out = np.empty_like(known.mean)
-        out[IDLE] = known.baseline - known.sent * known.baseline**2 / known.scale
-        out[SENT] = known.contact - known.sent * known.contact**2 / known.scale
-        out[LEVELS:] = known.inner - known.sent * known.share**2 / known.scale
-        return np.maximum(out, 0.0, out=out)
+        _, inner, share = known.parts[:, :-2]
+        level = known.baseline - known.heard * known.baseline**2
+        contact = prior.contact - known.heard * prior.contact**2
+        out = np.concatenate([level[None], contact[None], inner - known.heard * share**2])
+        np.maximum(out, 0.0, out=out)
+        return out
 
-    def of_actions(self, known: Known, /) -> tuple[Floats, Floats, Floats]:
+    def of_actions(self, known: Known, prior: Prior, /) -> tuple[Floats, Floats, Floats]:
         """Effects of all actions: mean, variance, and variance for comparing them; shape (k, n) each.
 
-        What all actions have in common says nothing about which is best, so it is left out of the third:
-        the subject's level everywhere, and of contact all but what sets it against doing nothing. Taken as
-        independent, the rest has the right variance for the difference of any two actions that share no
-        level, but for what the posterior ties together.
+        Variances are in units of the noise variance; rounding may leave them just below 0. What all actions
+        have in common says nothing about which is best, so it is left out of the third: the subject's level
+        everywhere, and of contact all but what sets it against doing nothing. Taken as independent, the rest
+        has the right variance for the difference of any two actions that share no level, but for what
+        the posterior ties together.
         """
-        levels = known.mean[LEVELS:]
-        n = levels.shape[1]
-        shape = len(self.sends), n
-        mean = np.empty(shape, levels.dtype)
-        mean[:] = known.mean[IDLE]
-        own, pooled = np.zeros(shape, levels.dtype), np.zeros(shape, levels.dtype)
-        blank = np.zeros((1, n), levels.dtype)
-        for out, part in ((mean, levels), (own, known.inner), (pooled, known.share)):
-            padded = np.concatenate([part, blank])
-            for at in self.at:
-                out += padded.take(at, axis=0)
-        sends = self.sends
-        mean[sends] += known.mean[SENT]
-        heard = known.sent / known.scale
-        idle = ~sends
-        own[idle], pooled[idle] = known.contact, known.contact
-        choice = own - heard * pooled * pooled
-        own[idle], pooled[idle] = 0.0, 0.0
-        common = np.where(sends[:, None], known.baseline + known.contact, known.baseline)
+        found = known.parts.take(self._lines[0], axis=1)
+        for lines in self._lines[1:]:
+            found += known.parts.take(lines, axis=1)
+        mean, own, pooled = found
+        mean += known.level + known.contact
+        choice = pooled * pooled
+        choice *= known.heard
+        np.subtract(own, choice, out=choice)
+        common = known.baseline + prior.signed
         own += common
         pooled += common
-        whole = own - heard * pooled * pooled
-        return mean, np.maximum(whole, 0.0, out=whole), np.maximum(choice, 0.0, out=choice)
+        pooled *= pooled
+        pooled *= known.heard
+        own -= pooled
+        return mean, own, choice
 
     def observe(
-        self, count: Floats, total: Floats, ratio: Floats, action: I64, weight: Floats, residual: Floats, /
+        self, count: Floats, total: Floats, prior: Prior, action: I64, weight: Floats, residual: Floats, /
     ) -> tuple[Floats, Floats]:
         """Counts and totals after one more reward of each subject.
 
@@ -251,7 +287,7 @@ class Effects:
         Args:
             count: Shape (c, n), float64.
             total: Shape (c, n), float64.
-            ratio: Shape (2 + g,), > 0.
+            prior: How much subjects differ.
             action: Shape (n,).
             weight: Shape (n,): what a reward counts, 0 to 1.
             residual: Shape (n,): what it was beyond the population.
@@ -260,27 +296,28 @@ class Effects:
         more = count + weight * design
         if len(self._bounds) < 2:
             return more, total + weight * residual * design
-        known = self.known(count, total, ratio)
+        known = self.known(count, total, prior)
+        share = known.parts[2, :-2]
         sends, levels = design[SENT], design[LEVELS:]
-        prior = ratio[2:][self._of][:, None]
-        shrink = count[LEVELS:] * prior / (1.0 + count[LEVELS:] * prior)
-        move = np.empty_like(count)  # covariance of the effects with this action's
-        pooled = known.baseline + known.contact * sends + np.add.reduce(known.share * levels, axis=0)
-        reach = pooled * (known.sent / known.scale)
+        alone = prior.levels / (1.0 + count[LEVELS:] * prior.levels)
+        shrink = count[LEVELS:] * alone
+        # Covariance of each effect with this action's.
+        move = np.empty_like(count)
+        reach = known.baseline + prior.contact * sends + np.add.reduce(share * levels, axis=0)
+        reach *= known.heard
         move[IDLE] = known.baseline * (1.0 - reach)
-        move[SENT] = known.contact * (sends - reach)
+        move[SENT] = prior.contact * (sends - reach)
         for part in self._bounds:
             met = np.add.reduce(shrink[part] * levels[part], axis=0)
-            move[LEVELS:][part] = prior[part] / (1.0 + count[LEVELS:][part] * prior[part]) * levels[
-                part
-            ] + known.share[part] * (met - reach)
-        effect = (
-            known.mean[IDLE] + known.mean[SENT] * sends + np.add.reduce(known.mean[LEVELS:] * levels, axis=0)
-        )
-        variance = move[IDLE] + move[SENT] * sends + np.add.reduce(move[LEVELS:] * levels, axis=0)
-        mean = known.mean + move * (weight * (residual - effect) / (1.0 + weight * variance))
-        rest = residual - mean[IDLE] - mean[SENT] * sends - np.add.reduce(mean[LEVELS:] * levels, axis=0)
-        turned = self._fitted(more, mean) - self._fitted(count, mean) + weight * rest * design
+            move[LEVELS:][part] = alone[part] * levels[part] + share[part] * (met - reach)
+        has = design.copy()
+        has[IDLE] = 1.0  # a subject's own level is part of every reward
+        old = self.means(known)
+        variance = np.add.reduce(has * move, axis=0)
+        ahead = residual - np.add.reduce(has * old, axis=0)
+        mean = old + move * (weight * ahead / (1.0 + weight * variance))
+        rest = weight * (residual - np.add.reduce(has * mean, axis=0))
+        turned = self._fitted(more, mean) - self._fitted(count, old) + rest * design
         return more, total + turned
 
     def _fitted(self, count: Floats, mean: Floats) -> Floats:

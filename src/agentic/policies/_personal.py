@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -9,16 +11,17 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._numerics import ROWS, win_probabilities
-from agentic.arrays import F64, I64, Batch, Bools, Feedback, Field, Proposal, Records, Space
+from agentic._numerics import ROWS, matmul, win_probabilities
+from agentic.arrays import F64, I64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.conditions import Column, Condition
 from agentic.errors import ConfigurationError
 from agentic.policies._between import Between
 from agentic.policies._effects import IDLE, LEVELS, SENT, Effects, Floats
 from agentic.policies._fixed import check_fields
-from agentic.policies._linear import LinearThompson
+from agentic.policies._linear import LinearModel, LinearThompson
 
-_TINY: Final = 1e-9
+_TINY: Final = 1e-18  # of a variance
+_NARROW: Final = 1e-9
 _LEAST: Final = 1e-6
 _MINUTE: Final = 60_000_000
 
@@ -63,6 +66,25 @@ def _checked_condition(_: object, __: object, value: Any) -> None:  # as above
         )
 
 
+@attrs.frozen(eq=False)
+class _Told:
+    """Feedback and whom it is about.
+
+    Attributes:
+        feedback: n choices.
+        subject: Shape (n,), int64: whose each is.
+        sums: Shape (2 c, g), float64: what was kept of each subject, as it counts at its last choice.
+        minute: Shape (g,), int64: when that is, since 1970.
+        fade: Shape (n,): what is left of each choice by then.
+    """
+
+    feedback: Feedback
+    subject: I64
+    sums: Floats
+    minute: I64
+    fade: F64
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Personal:
     """Thompson sampling for each subject: a population model all share, and effects of the subject's own.
@@ -100,18 +122,16 @@ class Personal:
     between: Between | None = None
     fields: tuple[Field, ...] = attrs.field(init=False, repr=False)
     # Where the sums lie in a record, by the identity of its dtype: derived, safe to fill from many threads.
+    _prior: Any = attrs.field(init=False, repr=False)  # Prior; None until the policy is bound
     _places: dict[int, tuple[Any, ...]] = attrs.field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        parts = () if self.effects is None else self.effects.parts
-        fields = [
-            Field(f"{self.name}.{kind}.{part}", "<f4", role="profile")
-            for kind in ("count", "total")
-            for part in parts
-        ]
-        if fields:
-            fields.append(Field(f"{self.name}.minute", "<u4", role="profile"))
-        object.__setattr__(self, "fields", tuple(fields))
+        fields = () if self.effects is None else _fields(self.name, self.effects.parts)
+        object.__setattr__(self, "fields", fields)
+        prior = None
+        if self.effects is not None and self.between is not None:
+            prior = self.effects.prior(self.between.ratio, np.float32)
+        object.__setattr__(self, "_prior", prior)
 
     def bind(self, space: Space, /) -> Self:
         """Fit population and effects to the space, keeping what was learned; levels are matched by name.
@@ -138,26 +158,27 @@ class Personal:
         exploration = self.population.exploration
         if not between.ratio.any():
             wide = spread * exploration
-            np.maximum(wide, _TINY, out=wide)
+            np.maximum(wide, _NARROW, out=wide)
             return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
         n = len(batch)
-        sums = self._sums(batch.rows, n, np.float32)
-        if self.population.half_life is not None and batch.rows is not None:
-            sums *= self._faded(self._minutes(batch.rows, n), batch.now)
-        own, whole, choice = effects.of_actions(effects.known(*_halves(sums), between.ratio))
+        sums = self._recalled(batch)
+        own, whole, choice = effects.of_actions(effects.known(*_halves(sums), self._prior), self._prior)
+        noise: Any = np.float32(between.noise**2)  # one, or one for each row
         if self.only_if is not None:
-            asked = self._asked(batch.columns, n)
-            for part in (own, whole, choice):
-                part[:, :n] *= asked
-        noise = np.float32(between.noise**2)
-        for part in (whole, choice):
-            part *= noise
-        square = np.square(spread)
-        mean = mean + own.T[:n]
-        wide = np.sqrt(square + choice.T[:n])
-        wide *= exploration
+            asked = np.zeros(sums.shape[1], dtype=np.float32)
+            asked[:n] = self._asked(batch.columns, n)
+            own *= asked
+            noise = noise * asked
+        whole *= noise
+        choice *= noise
+        square = spread * spread
+        mean += own.T[:n]
+        wide = square + choice.T[:n]
         np.maximum(wide, _TINY, out=wide)
+        np.sqrt(wide, out=wide)
+        wide *= exploration
         square += whole.T[:n]
+        np.maximum(square, _TINY, out=square)
         return Proposal(win_probabilities(mean, wide, batch.allowed), mean, np.sqrt(square, out=square))
 
     def learn(self, feedback: Feedback, /) -> Self:
@@ -172,65 +193,68 @@ class Personal:
         k = len(effects.sends)
         if len(feedback.catalogue) != k or not ((feedback.action >= 0) & (feedback.action < k)).all():
             return attrs.evolve(self, population=self.population.learn(feedback))  # which refuses it
-        feedback = self._of_some(feedback)
-        subject, n, g = feedback.subject, len(feedback), 0 if feedback.rows is None else len(feedback.rows)
-        old = self._sums(feedback.rows, g, np.float64)[:, :g]
-        as_of = max(between.as_of, int(feedback.at.max(initial=0)))
-        expected = np.zeros(n)
-        if subject is not None and g:
-            old = old * self._since(feedback)
-            mean = effects.known(*_halves(old), between.ratio).mean
-            action = feedback.action
-            expected += mean[IDLE][subject] + np.where(effects.sends[action], mean[SENT][subject], 0.0)
-            levels = np.concatenate([mean[LEVELS:], np.zeros((1, g))])
-            for at in effects.at:
-                expected += levels[at[action], subject]
-            expected *= self._asked(feedback.columns, n)
+        told = self._told(feedback)
+        expected = self._expected(told)
         taught = self.population.learn(attrs.evolve(feedback, reward=feedback.reward - expected))
         learned = attrs.evolve(self, population=taught)
-        weight, residual, fade = learned._residuals(feedback)
-        new = learned._observed(feedback, old, weight * fade, residual)
-        counts = fade * (weight > 0)
+        weight, residual = learned._residuals(feedback)
+        new = learned._observed(told, weight, residual)
+        counts = told.fade * (weight > 0)
         squares = np.array([np.add.reduce(counts * weight * residual**2), np.add.reduce(counts)])
-        between = between.observe(
-            effects, _halves(old), _halves(new), squares, self._fade(as_of - between.as_of), as_of
-        )
+        as_of = max(between.as_of, int(feedback.at.max(initial=0)))
+        between = between.faded(self._fade(as_of - between.as_of), as_of)
+        between = between.observe(effects, _halves(told.sums), _halves(new), squares)
         return attrs.evolve(learned, between=between)
 
     def remember(self, feedback: Feedback, rows: Records, /) -> None:
-        """Add what each choice says about its subject to the sums in ``rows[feedback.subject]``."""
+        """Add what each choice says about its subject to the sums in ``rows[feedback.subject]``.
+
+        Raises:
+            ConfigurationError: The policy is not bound, or the rows have no room for its fields.
+        """
         self._bound()
         if not len(feedback):
             return
-        if feedback.subject is None:
-            raise ConfigurationError("feedback without subject does not say whose row is whose")
-        feedback = attrs.evolve(feedback, rows=rows)
-        old = self._sums(rows, len(rows), np.float64)[:, : len(rows)] * self._since(feedback)
-        weight, residual, fade = self._residuals(feedback)
-        new = self._observed(feedback, old, weight * fade, residual).astype(np.float32)
-        touched = np.zeros(len(rows), dtype=np.bool_)
-        touched[feedback.subject[weight > 0]] = True
-        last = np.maximum(self._minutes(rows, len(rows)), self._last(feedback))
-        for field, values in zip(self.fields, (*new, last), strict=True):
-            rows[field.name] = np.where(touched, values, rows[field.name])
+        told = self._told(attrs.evolve(feedback, rows=rows))
+        weight, residual = self._residuals(feedback)
+        new = self._observed(told, weight, residual).astype(np.float32)
+        touched = np.unique(told.subject[weight > 0])
+        rows[self.fields[-1].name][touched] = told.minute[touched]
+        _, view, order, names = self._place(rows)
+        if view is not None:
+            rows.view(view)["x"][touched[:, None], order] = new.T[touched]
+        else:
+            for line, name in zip(new, names, strict=True):
+                rows[name][touched] = line[touched]
+
+    def merge(self, other: Self, /) -> Self:
+        """The policy that has learned what either has; the two must not share subjects.
+
+        Raises:
+            LearningError: They are of different actions, features, dimensions or settings.
+        """
+        (_, mine), (_, theirs) = self._bound(), other._bound()
+        model = self.population.fitted.merge(other.population.fitted)
+        as_of = max(mine.as_of, theirs.as_of)
+        between = mine.faded(self._fade(as_of - mine.as_of), as_of).merge(
+            theirs.faded(self._fade(as_of - theirs.as_of), as_of)
+        )
+        return attrs.evolve(self, population=attrs.evolve(self.population, model=model), between=between)
 
     def explain(self, batch: Batch, row: int, /) -> dict[str, float]:
         """What each column of ``X``, by its number, and each effect of the subject adds to the best score."""
-        effects, between = self._bound()
+        effects, _ = self._bound()
         one = batch.take(np.array([row]))
-        sums = self._sums(one.rows, 1, np.float32)
-        if self.population.half_life is not None and one.rows is not None:
-            sums *= self._faded(self._minutes(one.rows, 1), one.now)
-        known = effects.known(*_halves(sums), between.ratio)
+        known = effects.known(*_halves(self._recalled(one)), self._prior)
         asked = self._asked(one.columns, 1)
         model = self.population.fitted
-        score = model.mean(one.X)[0] + effects.of_actions(known)[0][:, 0] * asked[0]
+        score = model.mean(one.X)[0] + effects.of_actions(known, self._prior)[0][:, 0] * asked[0]
         best = int(np.argmax(np.where(one.allowed[0], score, -np.inf)))
         parts = {str(i): float(part) for i, part in enumerate(one.X[0] * model.theta[:, best])}
         design = effects.design(np.array([best]))[:, 0]
         design[IDLE] = 1.0  # a subject's own level is part of every score
         names = ("level", "contact", *effects.parts[LEVELS:])
-        mean = known.mean[:, 0] * asked[0]
+        mean = effects.means(known)[:, 0] * asked[0]
         own = {f"{self.name}: {n}": float(m) for n, m, has in zip(names, mean, design, strict=True) if has}
         return parts | own
 
@@ -247,7 +271,7 @@ class Personal:
         found = self._places.get(id(dtype))
         if found is None or found[0] is not dtype:
             names = [field.name for field in self.fields[:-1]]
-            entries = dtype.fields or {}
+            entries: Any = dtype.fields or {}  # numpy has no one type of them
             if missing := [name for name in names if name not in entries]:
                 raise ConfigurationError(
                     f"the records have no field {missing[0]!r}, bind and publish the policy"
@@ -274,7 +298,7 @@ class Personal:
         """Counts, then totals, shape (2 c, m) with m rows padded for reductions; strangers' are 0."""
         m = n + -n % ROWS
         width = 2 * len(self._bound()[0].parts)
-        out = np.zeros((width, m), dtype=dtype)
+        out: Floats = np.zeros((width, m), dtype=dtype)
         if rows is not None and n:
             _, view, order, names = self._place(rows)
             if view is None:
@@ -284,16 +308,15 @@ class Personal:
                 out[:, :n] = rows.view(view)["x"].T[order]
         return out
 
-    def _minutes(self, rows: Records, n: int) -> NDArray[np.uint32]:
-        found: NDArray[np.uint32] = rows[self.fields[-1].name]
-        return found
-
-    def _faded(self, minute: NDArray[Any], now: I64) -> Floats:
-        """What is left of sums as old as these: shape (m,), float32, padded."""
-        m = len(now) + -len(now) % ROWS
-        age = np.zeros(m)
-        age[: len(now)] = np.maximum(now - minute.astype(np.int64) * _MINUTE, 0)
-        return np.asarray(self._fade(age), dtype=np.float32)
+    def _recalled(self, batch: Batch) -> Floats:
+        """The sums of a batch's subjects as they count now, float32."""
+        n = len(batch)
+        sums = self._sums(batch.rows, n, np.float32)
+        if self.population.half_life is not None and batch.rows is not None:
+            age = np.zeros(sums.shape[1])
+            age[:n] = batch.now - batch.rows[self.fields[-1].name].astype(np.int64) * _MINUTE
+            sums *= self._fade(np.maximum(age, 0.0)).astype(np.float32)
+        return sums
 
     def _fade(self, age_us: Any) -> Any:  # int to float, array to array
         half_life = self.population.half_life
@@ -305,84 +328,107 @@ class Personal:
         """1 for rows that anything may be remembered of, 0 for others: shape (n,), float32."""
         if self.only_if is None:
             return np.ones(n, dtype=np.float32)
-        if n and not self.only_if.fields <= columns.keys():
+        if n and not self.only_if.fields <= columns.keys():  # nothing is known of anybody
             return np.zeros(n, dtype=np.float32)
         return self.only_if.evaluate_columns(columns, n).true.astype(np.float32)
 
-    def _of_some(self, feedback: Feedback) -> Feedback:
-        """The feedback with subjects, and blank rows where it has none."""
+    def _told(self, feedback: Feedback) -> _Told:
+        """The feedback with whom it is about; subjects without rows are strangers."""
         if feedback.rows is not None and feedback.subject is not None:
-            return feedback
-        keys, number = np.unique(feedback.keys, return_inverse=True)
-        blank = np.zeros(len(keys), dtype=[(field.name, field.dtype) for field in self.fields])
-        return attrs.evolve(feedback, rows=blank, subject=number.reshape(-1))
+            subject, rows = feedback.subject, feedback.rows
+            sums = self._sums(rows, len(rows), np.float64)[:, : len(rows)]
+            held = rows[self.fields[-1].name].astype(np.int64)
+        else:
+            keys, number = np.unique(feedback.keys, return_inverse=True)
+            subject = number.reshape(-1)
+            sums, held = np.zeros((len(self.fields) - 1, len(keys))), np.zeros(len(keys), np.int64)
+        minute = held.copy()
+        np.maximum.at(minute, subject, feedback.at // _MINUTE)
+        fade = np.ones(len(feedback))
+        if self.population.half_life is not None:
+            sums = sums * self._fade((minute - held) * float(_MINUTE))
+            fade = self._fade(np.maximum(minute[subject] * _MINUTE - feedback.at, 0))
+        return _Told(feedback, subject, sums, minute, fade)
 
-    def _last(self, feedback: Feedback) -> NDArray[np.int64]:
-        """The last minute of each subject's choices, 0 without any: shape (g,)."""
-        last = np.zeros(0 if feedback.rows is None else len(feedback.rows), dtype=np.int64)
-        np.maximum.at(last, feedback.subject, feedback.at // _MINUTE)
-        return last
+    def _expected(self, told: _Told) -> F64:
+        """What was expected of each choice's subject in person, beyond the population: shape (n,)."""
+        effects, between = self._bound()
+        action, subject = told.feedback.action, told.subject
+        mean = effects.means(effects.known(*_halves(told.sums), effects.prior(between.ratio)))
+        expected = mean[IDLE][subject] + np.where(effects.sends[action], mean[SENT][subject], 0.0)
+        levels = np.concatenate([mean[LEVELS:], np.zeros((1, mean.shape[1]))])
+        for at in effects.at:
+            expected += levels[at[action], subject]
+        return np.asarray(expected * self._asked(told.feedback.columns, len(action)))
 
-    def _since(self, feedback: Feedback) -> Any:  # a number or shape (g,)
-        """What is left of each subject's sums by the time of its last choice."""
-        if self.population.half_life is None or feedback.rows is None:
-            return 1.0
-        held = self._minutes(feedback.rows, len(feedback.rows)).astype(np.int64)
-        return self._fade(np.maximum(self._last(feedback) - held, 0) * float(_MINUTE))
+    def _residuals(self, feedback: Feedback) -> tuple[F64, F64]:
+        """What each choice counts, and what it was beyond the population: shape (n,) each.
 
-    def _residuals(self, feedback: Feedback) -> tuple[F64, F64, F64]:
-        """What each choice counts, what it was beyond the population, and what is left of it by now.
-
-        The population has seen the choice already. A choice it follows closely, because it has seen few like
-        it, says little about its subject: the residual it would have had counts as one less its leverage.
+        The population has seen the choice already. One that it follows closely, having seen few like it, says
+        little about its subject: the residual it would have had unseen counts one less its leverage.
 
         Source: Cook & Weisberg 1982, Residuals and influence in regression, equation 2.2.23.
         """
-        model, rows = self.population.fitted, np.arange(len(feedback))
-        action = feedback.action
-        leverage = np.square(model.spread(feedback.X)[rows, action] / model.noise)
-        weight = np.maximum(1.0 - leverage, 0.0)
+        model, X = self.population.fitted, feedback.X
+        weight = np.maximum(1.0 - _leverage(model, X, feedback.action), 0.0)
         weight *= self._asked(feedback.columns, len(feedback))
         weight[weight < _LEAST] = 0.0
-        residual = (feedback.reward - model.mean(feedback.X)[rows, action]) / np.where(
-            weight > 0, weight, 1.0
-        )
-        fade = np.ones(len(feedback))
-        if self.population.half_life is not None and feedback.rows is not None:
-            held = self._minutes(feedback.rows, len(feedback.rows)).astype(np.int64)
-            last = np.maximum(self._last(feedback), held)
-            age = last[feedback.subject] * _MINUTE - feedback.at
-            fade = self._fade(np.maximum(age, 0))
-        return weight, residual, fade
+        expected = np.einsum("nd,nd->n", X, model.theta.T[feedback.action])
+        residual = (feedback.reward - expected) / np.where(weight > 0, weight, 1.0)
+        return weight, residual
 
-    def _observed(self, feedback: Feedback, sums: Floats, weight: F64, residual: F64) -> Floats:
+    def _observed(self, told: _Told, weight: F64, residual: F64) -> Floats:
         """The sums after this feedback, a subject's choices one after the other."""
         effects, between = self._bound()
-        subject, action = feedback.subject, feedback.action
-        out = sums.copy()
+        subject, action, weight = told.subject, told.feedback.action, weight * told.fade
+        out = told.sums.copy()
         half = len(out) // 2
-        if subject is None or not len(subject):
+        if not len(subject):
             return out
         if len(effects.dimensions) < 2:
             design = effects.design(action)
-            for line, values in zip(out, (*(design * weight), *(design * (weight * residual))), strict=True):
-                line += np.bincount(subject, weights=values, minlength=out.shape[1])
+            added = (*(design * weight), *(design * (weight * residual)))
+            out += [np.bincount(subject, weights=values, minlength=out.shape[1]) for values in added]
             return out
+        prior = effects.prior(between.working)
         order = np.argsort(subject, kind="stable")
         first = np.searchsorted(subject[order], np.arange(out.shape[1]))
         turn = np.empty(len(subject), dtype=np.int64)
         turn[order] = np.arange(len(subject)) - first[subject[order]]
         by_turn = np.argsort(turn, kind="stable")
-        ends = np.cumsum(np.bincount(turn))
-        begin = 0
-        for end in ends.tolist():
-            now, begin = by_turn[begin:end], end
+        ends = [0, *np.cumsum(np.bincount(turn)).tolist()]
+        for lo, hi in itertools.pairwise(ends):
+            now = by_turn[lo:hi]
             now = now[np.arange(len(now) + -len(now) % ROWS) % len(now)]  # full blocks for reductions
             who = subject[now]
             out[:half, who], out[half:, who] = effects.observe(
-                out[:half, who], out[half:, who], between.working, action[now], weight[now], residual[now]
+                out[:half, who], out[half:, who], prior, action[now], weight[now], residual[now]
             )
         return out
+
+
+@functools.lru_cache(maxsize=64)
+def _fields(name: str, parts: tuple[str, ...]) -> tuple[Field, ...]:
+    """Counts, then totals, then when they were last added to, in minutes since 1970."""
+    sums = [
+        Field(f"{name}.{kind}.{part}", "<f4", role="profile") for kind in ("count", "total") for part in parts
+    ]
+    return (*sums, Field(f"{name}.minute", "<u4", role="profile"))
+
+
+def _leverage(model: LinearModel, X: F64, action: I64) -> F64:
+    """Leverage of each row in its action's regression, x' A^-1 x: shape (n,)."""
+    d = X.shape[1]
+    root = model.root.reshape(d, -1, d)
+    out = np.empty(len(X))
+    order = np.argsort(action, kind="stable")
+    chosen = action[order]
+    cuts = (chosen[1:] != chosen[:-1]).nonzero()[0] + 1
+    for lo, hi in itertools.pairwise([0, *cuts.tolist(), len(X)] if len(X) else ()):
+        rows = order[lo:hi]
+        parts = matmul(X[rows].astype(np.float32), root[:, chosen[lo]])
+        out[rows] = np.einsum("nd,nd->n", parts, parts)
+    return out
 
 
 def _halves(sums: Floats) -> tuple[Floats, Floats]:
