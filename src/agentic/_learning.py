@@ -34,14 +34,6 @@ class Lesson:
     done: int
 
 
-def feedback_of(
-    agent: str, plan: Plan, schema: Schema, log: ProvenanceLog, position: I64, slot: I64, reward: F64, /
-) -> Iterator[Feedback]:
-    """Join rewards with what was logged of their decisions, without the holdout: see ``lessons_of``."""
-    for lesson in lessons_of(agent, plan, schema, log, position, slot, reward):
-        yield lesson.feedback
-
-
 def lessons_of(
     agent: str,
     plan: Plan,

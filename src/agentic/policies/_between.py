@@ -20,10 +20,10 @@ import numpy as np
 
 from agentic.arrays import F64
 from agentic.errors import ConfigurationError, LearningError
-from agentic.policies._effects import IDLE, SENT, Effects, Floats
+from agentic.policies._effects import IDLE, SENT, Effects
 
 _LEAST: Final = 0.01  # effects are weighed as if they varied at least so much, in noise variances
-_MOST: Final = 1e3
+_MOST: Final = 1e2
 
 
 @attrs.frozen(eq=False)
@@ -42,7 +42,7 @@ class Between:
         noise: Estimated standard deviation of a reward about its subject's mean. Derived, like what follows.
         variance: Shape (g + 2,): estimated variance of each kind of effect, in squared units of the reward,
             not negative.
-        ratio: Shape (g + 2,): the same in units of the noise variance, at most 1000.
+        ratio: Shape (g + 2,): the same in units of the noise variance, at most 100.
     """
 
     kinds: tuple[str, ...]
@@ -114,8 +114,8 @@ class Between:
     def observe(
         self,
         effects: Effects,
-        before: tuple[Floats, Floats],
-        after: tuple[Floats, Floats],
+        before: tuple[F64, F64],
+        after: tuple[F64, F64],
         residual: F64,
         /,
     ) -> Between:
@@ -138,7 +138,7 @@ class Between:
             residual=self.residual + np.array([residual[0], gained[3][0], residual[1]]),
         )
 
-    def _said(self, effects: Effects, count: Floats, total: Floats, size: int) -> Iterator[F64]:
+    def _said(self, effects: Effects, count: F64, total: F64, size: int) -> Iterator[F64]:
         """Square, chance, weight, what is explained: of the first ``size`` subjects and of the others."""
         prior = effects.prior(self.working)
         known = effects.known(count, total, prior)

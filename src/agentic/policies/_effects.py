@@ -19,19 +19,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
-from agentic.arrays import I64, Bools
+from agentic.arrays import F64, I64, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import ConfigurationError
 from agentic.types import NO_ACTION, Action
-
-# float32 or float64, the same in and out.
-Floats = NDArray[Any]
 
 IDLE, SENT, LEVELS = 0, 1, 2
 """Rows of the sums: rewards of doing nothing, of anything that was sent, and of each level."""
@@ -45,16 +41,16 @@ class Prior:
     """How much subjects differ, as arrays that the posterior is made with; in units of the noise variance.
 
     Attributes:
-        level: Variance of a subject's own level: a numpy scalar, float32 or float64.
-        contact: Of being contacted; likewise.
+        level: Variance of a subject's own level.
+        contact: Of being contacted.
         levels: Of each level's effect, shape (c - 2, 1).
         signed: Shape (k, 1): ``contact`` for actions that send, less than nothing for those that do not.
     """
 
-    level: Any  # numpy scalars have no type of both widths
-    contact: Any
-    levels: Floats
-    signed: Floats
+    level: float
+    contact: float
+    levels: F64
+    signed: F64
 
 
 @attrs.frozen(eq=False)
@@ -73,11 +69,11 @@ class Known:
         heard: How much the sum of all effects is pinned down: rewards of sends over what is open.
     """
 
-    level: Floats
-    contact: Floats
-    parts: Floats
-    baseline: Floats
-    heard: Floats
+    level: F64
+    contact: F64
+    parts: F64
+    baseline: F64
+    heard: F64
 
 
 @attrs.frozen(eq=False)
@@ -168,7 +164,7 @@ class Effects:
         """Which variance each effect has, shape (c,): 0 the level, 1 contact, then the dimensions."""
         return np.concatenate([[0, 1], self._of + 2])
 
-    def design(self, action: I64, /) -> Floats:
+    def design(self, action: I64, /) -> F64:
         """Which sums a reward of each action goes to, shape (c, n), float64, 0 or 1."""
         out = np.zeros((LEVELS + len(self._of) + 1, len(action)))
         sends = self.sends[action]
@@ -178,25 +174,25 @@ class Effects:
             out[LEVELS + at[action], rows] = 1.0
         return out[:-1]
 
-    def prior(self, ratio: Floats, dtype: Any = np.float64, /) -> Prior:  # what numpy takes for a dtype
+    def prior(self, ratio: F64, /) -> Prior:
         """The prior for these ratios of the variances to the noise variance, shape (2 + g,)."""
-        given = ratio.astype(dtype)
-        levels = np.ascontiguousarray(given[2:][self._of][:, None])
-        return Prior(given[0], given[1], levels, np.where(self.sends, given[1], -given[1])[:, None])
+        level, contact = ratio[:2].tolist()
+        signed = np.where(self.sends, contact, -contact)[:, None]
+        return Prior(level, contact, ratio[2:][self._of][:, None], signed)
 
-    def known(self, count: Floats, total: Floats, prior: Prior, /) -> Known:
+    def known(self, count: F64, total: F64, prior: Prior, /) -> Known:
         """The posterior of the effects.
 
         A row of the answer is that row's alone, to the bit, from 8 rows on.
 
         Args:
-            count: Shape (c, n), not negative: rewards for each of ``parts``; the prior's dtype.
+            count: Shape (c, n), not negative: rewards for each of ``parts``.
             total: Shape (c, n): sums of what they were beyond the population.
             prior: How much subjects differ.
         """
         sent, n, S = count[SENT], count[LEVELS:], total[LEVELS:]
         m, rows = n.shape
-        sums = np.empty((3, m, rows), dtype=n.dtype)
+        sums = np.empty((3, m, rows))
         left, told, shrink = sums
         keep = n * prior.levels
         keep += 1.0
@@ -205,7 +201,7 @@ class Effects:
         np.multiply(left, prior.levels, out=shrink)
         np.multiply(shrink, S, out=told)
         keep *= prior.levels  # from here on the variance of a level's effect, were it the only one
-        parts = np.empty((3, m + 2, rows), dtype=n.dtype)
+        parts = np.empty((3, m + 2, rows))
         mean, inner, share = parts[:, :m]
         np.multiply(keep, S, out=mean)
         whole = total[IDLE] + total[SENT]
@@ -238,11 +234,11 @@ class Effects:
         whole *= baseline
         return Known(whole, contact, parts, baseline, sent / scale)
 
-    def means(self, known: Known, /) -> Floats:
+    def means(self, known: Known, /) -> F64:
         """Posterior mean of each effect, shape (c, n)."""
         return np.concatenate([known.level[None], known.contact[None], known.parts[0, :-2]])
 
-    def variances(self, known: Known, prior: Prior, /) -> Floats:
+    def variances(self, known: Known, prior: Prior, /) -> F64:
         """Posterior variance of each effect in units of the noise variance, shape (c, n)."""
         _, inner, share = known.parts[:, :-2]
         level = known.baseline - known.heard * known.baseline**2
@@ -251,7 +247,7 @@ class Effects:
         np.maximum(out, 0.0, out=out)
         return out
 
-    def of_actions(self, known: Known, prior: Prior, /) -> tuple[Floats, Floats, Floats]:
+    def of_actions(self, known: Known, prior: Prior, /) -> tuple[F64, F64, F64]:
         """Effects of all actions: mean, variance, and variance for comparing them; shape (k, n) each.
 
         Variances are in units of the noise variance; rounding may leave them just below 0. What all actions
@@ -277,16 +273,16 @@ class Effects:
         return mean, own, choice
 
     def observe(
-        self, count: Floats, total: Floats, prior: Prior, action: I64, weight: Floats, residual: Floats, /
-    ) -> tuple[Floats, Floats]:
+        self, count: F64, total: F64, prior: Prior, action: I64, weight: F64, residual: F64, /
+    ) -> tuple[F64, F64]:
         """Counts and totals after one more reward of each subject.
 
         With one dimension ``weight`` is added to the counts and ``weight * residual`` to the totals. With
         several, the mean moves as a Kalman filter moves it, and the totals are those that say so.
 
         Args:
-            count: Shape (c, n), float64.
-            total: Shape (c, n), float64.
+            count: Shape (c, n).
+            total: Shape (c, n).
             prior: How much subjects differ.
             action: Shape (n,).
             weight: Shape (n,): what a reward counts, 0 to 1.
@@ -320,7 +316,7 @@ class Effects:
         turned = self._fitted(more, mean) - self._fitted(count, old) + rest * design
         return more, total + turned
 
-    def _fitted(self, count: Floats, mean: Floats) -> Floats:
+    def _fitted(self, count: F64, mean: F64) -> F64:
         """Totals that these means would leave, were levels combined as if independent; shape (c, n)."""
         sent, n, levels = count[SENT], count[LEVELS:], mean[LEVELS:]
         of = [np.add.reduce(n[p] * levels[p], axis=0) / np.maximum(sent, _TINY) for p in self._bounds]

@@ -9,20 +9,20 @@ from typing import Any, Final, Self
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from agentic._numerics import ROWS, matmul, win_probabilities
 from agentic.arrays import F64, I64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.conditions import Column, Condition
 from agentic.errors import ConfigurationError
 from agentic.policies._between import Between
-from agentic.policies._effects import IDLE, LEVELS, SENT, Effects, Floats
+from agentic.policies._effects import IDLE, LEVELS, SENT, Effects
 from agentic.policies._fixed import check_fields
 from agentic.policies._linear import LinearModel, LinearThompson
 
 _TINY: Final = 1e-18  # of a variance
 _NARROW: Final = 1e-9
 _LEAST: Final = 1e-6
+_ROWS_AT_ONCE: Final = 1024
 _MINUTE: Final = 60_000_000
 
 
@@ -80,7 +80,7 @@ class _Told:
 
     feedback: Feedback
     subject: I64
-    sums: Floats
+    sums: F64
     minute: I64
     fade: F64
 
@@ -130,7 +130,7 @@ class Personal:
         object.__setattr__(self, "fields", fields)
         prior = None
         if self.effects is not None and self.between is not None:
-            prior = self.effects.prior(self.between.ratio, np.float32)
+            prior = self.effects.prior(self.between.ratio)
         object.__setattr__(self, "_prior", prior)
 
     def bind(self, space: Space, /) -> Self:
@@ -162,22 +162,25 @@ class Personal:
             return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
         n = len(batch)
         sums = self._recalled(batch)
-        own, whole, choice = effects.of_actions(effects.known(*_halves(sums), self._prior), self._prior)
-        noise: Any = np.float32(between.noise**2)  # one, or one for each row
-        if self.only_if is not None:
-            asked = np.zeros(sums.shape[1], dtype=np.float32)
-            asked[:n] = self._asked(batch.columns, n)
-            own *= asked
-            noise = noise * asked
-        whole *= noise
-        choice *= noise
+        asked = self._asked(batch.columns, n)
         square = spread * spread
-        mean += own.T[:n]
-        wide = square + choice.T[:n]
+        wide = np.empty_like(square)
+        for lo in range(0, n, _ROWS_AT_ONCE):
+            rows, padded = slice(lo, min(lo + _ROWS_AT_ONCE, n)), slice(lo, lo + _ROWS_AT_ONCE)
+            known = effects.known(*_halves(sums[:, padded]), self._prior)
+            own, whole, choice = (part.T[: rows.stop - lo] for part in effects.of_actions(known, self._prior))
+            noise: Any = between.noise**2  # one, or one for each row
+            if self.only_if is not None:
+                own *= asked[rows, None]
+                noise = noise * asked[rows, None]
+            mean[rows] += own
+            np.multiply(choice, noise, out=wide[rows])
+            wide[rows] += square[rows]
+            whole *= noise
+            square[rows] += whole
         np.maximum(wide, _TINY, out=wide)
         np.sqrt(wide, out=wide)
         wide *= exploration
-        square += whole.T[:n]
         np.maximum(square, _TINY, out=square)
         return Proposal(win_probabilities(mean, wide, batch.allowed), mean, np.sqrt(square, out=square))
 
@@ -294,11 +297,11 @@ class Personal:
             found = self._places[id(dtype)] = dtype, view, order, names
         return found
 
-    def _sums(self, rows: Records | None, n: int, dtype: type) -> Floats:
+    def _sums(self, rows: Records | None, n: int) -> F64:
         """Counts, then totals, shape (2 c, m) with m rows padded for reductions; strangers' are 0."""
         m = n + -n % ROWS
         width = 2 * len(self._bound()[0].parts)
-        out: Floats = np.zeros((width, m), dtype=dtype)
+        out = np.zeros((width, m))
         if rows is not None and n:
             _, view, order, names = self._place(rows)
             if view is None:
@@ -308,14 +311,14 @@ class Personal:
                 out[:, :n] = rows.view(view)["x"].T[order]
         return out
 
-    def _recalled(self, batch: Batch) -> Floats:
-        """The sums of a batch's subjects as they count now, float32."""
+    def _recalled(self, batch: Batch) -> F64:
+        """The sums of a batch's subjects as they count now."""
         n = len(batch)
-        sums = self._sums(batch.rows, n, np.float32)
+        sums = self._sums(batch.rows, n)
         if self.population.half_life is not None and batch.rows is not None:
             age = np.zeros(sums.shape[1])
             age[:n] = batch.now - batch.rows[self.fields[-1].name].astype(np.int64) * _MINUTE
-            sums *= self._fade(np.maximum(age, 0.0)).astype(np.float32)
+            sums *= self._fade(np.maximum(age, 0.0))
         return sums
 
     def _fade(self, age_us: Any) -> Any:  # int to float, array to array
@@ -324,19 +327,19 @@ class Personal:
             return 1.0
         return np.exp2(np.asarray(age_us) / (-1e6 * half_life.total_seconds()))
 
-    def _asked(self, columns: Mapping[str, Column], n: int) -> NDArray[np.float32]:
-        """1 for rows that anything may be remembered of, 0 for others: shape (n,), float32."""
+    def _asked(self, columns: Mapping[str, Column], n: int) -> F64:
+        """1 for rows that anything may be remembered of, 0 for others: shape (n,)."""
         if self.only_if is None:
-            return np.ones(n, dtype=np.float32)
+            return np.ones(n)
         if n and not self.only_if.fields <= columns.keys():  # nothing is known of anybody
-            return np.zeros(n, dtype=np.float32)
-        return self.only_if.evaluate_columns(columns, n).true.astype(np.float32)
+            return np.zeros(n)
+        return self.only_if.evaluate_columns(columns, n).true.astype(np.float64)
 
     def _told(self, feedback: Feedback) -> _Told:
         """The feedback with whom it is about; subjects without rows are strangers."""
         if feedback.rows is not None and feedback.subject is not None:
             subject, rows = feedback.subject, feedback.rows
-            sums = self._sums(rows, len(rows), np.float64)[:, : len(rows)]
+            sums = self._sums(rows, len(rows))[:, : len(rows)]
             held = rows[self.fields[-1].name].astype(np.int64)
         else:
             keys, number = np.unique(feedback.keys, return_inverse=True)
@@ -377,7 +380,7 @@ class Personal:
         residual = (feedback.reward - expected) / np.where(weight > 0, weight, 1.0)
         return weight, residual
 
-    def _observed(self, told: _Told, weight: F64, residual: F64) -> Floats:
+    def _observed(self, told: _Told, weight: F64, residual: F64) -> F64:
         """The sums after this feedback, a subject's choices one after the other."""
         effects, between = self._bound()
         subject, action, weight = told.subject, told.feedback.action, weight * told.fade
@@ -431,6 +434,6 @@ def _leverage(model: LinearModel, X: F64, action: I64) -> F64:
     return out
 
 
-def _halves(sums: Floats) -> tuple[Floats, Floats]:
+def _halves(sums: F64) -> tuple[F64, F64]:
     half = len(sums) // 2
     return sums[:half], sums[half:]
