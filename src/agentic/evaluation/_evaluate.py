@@ -98,16 +98,17 @@ def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
     taught: Learning = bind(policy, plan.space)
     slot = np.zeros(len(rows), np.int64)
     where = rows.position, slot, rows.reward
-    remembers = isinstance(taught, Remembers) and bool(fields_of(taught))
-    plan = remembering(plan, taught)
-    keys = np.unique(rows.key)
-    held = plan.layout.part(plan.layout.new(len(keys)), POLICIES)
-    for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where, named=remembers):
-        feedback = lesson.feedback
-        if remembers:
-            feedback = attrs.evolve(feedback, rows=held, subject=np.searchsorted(keys, feedback.keys))
+    if not fields_of(taught):
+        for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where):
+            taught = taught.learn(lesson.feedback)
+        return taught
+    layout, keys = remembering(plan, taught).layout, np.unique(rows.key)
+    held = layout.part(layout.new(len(keys)), POLICIES)
+    for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where, named=True):
+        subject = np.searchsorted(keys, lesson.feedback.keys)
+        feedback = attrs.evolve(lesson.feedback, rows=held.copy(), subject=subject)
         taught = taught.learn(feedback)
-        if isinstance(taught, Remembers) and remembers:
+        if isinstance(taught, Remembers):
             taught.remember(feedback, held)
     return taught
 
