@@ -15,7 +15,7 @@ from agentic.catalogue import Catalogue
 from agentic.features import Category, Flag, Number, Schema
 from agentic.guardrails import Budget, Consent, FrequencyCap, QuietHours
 from agentic.policies import LinearThompson
-from agentic.protocols import Feature, ProvenanceLog
+from agentic.protocols import Feature, Policy, ProvenanceLog
 from agentic.rewards import Goals
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -116,10 +116,16 @@ def names(n: int, start: int = 0) -> list[str]:
 
 
 def agent(
-    k: int = 10, *, log: ProvenanceLog | None = None, goals: Goals | None = None, trained_on: int = 20_000
+    k: int = 10,
+    *,
+    log: ProvenanceLog | None = None,
+    goals: Goals | None = None,
+    trained_on: int = 20_000,
+    policy: Policy | None = None,
 ) -> Agent:
     """The full pipeline: consent, two caps, quiet hours, a budget, and Thompson sampling that has learned."""
-    policy = LinearThompson().bind(space(k)).learn(feedback(trained_on, k))
+    if policy is None:
+        policy = LinearThompson().bind(space(k)).learn(feedback(trained_on, k))
     return Agent(
         "benchmark",
         actions(k),

@@ -1,6 +1,7 @@
 """How fast, and how large? Runs each benchmark in a process of its own and prints what it found.
 
-python benchmarks/run.py [batch single memory import learn log profile] [--repeat N] [--quick] [--json]
+python benchmarks/run.py [batch single memory import learn log personal profile] [--repeat N] [--quick]
+    [--json]
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MODULES = {
     "import": "benchmarks.importing",
     "learn": "benchmarks.learn",
     "log": "benchmarks.log",
+    "personal": "benchmarks.personal",
     "profile": "benchmarks.stages",
 }
 ONE_THREAD = dict.fromkeys(

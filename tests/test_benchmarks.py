@@ -17,6 +17,7 @@ FIGURES = {
     "import": ["import numpy, attrs", "import agentic, after these"],
     "learn": ["policy.learn, one row, p50", "agent.learn, 200 decisions"],
     "log": ["append, blocks of 1", "append, blocks of 100"],
+    "personal": ["tastes: Personal", "nobody differs: LinearThompson", "a subject's record, of it Personal"],
     "profile": ["  propose", "    policy", "  everything else"],
 }
 

@@ -125,8 +125,7 @@ class Remembers(Learns):
 class GrowsFields(Remembers):
     @property
     def fields(self):
-        more = [Field("remembers.more", "f8")] if self.total else []
-        return (*Remembers.fields, *more)
+        return (*Remembers.fields, Field(f"remembers.{int(self.total)}", "f8"))
 
 
 class ForgetsToRemember(Remembers):
