@@ -811,8 +811,10 @@ class Agent:
             return 0
         try:
             stands = self._store.store(task.subjects, rows, task.versions, layout)
-        except Exception as error:
+        except BaseException as error:
             task.tried, task.rows = layout.part(rows, POLICIES), None
+            if not isinstance(error, Exception):
+                raise
             raise StoreError(
                 f"the store failed while {len(task.subjects)} subjects were learned about ({error}): nothing"
                 " is lost, call learn() again"

@@ -325,6 +325,47 @@ def test_other_policies_come_and_go_and_nothing_is_forgotten() -> None:
     assert replayed.decisions == 20 * 11
 
 
+def test_a_catalogue_that_grows_keeps_what_is_known() -> None:
+    """Another agent of the name, with new actions and levels, on the same store: fields match by name."""
+    store = MemoryStore()
+    agent, subjects = made(Personal(), store=store), names(20)
+    live(agent, subjects, rounds=4)
+    counts = kept(agent, subjects, "personal.count.channel=x")
+    more = [*ACTIONS, Action("c_z", channel="z", dimensions={"message": "c", "channel": "z", "when": "am"})]
+    next_one = Agent(
+        "shop", more, policy=agent.policy, store=store, features=[Number("age", low=0, high=100)]
+    )
+    assert (kept(next_one, subjects, "personal.count.channel=x") == counts).all()
+    assert (kept(next_one, subjects, "personal.count.channel=z") == 0).all()
+    next_one.decide_many(subjects, now=NOON)
+    assert (kept(agent, subjects, "personal.count.channel=x") == counts).all()
+    assert next_one.failures == {}
+
+
+def test_ctrl_c_in_the_store_is_no_reward_twice() -> None:
+    """Interrupted after it wrote: what it took is found, and the rest is written."""
+
+    class Interrupted(MemoryStore):
+        told = False
+
+        def store(self, subjects, rows, expected, layout, /):
+            stands = super().store(subjects, rows, expected, layout)
+            if self.told:
+                self.told = False
+                raise KeyboardInterrupt
+            return stands
+
+    store = Interrupted()
+    agent, subjects = made(store=store), names(5)
+    agent.decide_many(subjects, now=NOON)
+    store.told = True
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(now=NOON + HOUR)
+    agent.learn(now=NOON + HOUR)
+    assert_as_logged(agent, subjects)
+    assert agent.policy.learned == 5  # type: ignore[attr-defined]
+
+
 def test_a_request_is_answered_across_policies() -> None:
     """Old answers, logged without what a policy keeps, stand beside new ones."""
     agent, subjects = made(SquareCB()), names(4)

@@ -187,6 +187,7 @@ class Personal:
     def learn(self, feedback: Feedback, /) -> Self:
         """Return the policy whose population and variances have also seen this feedback.
 
+        What is expected of a subject in person is what was known before this feedback.
         Without ``feedback.rows`` subjects are taken for strangers, told apart by their keys.
 
         Raises:
