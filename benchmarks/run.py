@@ -36,6 +36,7 @@ MODULES = {
     "log": "benchmarks.log",
     "growth": "benchmarks.growth",
     "limits": "benchmarks.limits",
+    "personal": "benchmarks.personal",
     "profile": "benchmarks.stages",
 }
 ONE_THREAD = dict.fromkeys(

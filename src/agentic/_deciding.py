@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, zones
-from agentic._flow import CONTENDED, CORE, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
 from agentic._logger import logger
 from agentic._plan import Assembly
-from agentic.arrays import I64, U64
+from agentic.arrays import I64, U64, Layout
 from agentic.conditions import Coded
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
@@ -35,6 +35,7 @@ class Settled:
     written: NDArray[Any]
     stands: NDArray[np.bool_]
     action: I64
+    layout: Layout
 
 
 @attrs.define(eq=False)
@@ -51,6 +52,8 @@ class Desk:
     """Where decisions are made: the plan with its store, providers and pools.
 
     Attributes:
+        recalls: What policies keep about a subject is logged with each decision: the policy in charge, or
+            one that stands in for it, decides by it.
         reason_codes: Reason code by guardrail name; its name in capitals until it has told its own.
         failures: How often each plugin failed and was replaced by something safe.
     """
@@ -60,6 +63,7 @@ class Desk:
     store: StateStore
     providers: Sequence[FeatureProvider]
     pools: Pools
+    recalls: bool = False
     reason_codes: dict[str, str] = attrs.field(init=False)
     failures: dict[str, int] = attrs.field(factory=dict, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
@@ -72,6 +76,15 @@ class Desk:
     def plan(self) -> Plan:
         """The agent as the flow sees it."""
         return self.assembly.plan
+
+    def serving(self, plan: Plan, *, recalls: bool) -> Desk:
+        """The same desk with another plan of the same agent; rows being decided finish by the old one."""
+        if plan is self.plan and recalls == self.recalls:
+            return self
+        twin = attrs.evolve(self, assembly=attrs.evolve(self.assembly, plan=plan), recalls=recalls)
+        twin.reason_codes, twin.failures = dict(self.reason_codes), self.failures
+        twin._told, twin._lock = set(self._told), self._lock
+        return twin
 
     def decide(
         self,
@@ -158,7 +171,9 @@ class Desk:
                     stands, failed = self._save(names[:count], records[:count], versions[:count])
                     denied |= failed
                     action = walked.drawn.action[:count]
-                    settled = Settled(names[:count], before, records[:count], stands, action)
+                    settled = Settled(
+                        names[:count], before, records[:count], stands, action, self.plan.layout
+                    )
                 unspent = _unspent(self.plan, wave, walked, stands)
             finally:
                 if self.pools:
@@ -167,11 +182,11 @@ class Desk:
                 broken = walked.broken
                 continue
             if np.count_nonzero(stands) == len(names):
-                parts.append(_Part(todo, _columns(wave, walked), settled))
+                parts.append(_Part(todo, self._columns(wave, walked), settled))
                 return
             index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
             kept = stands.nonzero()[0]
-            columns = {name: column[kept] for name, column in _columns(wave, walked).items()}
+            columns = {name: column[kept] for name, column in self._columns(wave, walked).items()}
             parts.append(_Part(index[kept], columns, settled))
             lost = len(kept) < count
             todo = index[np.concatenate([(~stands).nonzero()[0], np.arange(count, len(names))])]
@@ -258,6 +273,13 @@ class Desk:
             slots,
         )
 
+    def _columns(self, wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:
+        """What the log keeps of a wave's rows."""
+        columns = _columns(wave, walked)
+        if self.recalls:
+            columns["remembered"] = self.plan.layout.pack(wave.rows, POLICIES)
+        return columns
+
     def _note(self, walked: Walked) -> None:
         """Remember reason codes, count failures; each kind of failure is logged once."""
         for name, code in walked.reasons.items():
@@ -279,9 +301,9 @@ class Desk:
 
     def take_back(self, settled: Sequence[Settled], at: int) -> None:
         """Restore records that nobody changed since; others stay counted, which is the safe side."""
-        layout = self.plan.layout
-        width = layout.dtype.itemsize
         for one in reversed(settled):
+            layout = one.layout
+            width = layout.dtype.itemsize
             try:
                 now = self.store.load(one.names, layout)
                 there, mine = (rows.view(np.uint8).reshape(-1, width) for rows in (now.rows, one.written))

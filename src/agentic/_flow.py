@@ -27,6 +27,7 @@ from agentic.arrays import (
     Batch,
     Bools,
     Chosen,
+    Field,
     Layout,
     Proposal,
     Records,
@@ -44,6 +45,9 @@ POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
 _DECISIONS: Final = f"{CORE}.decisions"
+
+POLICIES: Final = "agentic.policies"
+"""The component that owns what policies keep about a subject; no guardrail can have this name."""
 
 REASONS: Final = (
     "NOT_ELIGIBLE",
@@ -83,6 +87,7 @@ class Plan:
         floor: Share of probability spread evenly over all allowed candidates.
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
+        remembered: Fields that policies keep in the record.
     """
 
     space: Space
@@ -101,6 +106,7 @@ class Plan:
     floor: float
     seed: int
     denied_dtype: np.dtype[Any]
+    remembered: tuple[Field, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -204,6 +210,9 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     batch, denied = lay_out(plan, wave)
     own = {name: plan.layout.part(wave.rows, name) for name in plan.stateful}
     guard(plan, batch, denied, wave, own, failures, reasons)
+    if plan.remembered:
+        batch.rows = plan.layout.part(wave.rows, POLICIES)
+        batch.rows.flags.writeable = False
     arm = assign(plan, wave.keys)
     weighed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weighed, wave.ticket, arm)

@@ -262,8 +262,14 @@ def joined(batches: Sequence[DecisionBatch], /) -> DecisionBatch:
                 metas.append(meta)
         which.append([metas.index(batch.meta(row)) for row in range(len(batch))])
     first = batches[0]
+    # What policies remembered is packed differently, or not at all, under different policies.
+    alike = [
+        name
+        for name, column in first.columns.items()
+        if all(name in b.columns and b.columns[name].shape[1:] == column.shape[1:] for b in batches)
+    ]
     return DecisionBatch(
-        {name: np.concatenate([batch.columns[name] for batch in batches]) for name in first.columns},
+        {name: np.concatenate([batch.columns[name] for batch in batches]) for name in alike},
         tuple(metas),
         np.concatenate([batch.positions for batch in batches]),
         first.catalogue,

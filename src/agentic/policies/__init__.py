@@ -6,6 +6,7 @@ from agentic._doors import door
 
 if TYPE_CHECKING:
     from agentic.policies._beta import BetaThompson
+    from agentic.policies._between import Between
     from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
     from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
     from agentic.policies._linear import (
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
         SquareCB,
     )
     from agentic.policies._linear_model import LinearModel
+    from agentic.policies._personal import Personal
 else:
     __getattr__, __dir__ = door(
         __name__,
         {
             "._beta": ["BetaThompson"],
+            "._between": ["Between"],
             "._combine": ["FirstOf", "Mixture", "TemplateRanking"],
             "._fixed": ["Fixed", "Rule", "Rules", "Uniform"],
             "._linear": [
@@ -31,11 +34,13 @@ else:
                 "SquareCB",
             ],
             "._linear_model": ["LinearModel"],
+            "._personal": ["Personal"],
         },
     )
 
 __all__ = [
     "BetaThompson",
+    "Between",
     "EpsilonGreedy",
     "FirstOf",
     "Fixed",
@@ -43,6 +48,7 @@ __all__ = [
     "LinearThompson",
     "LinearUCB",
     "Mixture",
+    "Personal",
     "Rule",
     "Rules",
     "Softmax",
