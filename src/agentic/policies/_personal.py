@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import attrs
 import numpy as np
 
-from agentic._numerics import ROWS, matmul, win_probabilities
+from agentic._numerics import ROWS, matmul
 from agentic.arrays import F64, I64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.conditions import Column, Condition
 from agentic.errors import ConfigurationError
@@ -21,7 +21,6 @@ from agentic.policies._linear import LinearThompson
 from agentic.policies._linear_model import LinearModel
 
 _TINY: Final = 1e-18  # of a variance
-_NARROW: Final = 1e-9
 _LEAST: Final = 1e-6
 _ROWS_AT_ONCE: Final = 1024
 _MINUTE: Final = 60_000_000
@@ -156,11 +155,8 @@ class Personal:
         effects, between = self._bound()
         model = self.population.fitted
         mean, spread = model.mean(batch.X), model.spread(batch.X)
-        exploration = self.population.exploration
         if not between.ratio.any():
-            wide = spread * exploration
-            np.maximum(wide, _NARROW, out=wide)
-            return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
+            return Proposal(self.population.wins(mean, spread, batch.allowed), mean, spread)
         n = len(batch)
         sums = self._recalled(batch)
         asked = self._asked(batch.columns, n)
@@ -181,9 +177,9 @@ class Personal:
             square[rows] += whole
         np.maximum(wide, _TINY, out=wide)
         np.sqrt(wide, out=wide)
-        wide *= exploration
         np.maximum(square, _TINY, out=square)
-        return Proposal(win_probabilities(mean, wide, batch.allowed), mean, np.sqrt(square, out=square))
+        weights = self.population.wins(mean, wide, batch.allowed)
+        return Proposal(weights, mean, np.sqrt(square, out=square))
 
     def learn(self, feedback: Feedback, /) -> Self:
         """Return the policy whose population and variances have also seen this feedback.
