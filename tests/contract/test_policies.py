@@ -12,13 +12,14 @@ from agentic.policies import (
     LinearThompson,
     LinearUCB,
     Mixture,
+    RandomFeatures,
     Rules,
     Softmax,
     SquareCB,
     TemplateRanking,
     Uniform,
 )
-from agentic.testing import AdditiveLearnerConformance, PolicyConformance
+from agentic.testing import AdditiveLearnerConformance, LearnerConformance, PolicyConformance
 
 UNTAUGHT = {
     "fixed": lambda: Fixed({"a0": 1.0, "a2": 0.5}),
@@ -62,16 +63,31 @@ class TestLearning(AdditiveLearnerConformance):
         return LEARNING[self.name]()
 
 
+FREEZING = {"random_features": lambda: RandomFeatures(width=12)}
+
+
+@pytest.mark.parametrize("name", sorted(FREEZING))
+class TestFreezing(LearnerConformance):
+    """A policy whose first feedback fixes how it sees keeps every promise of a learner."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name):
+        self.name = name
+
+    def make(self):
+        return FREEZING[self.name]()
+
+
 def test_every_public_policy_is_listed():
     """A policy that the room exports and this file does not try fails here."""
     room = {name: getattr(agentic.policies, name) for name in agentic.policies.__all__}
     public = {part for part in room.values() if isinstance(part, type) and hasattr(part, "propose")}
-    assert {type(make()) for make in (UNTAUGHT | LEARNING).values()} == public
+    assert {type(make()) for make in (UNTAUGHT | LEARNING | FREEZING).values()} == public
 
 
 def test_every_policy_is_listed_by_its_name():
     """The name that a policy gives is the one it is listed under, and learners are tried as learners."""
-    assert {name: make().name for name, make in (UNTAUGHT | LEARNING).items()} == {
+    assert {name: make().name for name, make in (UNTAUGHT | LEARNING | FREEZING).items()} == {
         name: name for name in UNTAUGHT | LEARNING
     }
     assert not [name for name, make in UNTAUGHT.items() if hasattr(make(), "learn")]

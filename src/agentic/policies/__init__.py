@@ -2,6 +2,7 @@
 
 from agentic.policies._beta import BetaThompson
 from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
+from agentic.policies._features import RandomFeatures
 from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
 from agentic.policies._linear import (
     EpsilonGreedy,
@@ -21,6 +22,7 @@ __all__ = [
     "LinearThompson",
     "LinearUCB",
     "Mixture",
+    "RandomFeatures",
     "Rule",
     "Rules",
     "Softmax",
