@@ -88,6 +88,6 @@ def test_every_public_policy_is_listed():
 def test_every_policy_is_listed_by_its_name():
     """The name that a policy gives is the one it is listed under, and learners are tried as learners."""
     assert {name: make().name for name, make in (UNTAUGHT | LEARNING | FREEZING).items()} == {
-        name: name for name in UNTAUGHT | LEARNING
+        name: name for name in UNTAUGHT | LEARNING | FREEZING
     }
     assert not [name for name, make in UNTAUGHT.items() if hasattr(make(), "learn")]

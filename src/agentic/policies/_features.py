@@ -105,9 +105,9 @@ class RandomFeatures:
 
     name: ClassVar[str] = "random_features"
     policy: Any = attrs.field(  # Policy; attrs resolves annotations
-        factory=lambda: LinearThompson(precision=32.0), converter=member
+        factory=lambda: LinearThompson(precision=48.0), converter=member
     )
-    width: int = attrs.field(default=256, validator=_whole(1))
+    width: int = attrs.field(default=256, validator=_whole(0))
     seed: int = attrs.field(default=0, validator=_whole(0))
     warmup: int = attrs.field(default=20, validator=_whole(2))
     lens: Lens | None = None
