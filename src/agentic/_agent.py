@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, zones
+from agentic import _noise, policies, zones
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._learning import feedback_of
+from agentic._logger import logger
 from agentic._plan import assemble, bind, checked, listed, part
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
-from agentic._replay import Explanation, Replayed, explain_row, replay_rows
 from agentic._requests import Answer, Request, Requests
 from agentic.arrays import I64, U64, Block, Feedback, Receipt
 from agentic.errors import (
@@ -34,7 +33,6 @@ from agentic.errors import (
     UnknownGoalError,
 )
 from agentic.features import Schema
-from agentic.policies import Fixed, SquareCB
 from agentic.protocols import (
     Feature,
     FeatureProvider,
@@ -59,7 +57,8 @@ from agentic.types import (
     micros,
 )
 
-logger = logging.getLogger("agentic")
+if TYPE_CHECKING:
+    from agentic._replay import Explanation, Replayed
 
 _RETRIES: Final = 128
 _VERSIONS: Final = 256
@@ -179,8 +178,8 @@ class Agent:
             actions=actions,
             features=features,
             guardrails=guardrails,
-            control=Fixed(NO_ACTION) if control is None else control,
-            fallback=Fixed(NO_ACTION) if fallback is None else fallback,
+            control=policies.Fixed(NO_ACTION) if control is None else control,
+            fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
@@ -204,7 +203,7 @@ class Agent:
         self._offered: list[Closed] = []
         self._versions: dict[str, Policy] = {}
         self._check_layout()
-        self._published = self._publish(SquareCB() if policy is None else policy)
+        self._published = self._publish(policies.SquareCB() if policy is None else policy)
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1
@@ -702,6 +701,8 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
+        from agentic._replay import explain_row
+
         found = self._named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
@@ -715,6 +716,8 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
+        from agentic._replay import replay_rows
+
         other = None if policy is None else bind(checked(policy), self.plan.space)
         if decision_id is not None:
             batches: Iterator[DecisionBatch] = iter([self._named(decision_id)])

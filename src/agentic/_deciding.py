@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -14,14 +13,13 @@ from numpy.typing import NDArray
 
 from agentic import _noise, zones
 from agentic._flow import CONTENDED, CORE, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic.arrays import I64, U64
 from agentic.conditions import Coded
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
 from agentic.state import Pools
-
-logger = logging.getLogger("agentic")
 
 _WAVE: Final = 8192
 _CELLS: Final = 1 << 18

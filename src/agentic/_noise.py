@@ -10,7 +10,6 @@ figure 16 and the finaliser of Stafford's variant 13. Ours chains it over the wo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -121,6 +120,8 @@ def text_key(text: str, /, *, salt: bytes = b"") -> int:
 
 def text_keys(texts: Sequence[str], /, *, salt: bytes = b"") -> U64:
     """Hash many texts: ``text_key`` of each, shape (n,), uint64."""
+    import hashlib  # loads OpenSSL, a tenth of all that importing an agent took
+
     start = hashlib.blake2b(digest_size=8, key=salt, person=b"agentic.key")
     raw = bytearray()
     for text in texts:

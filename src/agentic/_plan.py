@@ -15,7 +15,7 @@ from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
-from agentic.features import Schema, TimeZone
+from agentic.features import Schema
 from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Stateful
 from agentic.types import Action
 
@@ -112,6 +112,8 @@ def assemble(
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
     )
+    from agentic.features import TimeZone  # with it come the categories, which most agents have
+
     zoned = [feature for feature in schema.features if isinstance(feature, TimeZone)]
     if len(zoned) > 1:
         named = [feature.name for feature in zoned]

@@ -1,16 +1,38 @@
 """Policies: they weigh the candidates, the agent draws."""
 
-from agentic.policies._beta import BetaThompson
-from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
-from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
-from agentic.policies._linear import (
-    EpsilonGreedy,
-    LinearThompson,
-    LinearUCB,
-    Softmax,
-    SquareCB,
-)
-from agentic.policies._linear_model import LinearModel
+from typing import TYPE_CHECKING
+
+from agentic._doors import door
+
+if TYPE_CHECKING:
+    from agentic.policies._beta import BetaThompson
+    from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
+    from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
+    from agentic.policies._linear import (
+        EpsilonGreedy,
+        LinearThompson,
+        LinearUCB,
+        Softmax,
+        SquareCB,
+    )
+    from agentic.policies._linear_model import LinearModel
+else:
+    __getattr__, __dir__ = door(
+        __name__,
+        {
+            "._beta": ["BetaThompson"],
+            "._combine": ["FirstOf", "Mixture", "TemplateRanking"],
+            "._fixed": ["Fixed", "Rule", "Rules", "Uniform"],
+            "._linear": [
+                "EpsilonGreedy",
+                "LinearThompson",
+                "LinearUCB",
+                "Softmax",
+                "SquareCB",
+            ],
+            "._linear_model": ["LinearModel"],
+        },
+    )
 
 __all__ = [
     "BetaThompson",

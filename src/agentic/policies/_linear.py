@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._numerics import win_probabilities
-from agentic.arrays import F64, Batch, Feedback, Proposal, Space
+from agentic.arrays import F64, Batch, Bools, Feedback, Proposal, Space
 from agentic.errors import ConfigurationError
 from agentic.policies._linear_model import LinearModel
 
@@ -29,6 +29,16 @@ def _positive(what: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
         if not _number(value) or not 0 < value < float("inf"):
             raise ConfigurationError(
                 f"{attribute.name} must be a positive number ({what}), got {value!r}", value=value
+            )
+
+    return check
+
+
+def _not_negative(what: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not _number(value) or not 0 <= value < float("inf"):
+            raise ConfigurationError(
+                f"{attribute.name} must be a number from 0 ({what}), got {value!r}", value=value
             )
 
     return check
@@ -61,7 +71,7 @@ class _Linear:
         model: What was learned; ``None`` until the policy is bound.
     """
 
-    precision: float = attrs.field(default=1.0, validator=_positive("prior precision of a coefficient"))
+    precision: float = attrs.field(default=8.0, validator=_positive("prior precision of a coefficient"))
     half_life: timedelta | None = attrs.field(default=None, validator=_optional_span)
     model: LinearModel | None = attrs.field(default=None, validator=_optional_model)
 
@@ -125,28 +135,43 @@ def _many(batch: Batch) -> NDArray[np.int64]:
 class LinearThompson(_Linear):
     """Thompson sampling over one Bayesian linear model per action, with exact probabilities.
 
-    Each candidate's expected reward is a normal with the model's mean and ``exploration`` times its
-    standard deviation; the weight of a candidate is the probability that it is the largest.
+    Each candidate's expected reward is a normal whose mean is the model's plus ``optimism`` standard
+    deviations and whose standard deviation is ``exploration`` times the model's; the weight of a candidate is
+    the probability that it is the largest. Optimism finds out about what is uncertain; chance keeps every
+    candidate that may be best in the log, and a batch that is decided before the next reward from going one
+    way. Units of rewards and features do not matter: see ``LinearModel``.
 
     Attributes:
         exploration: Factor on the posterior standard deviation, > 0.
+        optimism: Posterior standard deviations added to the mean, not negative. 0 is plain Thompson sampling.
 
     Source: Agrawal & Goyal 2013, Thompson sampling for contextual bandits with linear payoffs,
-    algorithm 1. Ours has a model per action, pools the noise estimate over all residuals, and returns
-    the win probabilities (``agentic._numerics.win_probabilities``) where theirs draws one sample.
+    algorithm 1; Li, Chu, Langford & Schapire 2010, A contextual-bandit approach to personalized news article
+    recommendation, algorithm 1, for the optimism. Ours has a model per action, pools the noise estimate over
+    all residuals, and returns the win probabilities (``agentic._numerics.win_probabilities``) where theirs
+    draws one sample.
     """
 
     name: ClassVar[str] = "linear_thompson"
-    exploration: float = attrs.field(default=0.3, validator=_positive("factor on the standard deviation"))
+    exploration: float = attrs.field(default=0.25, validator=_positive("factor on the standard deviation"))
+    optimism: float = attrs.field(default=0.8, validator=_not_negative("standard deviations"))
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best."""
-        model = self.fitted
-        mean = model.mean(batch.X)
-        spread = model.spread(batch.X)
+        mean, spread = self.fitted.mean(batch.X), self.fitted.spread(batch.X)
+        return Proposal(self.wins(mean, spread, batch.allowed), mean, spread)
+
+    def wins(self, mean: F64, spread: F64, allowed: Bools, /) -> F64:
+        """Probability that each candidate is drawn as the best, shape (n, k).
+
+        Args:
+            mean: Shape (n, k), expected rewards.
+            spread: Shape (n, k), their posterior standard deviations.
+            allowed: Shape (n, k); others get 0.
+        """
         wide = spread * self.exploration
         np.maximum(wide, _TINY, out=wide)
-        return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
+        return win_probabilities(mean + self.optimism * spread, wide, allowed)
 
 
 @attrs.frozen(kw_only=True, eq=False)

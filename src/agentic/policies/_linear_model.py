@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import math
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final, Self
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from agentic._numerics import matmul
 from agentic.arrays import F64, Feedback
 from agentic.errors import ConfigurationError, LearningError
+from agentic.policies._ridge import Solution, solved
 
 _ROWS_AT_ONCE: Final = 512
 _LARGEST: Final = 1e60
+
+
+def _blocks(gram: Any) -> tuple[F64, ...]:  # one array, or one for each action
+    return gram if isinstance(gram, tuple) else tuple(gram)
 
 
 @attrs.frozen(eq=False)
@@ -24,100 +28,62 @@ class LinearModel:
     """Ridge regression of the reward on the features, one for each action.
 
     Keeps sufficient statistics that add, so that batches, shards and hosts merge to the same model. The
-    posterior of an action's coefficients is normal with mean ``A^-1 moment`` and covariance
-    ``noise^2 A^-1``, where A is ``gram + precision I``, but for the last column, the constant: it carries
-    the action's own level, and a prior that holds the features back must not move that. The reward noise
-    is one number, estimated from the residuals of all actions, with a prior of one observation whose
-    squared residual is 1/4.
+    posterior of an action's coefficients is normal. A priori a coefficient is 0, but for the last column, the
+    constant: its coefficient is the mean of all rewards seen, because an action of which nothing is known is
+    like the others. How far coefficients may be from there is told in units that do not change when rewards
+    or features are measured in others: see ``precision``. The reward noise is one number, estimated from the
+    residuals of all actions; a priori, which counts as five observations, all of the variance of rewards is
+    noise.
+
+    What follows from the sums is solved when it is first asked for, and only for actions whose sums changed.
 
     Attributes:
-        precision: Prior precision of a feature's coefficient in units of 1 / noise^2, > 0; the constant's is
-            the same, but at most 1.
+        precision: Prior precision of the coefficient of a feature whose variance is 1, in units of
+            1 / noise^2, > 0; in proportion to the variance for others (to the nearest power of two). The
+            constant's is the same, but at most 1.
         half_life: Time after which an observation counts half; ``None`` never forgets.
         ids: Action ids, in the order of the arrays below.
-        gram: Shape (k, d, d), float64: sums of x x'.
+        gram: k arrays of shape (d, d), float64: sums of x x'. One array (k, d, d) is taken apart.
         moment: Shape (k, d), float64: sums of x times reward.
         count: Shape (k,), float64: observations, forgetting applied.
         square: Shape (k,), float64: sums of squared rewards.
         as_of: Microseconds since 1970 that the sums are discounted to.
-        theta: Shape (d, k), float64: posterior means. Derived, like what follows.
-        root: Shape (d, k * d), float32: a root of each action's ``A^-1``, side by side.
-        noise: Estimated standard deviation of a reward about its mean.
 
     Source: Bishop 2006, Pattern recognition and machine learning, equations 3.53 and 3.54. Ours estimates
-    the noise.
+    the noise, the common level and the scale of the features.
     """
 
     precision: float
     half_life: timedelta | None
     ids: tuple[str, ...]
-    gram: F64
+    gram: tuple[F64, ...] = attrs.field(converter=_blocks)
     moment: F64
     count: F64
     square: F64
     as_of: int = 0
-    # The model this one came from, and the actions whose sums changed: the rest is copied, not solved again.
-    _changed: tuple[LinearModel, NDArray[np.int64]] | None = attrs.field(
-        default=None, repr=False, metadata={"derived": True}
-    )
-    theta: F64 = attrs.field(init=False, repr=False)
-    root: NDArray[np.float32] = attrs.field(init=False, repr=False)
-    noise: float = attrs.field(init=False, repr=False)
-    _residual: F64 = attrs.field(init=False, repr=False)
+    # Derived, safe to fill from many threads: the solution, or an older one and what changed since.
+    _solution: Solution | None = attrs.field(default=None, init=False, repr=False)
+    _before: tuple[Solution, frozenset[int]] | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         k, d = self.moment.shape
-        if (self.gram.shape, self.count.shape, self.square.shape, len(self.ids)) != (
-            (k, d, d),
-            (k,),
-            (k,),
-            k,
+        shapes = {block.shape for block in self.gram}
+        if (len(self.gram), self.count.shape, self.square.shape, len(self.ids)) != (k, (k,), (k,), k) or (
+            shapes - {(d, d)}
         ):
             raise ConfigurationError(
                 f"a model of {len(self.ids)} actions needs gram (k, d, d), moment (k, d), count (k,) and"
-                f" square (k,), got {self.gram.shape}, {self.moment.shape}, {self.count.shape} and"
-                f" {self.square.shape}",
-                value=self.gram.shape,
+                f" square (k,), got {len(self.gram)} of {sorted(shapes)}, {self.moment.shape},"
+                f" {self.count.shape} and {self.square.shape}",
+                value=self.moment.shape,
             )
-        if self._changed is None:
-            which: NDArray[np.int64] = np.arange(k)
-            theta, root, residual = np.empty((d, k)), np.empty((d, k, d), dtype=np.float32), np.empty(k)
-        else:
-            before, which = self._changed
-            theta, root = before.theta.copy(), before.root.reshape(d, k, d).copy()
-            residual = before._residual.copy()
-        moment = self.moment[which]
-        lower = _inverse_root(self.gram[which], self.precision)
-        upper = lower.transpose(0, 2, 1)
-        solved = np.matmul(upper, np.matmul(lower, moment[:, :, None]))[:, :, 0]
-        theta[:, which] = solved.T
-        root[:, which] = upper.transpose(1, 0, 2)
-        residual[which] = np.maximum(self.square[which] - np.add.reduce(solved * moment, axis=1), 0.0)
-        noise = math.sqrt((0.25 + residual.sum()) / (1.0 + self.count.sum()))
-        for array in (theta, root, residual):
-            array.flags.writeable = False
-        for name, value in (
-            ("theta", theta),
-            ("root", root.reshape(d, k * d)),
-            ("noise", noise),
-            ("_residual", residual),
-            ("_changed", None),
-        ):
-            object.__setattr__(self, name, value)
 
     @classmethod
     def zero(cls, ids: tuple[str, ...], width: int, precision: float, half_life: timedelta | None) -> Self:
         """The model that has seen nothing."""
         k = len(ids)
-        return cls(
-            precision,
-            half_life,
-            ids,
-            np.zeros((k, width, width)),
-            np.zeros((k, width)),
-            np.zeros(k),
-            np.zeros(k),
-        )
+        gram = np.zeros((k, width, width))
+        return cls(precision, half_life, ids, gram, np.zeros((k, width)), np.zeros(k), np.zeros(k))
 
     def over(self, ids: tuple[str, ...], width: int, /) -> Self:
         """The model for another catalogue: actions are matched by id, new ones start from the prior.
@@ -125,12 +91,13 @@ class LinearModel:
         Raises:
             ConfigurationError: The features have another width.
         """
-        if self.moment.shape[1] != width:
+        d = self.moment.shape[1]
+        if d != width:
             raise ConfigurationError(
-                f"the model has seen {self.moment.shape[1]} feature columns, the agent encodes {width}:"
+                f"the model has seen {d} feature columns, the agent encodes {width}:"
                 " start a new policy when features change",
                 value=width,
-                expected=self.moment.shape[1],
+                expected=d,
             )
         if ids == self.ids:
             return self
@@ -146,7 +113,7 @@ class LinearModel:
         return attrs.evolve(
             self,
             ids=ids,
-            gram=moved(self.gram),
+            gram=tuple(self.gram[old[each]] if each in old else np.zeros((d, d)) for each in ids),
             moment=moved(self.moment),
             count=moved(self.count),
             square=moved(self.square),
@@ -169,8 +136,10 @@ class LinearModel:
             )
         if not len(feedback):
             return self
-        for values, what in ((feedback.reward, "reward"), (feedback.X, "feature")):
-            low, high = values.min(initial=0.0), values.max(initial=0.0)
+        X, action, reward = feedback.X, feedback.action, feedback.reward
+        for values, what in ((reward, "reward"), (X, "feature")):
+            low = np.minimum.reduce(values, axis=None, initial=0.0)
+            high = np.maximum.reduce(values, axis=None, initial=0.0)
             # Asked this way round because nan answers no to everything.
             if not (low > -_LARGEST and high < _LARGEST):
                 raise LearningError(
@@ -178,40 +147,58 @@ class LinearModel:
                     " leave such rows out",
                     value=(float(low), float(high)),
                 )
-        as_of = max(self.as_of, int(feedback.at.max()))
-        keep = self._fade(as_of - self.as_of)
-        gram, moment = self.gram * keep, self.moment * keep
-        count, square = self.count * keep, self.square * keep
-        order = np.argsort(feedback.action, kind="stable")
-        actions, X, reward = feedback.action[order], feedback.X[order], feedback.reward[order]
-        if actions[0] < 0 or actions[-1] >= len(self.ids):
+        first, last = int(np.minimum.reduce(action)), int(np.maximum.reduce(action))
+        if first < 0 or last >= len(self.ids):
             raise LearningError(
-                f"an action is a column from 0 to {len(self.ids) - 1}, got {int(actions[0])} to"
-                f" {int(actions[-1])}",
-                value=(int(actions[0]), int(actions[-1])),
+                f"an action is a column from 0 to {len(self.ids) - 1}, got {first} to {last}",
+                value=(first, last),
             )
-        weight = None if self.half_life is None else self._fade(as_of - feedback.at[order])
-        starts = (actions[1:] != actions[:-1]).nonzero()[0] + 1
-        bounds = [0, *starts.tolist(), len(actions)]
+        as_of = max(self.as_of, int(np.maximum.reduce(feedback.at)))
+        keep = self._fade(as_of - self.as_of)
+        gram, moment, count, square = self._kept(keep)
+        weight = None if self.half_life is None else self._fade(as_of - feedback.at)
+        bounds = [0, len(action)]
+        if last > first:
+            # Sixteen bits are sorted by radix, ten times as fast.
+            order = np.argsort(action.astype(np.int16) if last < 1 << 15 else action, kind="stable")
+            X, action, reward = X.take(order, axis=0), action[order], reward[order]
+            weight = None if weight is None else weight[order]
+            bounds[1:1] = ((action[1:] != action[:-1]).nonzero()[0] + 1).tolist()
         for lo, hi in itertools.pairwise(bounds):
-            action = actions[lo]
+            column = int(action[lo])
             rows, rewards = X[lo:hi], reward[lo:hi]
             weighted = rows if weight is None else rows * weight[lo:hi, None]
             weighted_rewards = rewards if weight is None else rewards * weight[lo:hi]
-            gram[action] += weighted.T @ rows
-            moment[action] += rewards @ weighted
-            count[action] += hi - lo if weight is None else weight[lo:hi].sum()
-            square[action] += weighted_rewards @ rewards
-        touched = actions[bounds[:-1]]
-        return attrs.evolve(
-            self,
-            gram=gram,
-            moment=moment,
-            count=count,
-            square=square,
-            as_of=as_of,
-            changed=(self, touched) if keep == 1.0 else None,
+            gram[column] = gram[column] + weighted.T @ rows
+            moment[column] += rewards @ weighted
+            count[column] += hi - lo if weight is None else weight[lo:hi].sum()
+            square[column] += weighted_rewards @ rewards
+        after = type(self)(
+            self.precision, self.half_life, self.ids, tuple(gram), moment, count, square, as_of
         )
+        if keep == 1.0:
+            after._follow(self, action[bounds[:-1]].tolist())
+        return after
+
+    def _kept(self, keep: float) -> tuple[list[F64], F64, F64, F64]:
+        """What is left of the sums, to be added to; the arrays of the first are not to be written to."""
+        if keep == 1.0:
+            return list(self.gram), self.moment.copy(), self.count.copy(), self.square.copy()
+        return (
+            [block * keep for block in self.gram],
+            self.moment * keep,
+            self.count * keep,
+            self.square * keep,
+        )
+
+    def _follow(self, before: LinearModel, changed: Iterable[int]) -> None:
+        """Take over what was solved for the model before, but for the actions whose sums changed."""
+        # Read once: another thread may solve, which drops the one and sets the other, in that order.
+        older, solution = before._before, before._solution
+        if solution is not None:
+            older = solution, frozenset()
+        if older is not None:
+            object.__setattr__(self, "_before", (older[0], older[1].union(changed)))
 
     def merge(self, other: Self, /) -> Self:
         """The model that has seen what either has seen; the two must not share observations.
@@ -232,7 +219,7 @@ class LinearModel:
         keep, take = self._fade(as_of - self.as_of), self._fade(as_of - other.as_of)
         return attrs.evolve(
             self,
-            gram=self.gram * keep + other.gram * take,
+            gram=tuple(a * keep + b * take for a, b in zip(self.gram, other.gram, strict=True)),
             moment=self.moment * keep + other.moment * take,
             count=self.count * keep + other.count * take,
             square=self.square * keep + other.square * take,
@@ -244,6 +231,37 @@ class LinearModel:
         if self.half_life is None:
             return 1.0
         return 0.5 ** (age_us / (self.half_life / timedelta(microseconds=1)))
+
+    @property
+    def solution(self) -> Solution:
+        """What follows from the sums: solved at the first look, and then kept.
+
+        Raises:
+            LearningError: The sums belong to no data.
+        """
+        known = self._solution
+        if known is None:
+            known = solved(
+                self.gram, self.moment, self.count, self.square, precision=self.precision, before=self._before
+            )
+            object.__setattr__(self, "_solution", known)
+            object.__setattr__(self, "_before", None)
+        return known
+
+    @property
+    def theta(self) -> F64:
+        """Posterior means of the coefficients, shape (d, k), float64."""
+        return self.solution.theta
+
+    @property
+    def root(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A root of each action's posterior covariance over noise^2, side by side: (d, k * d), float32."""
+        return self.solution.root
+
+    @property
+    def noise(self) -> float:
+        """Estimated standard deviation of a reward about its mean."""
+        return self.solution.noise
 
     def mean(self, X: F64, /) -> F64:
         """Expected reward, shape (n, k).
@@ -263,33 +281,12 @@ class LinearModel:
             X: Shape (n, d), float64.
         """
         k, d = self.moment.shape
+        solution = self.solution
         rows = X.astype(np.float32)
         out = np.empty((len(X), k))
         for lo in range(0, len(X), _ROWS_AT_ONCE):
-            parts = matmul(rows[lo : lo + _ROWS_AT_ONCE], self.root).reshape(-1, k, d)
+            parts = matmul(rows[lo : lo + _ROWS_AT_ONCE], solution.root).reshape(-1, k, d)
             out[lo : lo + _ROWS_AT_ONCE] = np.einsum("nkd,nkd->nk", parts, parts)
         np.sqrt(out, out=out)
-        out *= self.noise
+        out *= solution.noise
         return out
-
-
-def _inverse_root(gram: F64, precision: float) -> F64:
-    """Lower triangular L with L'L = A^-1 for ``A`` as the model has it, shape (k, d, d).
-
-    Where features repeat each other at a large scale the prior drowns in rounding, and there is no such
-    root; there, and only there, the diagonal is raised by a trillionth of itself, or as much as it takes.
-    """
-    identity = np.eye(gram.shape[1])
-    ridge = gram + precision * identity
-    ridge[:, -1, -1] = gram[:, -1, -1] + min(precision, 1.0)
-    for share in (0.0, 1e-12, 1e-9, 1e-6):
-        try:
-            lower = np.linalg.inv(np.linalg.cholesky(ridge * (1.0 + share * identity)))
-            if np.isfinite(lower).all():
-                return np.asarray(lower)
-        except np.linalg.LinAlgError:
-            if len(gram) > 1:  # one action must not change the bits of another
-                return np.concatenate([_inverse_root(part[None], precision) for part in gram])
-    raise LearningError(
-        "gram is no sum of x x': its smallest eigenvalue is negative or not a number", value=gram
-    )
