@@ -166,6 +166,22 @@ def test_a_lost_race_is_run_again_on_fresh_records() -> None:
     assert kept(agent, subjects, "counts.n").tolist() == [4] * 40
 
 
+def test_a_record_that_never_stands_still_is_given_up_for_now() -> None:
+    """After 128 lost races learn says so; what is left is written the next time."""
+    store = Bothered()
+    agent, subjects = made(store=store), names(6)
+    agent.decide_many(subjects, now=NOON)
+    store.rounds = 10**6
+    for _ in range(2):
+        with pytest.raises(StoreError, match="1 subjects kept changing"):
+            agent.learn(now=NOON + HOUR)
+        # The first of those that are left never stands still, the others do after a while.
+        assert sorted(kept(agent, subjects, "counts.n").tolist()) == [0, 1, 1, 1, 1, 1]
+    store.rounds = 0
+    assert agent.learn(now=NOON + HOUR).used == 0
+    assert_as_logged(agent, subjects)
+
+
 def test_deciding_while_learning_loses_nothing() -> None:
     """Four threads decide for the same subjects while one learns: the records come out as the log says."""
     agent, subjects = made(), names(30)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentic import Action
 from agentic.catalogue import Catalogue, product
 from agentic.errors import ConfigurationError
+from agentic.policies import Between
 from agentic.policies._effects import IDLE, LEVELS, SENT, Effects
 
 FLAT = Catalogue.of(Action(f"a{i}") for i in range(5))
@@ -150,6 +151,23 @@ def test_counts_are_what_was_sent(actions: list[int], seed: int) -> None:
     assert (np.ptp(total, axis=1) == 0).all()
 
 
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_with_one_dimension_totals_are_sums(actions: list[int], seed: int) -> None:
+    """What a reward is beyond the population is added to its levels, weighted, and nothing else moves."""
+    effects = Effects.of(FLAT, None)
+    prior = effects.prior(ratios(effects, seed))
+    dice = np.random.default_rng(seed)
+    count = total = np.zeros((7, 8))
+    want = np.zeros(7)
+    for action in actions:
+        weight, reward = dice.random(), dice.normal()
+        told = np.full(8, action), np.full(8, weight), np.full(8, reward)
+        count, total = effects.observe(count, total, prior, *told)
+        want += effects.design(np.array([action]))[:, 0] * weight * reward
+    assert np.allclose(total, want[:, None])
+
+
 def test_without_differences_nothing_is_known() -> None:
     """Ratios of 0: means and variances are 0 whatever the sums say."""
     effects = Effects.of(CROSSED, None)
@@ -210,6 +228,12 @@ def test_an_unknown_dimension_is_refused(name: str) -> None:
     """The message says which there are."""
     with pytest.raises(ConfigurationError, match="there are \\['channel', 'message'\\]"):
         Effects.of(CROSSED, [name])
+
+
+def test_variances_of_other_shapes_are_refused() -> None:
+    """Sums that do not fit the kinds are not taken."""
+    with pytest.raises(ConfigurationError, match="variances of 2 kinds need"):
+        Between(("level", "contact"), 0.02, np.zeros(2), np.zeros(3), np.zeros(2), np.zeros(3))
 
 
 def test_records_do_not_grow_beyond_two_kilobytes() -> None:

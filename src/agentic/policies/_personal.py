@@ -121,13 +121,13 @@ class Personal:
     effects: Effects | None = None
     between: Between | None = None
     fields: tuple[Field, ...] = attrs.field(init=False, repr=False)
-    # Where the sums lie in a record, by the identity of its dtype: derived, safe to fill from many threads.
     _prior: Any = attrs.field(init=False, repr=False)  # Prior; None until the policy is bound
-    _places: dict[int, tuple[Any, ...]] = attrs.field(factory=dict, init=False, repr=False)
+    _names: tuple[str, ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         fields = () if self.effects is None else _fields(self.name, self.effects.parts)
         object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "_names", tuple(field.name for field in fields[:-1]))
         prior = None
         if self.effects is not None and self.between is not None:
             prior = self.effects.prior(self.between.ratio)
@@ -224,11 +224,11 @@ class Personal:
         new = self._observed(told, weight, residual).astype(np.float32)
         touched = np.unique(told.subject[weight > 0])
         rows[self.fields[-1].name][touched] = told.minute[touched]
-        _, view, order, names = self._place(rows)
+        view, order = _place(rows.dtype, self._names)
         if view is not None:
             rows.view(view)["x"][touched[:, None], order] = new.T[touched]
         else:
-            for line, name in zip(new, names, strict=True):
+            for line, name in zip(new, self._names, strict=True):
                 rows[name][touched] = line[touched]
 
     def merge(self, other: Self, /) -> Self:
@@ -269,44 +269,15 @@ class Personal:
             )
         return self.effects, self.between
 
-    def _place(self, rows: Records) -> tuple[Any, ...]:
-        """How to see all sums at once: the dtype of a view, and which of its columns are ours in order."""
-        dtype = rows.dtype
-        found = self._places.get(id(dtype))
-        if found is None or found[0] is not dtype:
-            names = [field.name for field in self.fields[:-1]]
-            entries: Any = dtype.fields or {}  # numpy has no one type of them
-            if missing := [name for name in names if name not in entries]:
-                raise ConfigurationError(
-                    f"the records have no field {missing[0]!r}, bind and publish the policy"
-                )
-            offsets = np.array([entries[name][1] for name in names])
-            low = int(offsets.min())
-            order, odd = np.divmod(offsets - low, 4)
-            width, view = int(order.max()) + 1, None
-            if width <= 2 * len(order) and not odd.any():
-                view = np.dtype(
-                    {
-                        "names": ["x"],
-                        "formats": [("<f4", (width,))],
-                        "offsets": [low],
-                        "itemsize": dtype.itemsize,
-                    }
-                )
-            if len(self._places) >= 64:
-                self._places.clear()
-            found = self._places[id(dtype)] = dtype, view, order, names
-        return found
-
     def _sums(self, rows: Records | None, n: int) -> F64:
         """Counts, then totals, shape (2 c, m) with m rows padded for reductions; strangers' are 0."""
         m = n + -n % ROWS
         width = 2 * len(self._bound()[0].parts)
         out = np.zeros((width, m))
         if rows is not None and n:
-            _, view, order, names = self._place(rows)
+            view, order = _place(rows.dtype, self._names)
             if view is None:
-                for line, name in zip(out, names, strict=True):
+                for line, name in zip(out, self._names, strict=True):
                     line[:n] = rows[name]
             else:
                 out[:, :n] = rows.view(view)["x"].T[order]
@@ -418,6 +389,25 @@ def _fields(name: str, parts: tuple[str, ...]) -> tuple[Field, ...]:
         Field(f"{name}.{kind}.{part}", "<f4", role="profile") for kind in ("count", "total") for part in parts
     ]
     return (*sums, Field(f"{name}.minute", "<u4", role="profile"))
+
+
+@functools.lru_cache(maxsize=64)
+def _place(dtype: np.dtype[Any], names: tuple[str, ...]) -> tuple[np.dtype[Any] | None, I64]:
+    """How to see all sums of records at once: the dtype of a view, and which of its columns they are.
+
+    Without a view, where they lie far apart, they are read one by one.
+    """
+    entries: Any = dtype.fields or {}  # numpy has no one type of them
+    if missing := [name for name in names if name not in entries]:
+        raise ConfigurationError(f"the records have no field {missing[0]!r}: bind and publish the policy")
+    offsets = np.array([entries[name][1] for name in names])
+    low = int(offsets.min())
+    order, odd = np.divmod(offsets - low, 4)
+    width = int(order.max()) + 1
+    if width > 2 * len(order) or odd.any():
+        return None, order
+    formats = {"names": ["x"], "formats": [("<f4", (width,))], "offsets": [low], "itemsize": dtype.itemsize}
+    return np.dtype(formats), order  # type: ignore[call-overload]  # numpy takes tuples for formats
 
 
 def _leverage(model: LinearModel, X: F64, action: I64) -> F64:
