@@ -105,7 +105,7 @@ def test_uneven_combinations_come_close(catalogue: Catalogue) -> None:
     """Two actions that differ in every dimension: what is expected of them is what exact inference says.
 
     Were rewards simply added to the sums of their levels, each of the two dimensions would claim the whole
-    difference. Kept in step, what remains is less than half of the error of that.
+    difference. Kept in step, what remains is less than a third of the error of that.
     """
     effects = Effects.of(catalogue, None)
     ratio = np.array([0.1, 0.1, 0.2, 0.2])
@@ -132,7 +132,7 @@ def test_uneven_combinations_come_close(catalogue: Catalogue) -> None:
         added = effects.of_actions(effects.known(*sums(effects, counts, totals), prior), prior)[0][:, 0]
         for errors, found in ((off, got), (plain, added)):
             errors.append((found[pair[0]] - found[pair[1]]) - (exact[pair[0]] - exact[pair[1]]))
-    assert np.sqrt(np.mean(np.square(off))) < np.sqrt(np.mean(np.square(plain))) / 2
+    assert np.sqrt(np.mean(np.square(off))) < np.sqrt(np.mean(np.square(plain))) / 3
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.integers(0, 2**32 - 1))

@@ -43,6 +43,11 @@ class _Slab:
         """Make room for the fields of another layout; existing ones must agree."""
         migrate(self.rows[:0], layout)  # refuses a field that changed
         have = set(self.rows.dtype.names or ())
+        if have <= set(layout.dtype.names or ()):  # nobody else's fields: rows as this layout has them
+            if self.rows.dtype != layout.dtype:
+                self.rows, self.blank = migrate(self.rows, layout), layout.blank
+            self.layout, self.shared = layout, False
+            return
         if new := [name for name in layout.dtype.names or () if name not in have]:
             dtype = np.dtype([*self.rows.dtype.descr, *((name, layout.dtype[name]) for name in new)])
             rows: Records = np.empty(len(self.rows), dtype=dtype)
