@@ -98,7 +98,7 @@ def test_fields_move_by_name_when_the_layout_changes() -> None:
 
 
 def test_layouts_take_turns_and_nothing_is_lost() -> None:
-    """One that has fields more, one that has others, in any order: each sees its own, as they were written."""
+    """One that has more fields, one that has others, in any order: each sees its own, as they were."""
     small = Layout.compose("agent", {"core": [Field("n", "i4")]})
     large = Layout.compose("agent", {"core": [Field("n", "i4")], "more": [Field("x", "f8", (2,), 0.5)]})
     other = Layout.compose("agent", {"core": [Field("n", "i4")], "beside": [Field("y", "u1", (), 7)]})

@@ -93,7 +93,9 @@ class Personal:
     each level of each dimension of the actions: how many, and their total, in float32. From these sums and
     from how much subjects differ, which is estimated from all of them, follows a normal posterior of the
     subject's effects that shrinks to the population: a stranger is treated as the population is, and so is
-    everybody when subjects turn out not to differ. Exploration narrows as a subject becomes known.
+    everybody when subjects turn out not to differ. Exploration narrows as a subject becomes known. With one
+    dimension the posterior is exact. With several it takes levels to have been combined as if by chance, and
+    a subject's rewards one after the other, see ``agentic/policies/_effects.py``.
 
     The population learns from rewards less what was expected of the subject in person, because subjects
     are sent what suits them: rewards as they are would make every action look as good as those it suits
