@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, zones
+from agentic import _noise, policies, zones
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE, POLICIES, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._learning import Lesson, lessons_of
+from agentic._logger import logger
 from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
-from agentic._replay import Explanation, Replayed, explain_row, replay_rows
 from agentic._requests import Answer, Request, Requests
 from agentic.arrays import I64, U64, Block, Feedback, Layout, Receipt, Records
 from agentic.errors import (
@@ -34,7 +33,6 @@ from agentic.errors import (
     UnknownGoalError,
 )
 from agentic.features import Schema
-from agentic.policies import Fixed, SquareCB
 from agentic.protocols import (
     Feature,
     FeatureProvider,
@@ -60,7 +58,8 @@ from agentic.types import (
     micros,
 )
 
-logger = logging.getLogger("agentic")
+if TYPE_CHECKING:
+    from agentic._replay import Explanation, Replayed
 
 _RETRIES: Final = 128
 _VERSIONS: Final = 256
@@ -203,8 +202,8 @@ class Agent:
             actions=actions,
             features=features,
             guardrails=guardrails,
-            control=Fixed(NO_ACTION) if control is None else control,
-            fallback=Fixed(NO_ACTION) if fallback is None else fallback,
+            control=policies.Fixed(NO_ACTION) if control is None else control,
+            fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
@@ -229,7 +228,7 @@ class Agent:
         self._unwritten: list[_Unwritten] = []
         self._versions: dict[str, Policy] = {}
         self._check_layout(self.plan.layout)
-        self._published = self._publish(SquareCB() if policy is None else policy)
+        self._published = self._publish(policies.SquareCB() if policy is None else policy)
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1
@@ -313,9 +312,9 @@ class Agent:
         plan, version = remembering(self.plan, ready), fingerprint(ready)
         if plan is not self.plan:
             self._check_layout(plan.layout)
-        remembers = bool(fields_of(ready))
-        recalls = remembers or bool(fields_of(plan.control) or fields_of(plan.fallback))
-        self._desk = self._desk.serving(plan, recalls=recalls)
+        remembers = bool(plan.remembered) and bool(fields_of(ready))
+        # What a stand-in keeps has had its room from the start.
+        self._desk = self._desk.serving(plan, recalls=remembers or bool(self._assembly.plan.remembered))
         self._versions.pop(version, None)
         self._versions[version] = ready
         while len(self._versions) > _VERSIONS:
@@ -532,7 +531,7 @@ class Agent:
         try:
             for _ in range(_RETRIES):
                 found = self._store.load(todo, layout)
-                before = found.rows.copy()
+                before = found.rows.tobytes()
                 self._hear(plan, found.rows, fact, at)
                 stands = self._store.store(todo, found.rows, found.versions, layout)
                 action = np.full((len(todo), 1), idle)
@@ -845,6 +844,8 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
+        from agentic._replay import explain_row
+
         found = self._named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
@@ -858,6 +859,8 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
+        from agentic._replay import replay_rows
+
         plan = self.plan
         other = None if policy is None else bind(checked(policy), plan.space)
         if other is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -14,14 +13,13 @@ from numpy.typing import NDArray
 
 from agentic import _noise, zones
 from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic.arrays import I64, U64, Layout
 from agentic.conditions import Coded
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
 from agentic.state import Pools
-
-logger = logging.getLogger("agentic")
 
 _WAVE: Final = 8192
 _CELLS: Final = 1 << 18
@@ -30,10 +28,10 @@ _LOSSES: Final = 16
 
 @attrs.define(eq=False)
 class Settled:
-    """Rows that were stored, to be taken back if the log fails."""
+    """Rows that were stored, to be taken back if the log fails; ``before`` may hold more, at the end."""
 
     names: list[str]
-    before: NDArray[Any]
+    before: bytes
     written: NDArray[Any]
     stands: NDArray[np.bool_]
     action: I64
@@ -134,7 +132,7 @@ class Desk:
             "at": np.full(n, at, np.int64),
             "values": values.matrix,
             "status": values.status,
-            "cost": plan.catalogue.cost[columns["action"]].sum(axis=1),
+            "cost": _prices(plan.catalogue.cost, columns["action"]),
             "compute_us": np.full(n, took, dtype=np.float32),
         }
         return columns, [part.settled for part in parts if part.settled is not None]
@@ -157,7 +155,7 @@ class Desk:
             names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
             records, versions, failed = self._load(names)
             denied |= failed
-            before = records.copy()
+            before = records.tobytes()
             wave = self._wave(names, records, values, tickets, todo, slots, at)
             wave.denied, wave.broken = denied, broken
             if self.pools:
@@ -174,7 +172,7 @@ class Desk:
                     denied |= failed
                     action = walked.drawn.action[:count]
                     settled = Settled(
-                        names[:count], before[:count], records[:count], stands, action, self.plan.layout
+                        names[:count], before, records[:count], stands, action, self.plan.layout
                     )
                 unspent = _unspent(self.plan, wave, walked, stands)
             finally:
@@ -183,7 +181,7 @@ class Desk:
             if len(walked.broken) > len(broken):
                 broken = walked.broken
                 continue
-            if count == len(names) and stands.all():
+            if np.count_nonzero(stands) == len(names):
                 parts.append(_Part(todo, self._columns(wave, walked), settled))
                 return
             index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
@@ -200,14 +198,14 @@ class Desk:
         """Records and versions; blank ones, and the reason to deny, when the store is down."""
         try:
             found = self.store.load(names, self.plan.layout)
-            rows = np.array(found.rows)  # writable and ours, whatever the store hands out
-            versions = np.asarray(found.versions)
+            rows, versions = np.asarray(found.rows), np.asarray(found.versions)
             if rows.dtype != self.plan.layout.dtype or not rows.shape == versions.shape == (len(names),):
                 raise TypeError(f"a store must load {len(names)} rows of the layout, got {rows.shape}")
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
-        return rows, versions, 0
+        # Writable and ours, whatever the store hands out; by way of bytes: a copy goes field by field.
+        return np.frombuffer(bytearray(rows.tobytes()), dtype=rows.dtype), versions, 0
 
     def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
         """Which rows stand; none, and the reason to deny, when the store is down."""
@@ -246,8 +244,8 @@ class Desk:
         """Put together what the walk needs to know of these rows."""
         schema = self.assembly.schema
         keys = np.ascontiguousarray(records[f"{CORE}.key"])
-        strangers = np.flatnonzero(keys == 0)
-        if len(strangers):
+        if np.count_nonzero(keys) < len(keys):
+            strangers = np.flatnonzero(keys == 0)
             keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
             records[f"{CORE}.key"] = keys
         matrix = values.matrix[rows]
@@ -311,7 +309,8 @@ class Desk:
                 there, mine = (rows.view(np.uint8).reshape(-1, width) for rows in (now.rows, one.written))
                 same = one.stands & (there == mine).all(axis=1)
                 names = [name for name, ok in zip(one.names, same.tolist(), strict=True) if ok]
-                back = self.store.store(names, one.before[same], now.versions[same], layout)
+                before = np.frombuffer(one.before, dtype=layout.dtype)[: len(same)]
+                back = self.store.store(names, before[same], now.versions[same], layout)
             except Exception as error:  # noqa: BLE001 - a store is a plugin: what it keeps stays counted
                 self._count_failure("store", error)
                 continue
@@ -323,9 +322,16 @@ def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) 
     """What the wave took out of each pool and did not spend on rows that stand."""
     left = {}
     for name, charge in plan.charges.items():
-        spent = charge[walked.drawn.action[: walked.count]].sum(axis=1)
-        left[name] = wave.available[name] - int(spent[stands].sum())
+        spent = walked.spent[name]
+        if np.count_nonzero(stands) < len(stands):
+            spent = int(_prices(charge, walked.drawn.action[: walked.count])[stands].sum())
+        left[name] = wave.available[name] - spent
     return left
+
+
+def _prices(price: NDArray[Any], action: I64) -> NDArray[Any]:
+    """What each row's choices cost together: shape (n,), the dtype of ``price``."""
+    return price[action[:, 0]] if action.shape[1] == 1 else price[action].sum(axis=1)
 
 
 def _columns(wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:

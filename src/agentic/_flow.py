@@ -44,6 +44,7 @@ POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
 
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
+_DECISIONS: Final = f"{CORE}.decisions"
 
 POLICIES: Final = "agentic.policies"
 """The component that owns what policies keep about a subject; no guardrail can have this name."""
@@ -73,8 +74,10 @@ class Plan:
         layout: The subject record.
         guardrails: By their unique names, in order. Bit 6 + 2i of ``denied`` says that guardrail i denied
             by its rule, bit 7 + 2i that it denied for want of knowledge, both that it failed.
+        bits: For each guardrail the two bits of ``denied``, as scalars of its dtype.
         stateful: Names of guardrails with fields of their own.
         charges: For each pool the price of every candidate in millionths, shape (k,).
+        dearest: For each pool the highest of these.
         eligible: Conditions and the columns each is asked for.
         control: Decides for the holdout.
         fallback: Decides where the policy fails.
@@ -90,8 +93,10 @@ class Plan:
     space: Space
     layout: Layout
     guardrails: Mapping[str, Guardrail]
+    bits: Sequence[tuple[Any, Any]]
     stateful: Mapping[str, Stateful]
     charges: Mapping[str, I64]
+    dearest: Mapping[str, int]
     eligible: Sequence[tuple[Condition, I64]]
     control: Policy
     fallback: Policy
@@ -107,6 +112,13 @@ class Plan:
     def catalogue(self) -> Catalogue:
         """The candidate actions."""
         return self.space.catalogue
+
+
+def denial_bits(guardrails: int, /) -> list[tuple[Any, Any]]:
+    """For each guardrail its two bits: scalars of the narrowest unsigned integer that holds every reason."""
+    dtype = denial_dtype(guardrails)
+    places = (len(REASONS) + 2 * index for index in range(guardrails))
+    return [(dtype.type(1 << place), dtype.type(2 << place)) for place in places]
 
 
 def denial_dtype(guardrails: int, /) -> np.dtype[Any]:
@@ -196,21 +208,19 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     failures: list[tuple[str, Exception]] = []
     reasons: dict[str, str] = {}
     batch, denied = lay_out(plan, wave)
-    guard(plan, batch, denied, wave, failures, reasons)
-    allowed = denied == 0
-    allowed.flags.writeable = False
-    batch.allowed = allowed
+    own = {name: plan.layout.part(wave.rows, name) for name in plan.stateful}
+    guard(plan, batch, denied, wave, own, failures, reasons)
     if plan.remembered:
         batch.rows = plan.layout.part(wave.rows, POLICIES)
         batch.rows.flags.writeable = False
     arm = assign(plan, wave.keys)
-    weights, proposal, failed = propose(plan, policy, batch, arm, failures)
-    drawn = draw(plan, batch, weights, proposal, wave.ticket, arm, failed)
+    weighed = propose(plan, policy, batch, arm, failures)
+    drawn = draw(plan, batch, weighed, wave.ticket, arm)
     count, spent = affordable(plan, drawn.action, wave)
-    broken = wave.broken | settle(plan, batch, drawn.action, wave, count, failures)
+    broken = wave.broken | settle(plan, batch, drawn.action, wave, own, count, failures)
     if len(broken) > len(wave.broken):
         count, spent = 0, dict.fromkeys(spent, 0)
-    return Walked(count, arm, denied, drawn, failed, spent, failures, reasons, broken)
+    return Walked(count, arm, denied, drawn, weighed.failed, spent, failures, reasons, broken)
 
 
 def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
@@ -277,16 +287,14 @@ def guard(
     batch: Batch,
     denied: NDArray[Any],
     wave: Wave,
+    own: Mapping[str, Records],
     failures: list[tuple[str, Exception]],
     reasons: dict[str, str],
     /,
 ) -> None:
     """Ask every guardrail and write its denials into ``denied``; doing nothing stays possible."""
-    for index, (name, guardrail) in enumerate(plan.guardrails.items()):
-        batch.rows = plan.layout.part(wave.rows, name) if name in plan.stateful else None
-        batch.available = wave.available.get(name)
-        rule = denied.dtype.type(1 << (len(REASONS) + 2 * index))
-        unknown = denied.dtype.type(2 << (len(REASONS) + 2 * index))
+    for (name, guardrail), (rule, unknown) in zip(plan.guardrails.items(), plan.bits, strict=True):
+        batch.rows, batch.available = own.get(name), wave.available.get(name)
         try:
             if name in wave.broken:
                 raise RuntimeError(f"guardrail {name!r} failed to settle")
@@ -298,27 +306,37 @@ def guard(
         except Exception as error:  # noqa: BLE001 - a plugin is called: a failing guardrail denies
             failures.append((name, error))
             bits = rule | unknown
-        denied |= bits
+        if bits is not None:
+            denied |= bits
     batch.rows = batch.available = None
     catalogue = plan.catalogue
     denied[:, catalogue.idle] = 0
     if catalogue.outranks:
         outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
         denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
+    allowed = denied == 0
+    allowed.flags.writeable = False
+    batch.allowed = allowed
 
 
 def _denials(
-    review: Review, shape: tuple[int, int], rule: Any, unknown: Any
-) -> NDArray[Any]:  # numpy scalars
-    denied = ~_fitting(review.allowed, shape, "allowed")
-    if review.unknown is None:
-        return np.asarray(np.multiply(denied, rule))
-    missing = _fitting(review.unknown, shape, "unknown")
-    return np.asarray(np.multiply(denied, np.where(missing, unknown, rule)))
+    review: Review,
+    shape: tuple[int, int],
+    rule: Any,  # numpy scalars
+    unknown: Any,
+) -> NDArray[Any] | None:
+    """The bits of a review, broadcastable to ``shape``; ``None`` when it denies nothing."""
+    allowed = _fitting(review.allowed, shape, "allowed")
+    missing = None if review.unknown is None else _fitting(review.unknown, shape, "unknown")
+    if np.count_nonzero(allowed) == allowed.size:
+        return None
+    return np.asarray(np.multiply(~allowed, rule if missing is None else np.where(missing, unknown, rule)))
 
 
 def _fitting(answer: Bools, shape: tuple[int, int], what: str) -> Bools:
     """The answer, if it is bool and broadcastable."""
+    if type(answer) is np.ndarray and answer.dtype == np.bool_ and answer.shape in {shape, (1, 1)}:
+        return answer
     if hasattr(answer, "mask"):
         raise TypeError(f"{what} must be a plain array, got a masked one")
     found = np.asarray(answer)
@@ -326,7 +344,7 @@ def _fitting(answer: Bools, shape: tuple[int, int], what: str) -> Bools:
         raise ValueError(f"{what} must have shape (n, 1), (1, k) or (n, k), got {found.shape}")
     if found.dtype != np.bool_:
         raise TypeError(f"{what} must be bool, got {found.dtype}")
-    if found.shape != shape and np.broadcast_shapes(found.shape, shape) != shape:
+    if np.broadcast_shapes(found.shape, shape) != shape:
         raise ValueError(f"{what} must be broadcastable to {shape}, got {found.shape}")
     return found
 
@@ -341,6 +359,24 @@ def assign(plan: Plan, keys: U64, /) -> NDArray[np.uint8]:
     return arm
 
 
+@attrs.define(eq=False)
+class Weighed:
+    """What there is to draw from.
+
+    Attributes:
+        weights: Shape (n, k), finite, not negative; 0 for what is not allowed. Every row has some, unless
+            nothing at all is allowed.
+        running: Shape (n, k): running sums of the weights.
+        proposal: Scores and spreads, as the policy gave them.
+        failed: Shape (n,), bool: the policy failed, and somebody else decided.
+    """
+
+    weights: F64
+    running: F64
+    proposal: Proposal
+    failed: Bools
+
+
 def propose(
     plan: Plan,
     policy: Policy,
@@ -348,19 +384,22 @@ def propose(
     arm: NDArray[np.uint8],
     failures: list[tuple[str, Exception]],
     /,
-) -> tuple[F64, Proposal, Bools]:
+) -> Weighed:
     """Ask the policy, or whoever stands in for it: weights of allowed candidates, scores, who failed.
 
     A policy that gives no allowed candidate any weight has not failed: it wants nothing that may be done,
     and nothing is done.
     """
     weights, proposal = _ask(policy, batch, failures)
-    failed, silent = _unsound(weights)
+    if np.count_nonzero((weights >= 0) & (weights < _LARGEST)) == weights.size and not np.count_nonzero(arm):
+        running = np.add.accumulate(weights, axis=1)
+        if np.count_nonzero(running[:, -1]) == len(batch):
+            return Weighed(weights, running, proposal, np.zeros(len(batch), dtype=np.bool_))
+    weights = weights.copy()
+    failed = _unsound(weights)[0]
     lost = np.count_nonzero(failed)
     if lost and proposal is not _NOTHING:
         failures.append((policy.name, ValueError(f"weights of {lost} rows are negative or not finite")))
-    if not (lost or np.count_nonzero(silent) or np.count_nonzero(arm)):
-        return weights, proposal, failed
     for rows, stand_in in (
         (failed.nonzero()[0], plan.fallback),
         ((arm == HOLDOUT).nonzero()[0], plan.control),
@@ -377,7 +416,8 @@ def propose(
     weights[empty & idle, plan.catalogue.idle] = 1.0
     # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
     weights[empty & ~idle] = batch.allowed[empty & ~idle]
-    return weights, proposal, failed & (arm == POLICY)
+    failed &= arm == POLICY
+    return Weighed(weights, np.add.accumulate(weights, axis=1), proposal, failed)
 
 
 def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) -> tuple[F64, Proposal]:
@@ -396,7 +436,8 @@ def _ask(policy: Policy, batch: Batch, failures: list[tuple[str, Exception]]) ->
         for extra in extras:
             if extra is not None and extra.shape != shape:
                 raise ValueError(f"score and spread must have shape {shape}, got {extra.shape}")
-        return np.where(allowed, given, 0.0), Proposal(given, *extras)
+        weights = given if np.count_nonzero(allowed) == allowed.size else np.where(allowed, given, 0.0)
+        return weights, Proposal(given, *extras)
     except Exception as error:  # noqa: BLE001 - a plugin is called: a failing policy is replaced
         failures.append((getattr(policy, "name", type(policy).__name__), error))
         return np.full(shape, np.nan), _NOTHING
@@ -413,11 +454,9 @@ def _unsound(weights: F64) -> tuple[Bools, Bools]:
 def draw(
     plan: Plan,
     batch: Batch,
-    weights: F64,
-    proposal: Proposal,
+    weighed: Weighed,
     ticket: U64,
     arm: NDArray[np.uint8],
-    failed: Bools,
     /,
 ) -> Drawn:
     """Normalise, apply the exploration floor, and draw each slot with keyed noise.
@@ -425,52 +464,58 @@ def draw(
     A slate is drawn without replacement, slot by slot: each slot's probability is the one given the
     slots before it. ``NO_ACTION`` ends a slate.
     """
-    n, slots, idle = len(batch), batch.slots, plan.catalogue.idle
-    rows = np.arange(n)
-    action = np.empty((n, slots), dtype=np.int64)
-    probability, score, spread = np.empty((n, slots)), np.empty((n, slots)), np.empty((n, slots))
-    explored = np.empty((n, slots), dtype=np.bool_)
-    going: Bools | None = None
-    silent = (arm != POLICY) | failed if np.count_nonzero(arm) or np.count_nonzero(failed) else None
-    noise = _noise.keyed(plan.seed, batch.keys, ticket)
+    idle, rows = plan.catalogue.idle, np.arange(len(batch))
+    weights, running = weighed.weights, weighed.running
     if plan.floor:
-        weights = _floored(weights, batch.allowed, np.where(arm == POLICY, plan.floor, 0.0))
-    for slot in range(slots):
+        weights = _floored(weights, running, batch.allowed, np.where(arm == POLICY, plan.floor, 0.0))
         running = np.add.accumulate(weights, axis=1)
+    foreign = (arm != POLICY) | weighed.failed
+    silent = foreign.nonzero()[0] if np.count_nonzero(foreign) else None
+    noise = word = _noise.keyed(plan.seed, batch.keys, ticket)
+    going: Bools | None = None
+    drawn: list[tuple[I64, F64, Bools, F64, F64]] = []
+    for slot in range(batch.slots):
+        if slot:
+            pick = drawn[-1][0]
+            weights = weights.copy()
+            weights[rows, pick] = 0.0
+            running = np.add.accumulate(weights, axis=1)
+            word = _noise.keyed(plan.seed, batch.keys, ticket, slot)
+            going = pick != idle if going is None else going & (pick != idle)
         total = running[:, -1]
-        word = _noise.keyed(plan.seed, batch.keys, ticket, slot) if slot else noise
         mark = _noise.uniform(word)
         mark *= total
         # The first column whose running sum exceeds the mark; it has weight, so it is allowed.
-        pick = np.add.reduce(running <= mark[:, None], axis=1, dtype=np.int64)
-        beyond = (pick == weights.shape[1]).nonzero()[0]
-        if len(beyond):  # the mark rounded up to the sum: so small are the weights, or there are none
+        pick = (running > mark[:, None]).argmax(axis=1)
+        if np.count_nonzero(mark < total) < len(mark):
+            # The mark rounded up to the sum: so small are the weights, or there are none.
+            beyond = (mark >= total).nonzero()[0]
             pick[beyond] = weights.shape[1] - 1 - np.argmax(weights[beyond, ::-1] > 0, axis=1)
         if going is not None:
             going &= total > 0
-            pick = np.where(going, pick, idle)
-            total = np.where(going, total, 1.0)
+            pick, total = np.where(going, pick, idle), np.where(going, total, 1.0)
         taken = weights[rows, pick]
-        action[:, slot] = pick
-        probability[:, slot] = taken / total
-        explored[:, slot] = taken < np.maximum.reduce(weights, axis=1)
-        for values, given in ((score, proposal.score), (spread, proposal.spread)):
-            values[:, slot] = np.nan if given is None else given[rows, pick]
-            if silent is not None:
-                values[silent, slot] = np.nan
+        chance, other = taken / total, taken < np.maximum.reduce(weights, axis=1)
+        score, spread = (
+            np.full(len(rows), np.nan) if given is None else given[rows, pick]
+            for given in (weighed.proposal.score, weighed.proposal.spread)
+        )
+        if silent is not None:
+            score[silent] = spread[silent] = np.nan
         if going is not None:
             over = ~going
-            probability[over, slot], explored[over, slot] = 1.0, False
-            score[over, slot] = spread[over, slot] = np.nan
-        if slot + 1 < slots:
-            going = pick != idle if going is None else going & (pick != idle)
-            weights = weights.copy()
-            weights[rows, pick] = 0.0
-    return Drawn(noise, action, probability, explored, score, spread)
+            chance[over], other[over], score[over], spread[over] = 1.0, False, np.nan, np.nan
+        drawn.append((pick, chance, other, score, spread))
+    return Drawn(noise, *(_side_by_side(columns) for columns in zip(*drawn, strict=True)))
 
 
-def _floored(weights: F64, allowed: Bools, floor: F64) -> F64:
-    total = np.add.accumulate(weights, axis=1)[:, -1:]
+def _side_by_side(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Columns of one dtype as a matrix."""
+    return columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _floored(weights: F64, running: F64, allowed: Bools, floor: F64) -> F64:
+    total = running[:, -1:]
     many = allowed.sum(axis=1, keepdims=True)
     share = floor[:, None]
     return np.where(allowed, weights / total * (1.0 - share) + share / many, 0.0)
@@ -486,7 +531,8 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
     """
     arm = np.zeros(len(batch), dtype=np.uint8)
     failures: list[tuple[str, Exception]] = []
-    weights, _, failed = propose(plan, policy, batch, arm, failures)
+    weighed = propose(plan, policy, batch, arm, failures)
+    weights, failed = weighed.weights, weighed.failed
     if failed.any():
         name, error = failures[0]
         raise EvaluationError(
@@ -495,7 +541,7 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
             value=name,
         ) from error
     if plan.floor:
-        weights = _floored(weights, batch.allowed, np.full(len(batch), plan.floor))
+        weights = _floored(weights, weighed.running, batch.allowed, np.full(len(batch), plan.floor))
     total: F64 = np.add.accumulate(weights, axis=1)[:, -1:]
     return np.asarray(weights / total, dtype=np.float64)
 
@@ -507,15 +553,16 @@ def affordable(plan: Plan, action: I64, wave: Wave, /) -> tuple[int, dict[str, i
     what is left before row i pays for every candidate that the wave's beginning could pay for.
     """
     count = len(action)
-    if not plan.charges:
-        return count, {}
     totals = {}
     for name, charge in plan.charges.items():
-        spent = charge[action].sum(axis=1)
+        spent = charge[action[:, 0]] if wave.slots == 1 else charge[action].sum(axis=1)
         totals[name] = np.add.accumulate(spent)
-        payable = charge[charge * wave.slots <= wave.available[name]]
+        available = wave.available[name]
+        if plan.dearest[name] * wave.slots * (len(action) + 1) <= available:
+            continue  # enough for everybody
+        payable = charge[charge * wave.slots <= available]
         dearest = int(payable.max(initial=0)) * wave.slots
-        before = wave.available[name] - (totals[name] - spent)
+        before = available - (totals[name] - spent)
         count = min(count, int(np.searchsorted(-before, -dearest, side="right")))
     return count, {name: int(total[count - 1]) if count else 0 for name, total in totals.items()}
 
@@ -525,6 +572,7 @@ def settle(
     batch: Batch,
     action: I64,
     wave: Wave,
+    own: Mapping[str, Records],
     count: int,
     failures: list[tuple[str, Exception]],
     /,
@@ -534,10 +582,11 @@ def settle(
     Returns:
         Names of those that raised: what they watch over cannot be written, so they must deny.
     """
-    rows = wave.rows
+    decisions = wave.rows[_DECISIONS]
     if count < len(batch):
-        batch, action, rows = batch.take(slice(0, count)), action[:count], rows[:count]
-    rows[f"{CORE}.decisions"] += 1
+        batch, action, decisions = batch.take(slice(0, count)), action[:count], decisions[:count]
+        own = {name: rows[:count] for name, rows in own.items()}
+    decisions += 1
     broken = set()
     if plan.stateful:
         line = np.arange(len(batch))[:, None]
@@ -545,7 +594,7 @@ def settle(
         for name, component in plan.stateful.items():
             if name in wave.broken:
                 continue
-            batch.rows = plan.layout.part(rows, name)
+            batch.rows = own[name]
             try:
                 component.settle(shown(batch), chosen)
             except Exception as error:  # noqa: BLE001 - a plugin is called: what cannot settle denies

@@ -23,43 +23,44 @@ ROWS: Final = 8
 
 _REACH: Final = 4.0
 _WORK: Final = 1 << 15
+_BLOCK: Final = 1 << 14
 
-
-def _places(nodes: int) -> Floats:
-    """Where nodes stand between the lower and the upper end before they are graded; last comes the end."""
-    return np.append((np.arange(nodes) + 0.5) / nodes, 1.0).astype(np.float32)[:, None]
-
-
-# The further apart the spreads of a row, the more nodes it takes: up to this length of the whole in units of
-# the narrowest spread, the first; up to the next, the second.
-_LENGTHS: Final = np.array([56.0, 3_000.0], dtype=np.float32)
-_PLACES: Final = (_places(24), _places(48), _places(96))
-# The logit of the normal distribution function is odd and smooth: z times this polynomial in z * z, fitted
-# so that the distribution function is off by at most 1.5e-6 for |z| <= 6. Highest power first, negated.
-_LOGIT: Final = [
-    np.float32(-c)
-    for c in (
-        2.836867291898631e-06,
-        -7.31950150794403e-05,
-        -0.00017647695619872668,
-        0.07278570849899292,
-        1.595739063049572,
-    )
-]
-_ONE, _MINUS_HALF, _SURE = np.float32(1.0), np.float32(-0.5), np.float32(9.0)
+# Nodes of a row, by how long the whole is in units of its narrowest spread: up to 18 of them 16 even nodes
+# will do, up to 28 then 24; further apart nodes are graded, 48 up to 3,000 and 96 beyond. A midpoint sum of a
+# bell is off by exp(-2 (pi * spread / step)^2), in relation: 2e-7 at a step of 1.125 spreads.
+_LENGTHS: Final = np.array([18.0, 28.0, 3_000.0])
+_NODES: Final = (16, 24, 48, 96)
+_GRADED: Final = 2
+# Half the logit of the normal distribution function is odd and smooth: z times this polynomial in z * z,
+# fitted so that the distribution function is off by at most 2e-5; below it its derivative. Highest first.
+_LOGIT: Final = [np.float32(c) for c in (-3.15808099e-04, 3.67982614e-02, 7.97717828e-01)]
+_SLOPE: Final = [np.float32(c) for c in (-1.579040495e-03, 1.103947842e-01, 7.97717828e-01)]
+_ONE, _HALF, _SURE = np.float32(1.0), np.float32(0.5), np.float32(7.0)
+_LOST: Final = 7.0
+_SURES: Final = np.full(4 * _WORK, _SURE)  # numpy's minimum with a scalar takes four times as long
 _GRADING, _EVEN, _SCALE = np.float32(1.4), np.float32(1.1), np.float32(1.0 / (2 * _REACH))
 # Below every score there is, and still finite; wider grids than this ratio would overflow float32.
 _NEVER: Final = -1e300
-_WIDEST: Final = 1e16
+_NARROWEST: Final = 1e-16
+_LEAST: Final = 1e-300
+
+
+def _places(nodes: int) -> Floats:
+    """Where nodes stand between the lower and the upper end before they are graded: shape (nodes, 1, 1)."""
+    return ((np.arange(nodes) + 0.5) / nodes).astype(np.float32)[:, None, None]
+
+
+_PLACES: Final = tuple(_places(nodes) for nodes in _NODES)
 
 
 def padded(matrix: Floats, /) -> Floats:
     """Return a C-contiguous copy, or the matrix itself, whose row count is a multiple of ``ROWS``."""
-    short = -len(matrix) % ROWS
+    n = len(matrix)
+    short = -n % ROWS
     if not short:
         return np.ascontiguousarray(matrix)
-    out = np.zeros((len(matrix) + short, *matrix.shape[1:]), dtype=matrix.dtype)
-    out[: len(matrix)] = matrix
+    out = np.zeros((n + short, *matrix.shape[1:]), dtype=matrix.dtype)
+    out[:n] = matrix
     return out
 
 
@@ -77,12 +78,15 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
     m = right.shape[1]
     if n == 0 or d == 0 or m == 0:
         return np.zeros((n, m), dtype=left.dtype)
-    blocks = padded(left).reshape(-1, ROWS, d)
-    right = np.ascontiguousarray(right)  # BLAS has other kernels for other layouts
-    if _blocks_agree(d, m, left.dtype.str):
-        product: Floats = np.matmul(blocks, right)
+    if not right.flags.c_contiguous:  # BLAS has other kernels for other layouts
+        right = np.ascontiguousarray(right)
+    block = padded(left)
+    if n > ROWS:
+        block = block.reshape(-1, ROWS, d)
+    if _blocks_agree(d, m, left.dtype.char):
+        product: Floats = np.matmul(block, right)
     else:
-        product = np.einsum("bnd,dm->bnm", blocks, right)
+        product = np.einsum("...nd,dm->...nm", block, right)
     return product.reshape(-1, m)[:n]
 
 
@@ -92,7 +96,7 @@ def _blocks_agree(d: int, m: int, dtype: str) -> bool:
     sample = np.random.default_rng(d * 1_000_003 + m)
     rows = sample.standard_normal((ROWS, d)).astype(dtype)
     right = sample.standard_normal((d, m)).astype(dtype)
-    want = np.matmul(rows[None], right)[0]
+    want = np.matmul(rows, right)
     places = np.arange(ROWS)
     # Every row in every place, in company and alone, each in a block of its own.
     turned = rows[(places[:, None] + places) % ROWS]
@@ -108,8 +112,9 @@ def win_probabilities(mean: F64, spread: F64, allowed: NDArray[np.bool_], /) -> 
 
     One-dimensional quadrature of ``pdf_j(s) * prod_(i != j) cdf_i(s)`` in float32. Nodes start four
     standard deviations below the mean of whichever normal has the best such lower end, where every normal
-    still alive has its mass, and widen geometrically above it, so one narrow normal among wide ones keeps
-    its own nodes. A row takes 24, 48 or 96 nodes, by how far its spreads lie apart.
+    still in the race has its mass, and reach four above the highest. Where spreads lie far apart they widen
+    geometrically, so one narrow normal among wide ones keeps its own nodes. A row takes 16, 24, 48 or 96
+    nodes, by how far its spreads lie apart.
 
     Args:
         mean: Shape (n, k), k at least 1, finite, below 1e299 in size.
@@ -122,79 +127,116 @@ def win_probabilities(mean: F64, spread: F64, allowed: NDArray[np.bool_], /) -> 
         and below 2e-5 in the mean. Beyond that the narrow ones lack nodes.
     """
     n, k = mean.shape
+    step = max(ROWS, _BLOCK // k // ROWS * ROWS)
+    if 0 < n <= step:
+        return _shares(mean, spread, allowed)
+    out = np.empty((n, k))
+    for lo in range(0, n, step):
+        part = slice(lo, lo + step)
+        out[part] = _shares(mean[part], spread[part], allowed[part])
+    return out
+
+
+def _shares(mean: F64, spread: F64, allowed: NDArray[np.bool_]) -> F64:
+    """``win_probabilities`` of as many rows as stay in the processor's cache."""
+    n, k = mean.shape
     m = n + -n % ROWS
     # From here to the end columns are rows: no step of a reduction or of SIMD mixes two requests.
-    alive = np.zeros((k, m), dtype=np.bool_)
-    alive[:, :n] = allowed.T
-    centre = np.zeros((k, m))
-    centre[:, :n] = mean.T
-    width = np.ones((k, m))
-    width[:, :n] = spread.T
-    out = np.zeros((k, m))
-    grid = np.full((2, k, m), _SURE)
-    with np.errstate(over="ignore"):  # what overflows has lost for certain
-        # Small spreads among large means: differences first.
-        centre -= np.maximum.reduce(centre, axis=0, where=alive, initial=_NEVER)
-        reach = width * _REACH
-        low = np.maximum.reduce(centre - reach, axis=0, where=alive, initial=_NEVER)
-        start = (low - centre) / width
-        alive &= start < _REACH
-        centre += reach  # from here on the upper ends
-        length = np.maximum.reduce(centre, axis=0, where=alive, initial=_NEVER)
-        length -= low
-        np.maximum(start, -_REACH, out=grid[0], where=alive, casting="same_kind")
-        np.minimum(length / width, _WIDEST, out=grid[1], where=alive, casting="same_kind")
-        kinds = np.asarray(_LENGTHS.searchsorted(np.maximum.reduce(grid[1, :, :n], axis=0)))
-        for kind in set(kinds.tolist()):
-            at = _PLACES[kind]
-            rows = (kinds == kind).nonzero()[0]
-            rows = rows[np.arange(len(rows) + -len(rows) % ROWS) % len(rows)]
-            step = max(ROWS, _WORK // (len(at) * k) // ROWS * ROWS)
-            for lo in range(0, len(rows), step):
-                part = rows[lo : lo + step]
-                offset, slope = grid.take(part, axis=2)
-                out[:, part] = _quadrature(offset, slope, at)
-    out *= alive
-    out /= np.maximum(np.add.reduce(out, axis=0), 1e-300)
+    centre, width = np.zeros((k, m)), np.ones((k, m))
+    centre[:, :n], width[:, :n] = mean.T, spread.T
+    masked = None
+    if np.count_nonzero(allowed) < n * k:
+        masked = np.zeros((k, m), dtype=np.bool_)
+        np.logical_not(allowed.T, out=masked[:, :n])
+        np.copyto(centre, _NEVER, where=masked)
+        np.copyto(width, 1.0, where=masked)
+    centre -= np.maximum.reduce(centre, axis=0)  # small spreads among large means: differences first
+    reach = width * _REACH
+    low = np.maximum.reduce(centre - reach, axis=0)
+    reach += centre
+    length = np.maximum.reduce(reach, axis=0)
+    length -= low
+    np.maximum(width, length * _NARROWEST, out=width)
+    np.subtract(low, centre, out=centre)
+    np.minimum(centre, width * _LOST, out=centre)
+    centre /= width
+    offset = centre.astype(np.float32)
+    slope = np.divide(length, width, out=width).astype(np.float32)
+    if masked is not None:
+        np.copyto(slope, 0.0, where=masked)
+    kinds = _LENGTHS.searchsorted(np.maximum.reduce(slope, axis=0)[:n])
+    kind = int(kinds[0])
+    if n > 1 and np.count_nonzero(kinds == kind) < n:
+        kind = int(np.bincount(kinds).argmax())
+    shares = _integrated(offset, slope, kind)
+    for other in set(kinds.tolist()) - {kind} if n > 1 else ():  # done twice: cheaper than to part the many
+        rows = (kinds == other).nonzero()[0]
+        rows = rows[np.arange(len(rows) + -len(rows) % ROWS) % len(rows)]
+        shares[:, rows] = _integrated(offset[:, rows], slope[:, rows], other)
+    out = shares.astype(np.float64)
+    if masked is not None:
+        np.copyto(out, 0.0, where=masked)
+    total = np.add.reduce(out, axis=0)
+    np.maximum(total, _LEAST, out=total)
+    out /= total
     return np.ascontiguousarray(out.T[:n])
 
 
-def _quadrature(offset: Floats, slope: Floats, at: Floats) -> Floats:
-    """Sum the integrand over graded nodes; a normal's score at node t is ``offset + slope * t``.
+def _integrated(offset: Floats, slope: Floats, kind: int) -> Floats:
+    """The quadrature over rows of one kind, as many at a time as stay in the processor's cache."""
+    k, m = offset.shape
+    step = max(ROWS, _WORK // (_NODES[kind] * k) // ROWS * ROWS)
+    if m <= step:
+        return _quadrature(offset, slope, kind)
+    out = np.empty((k, m), dtype=np.float32)
+    for lo in range(0, m, step):
+        part = slice(lo, lo + step)
+        out[:, part] = _quadrature(offset[:, part], slope[:, part], kind)
+    return out
+
+
+def _quadrature(offset: Floats, slope: Floats, kind: int) -> Floats:
+    """Sum the integrand over the nodes; a normal's score at node t is ``offset + slope * t``.
 
     Args:
         offset: Shape (k, rows), float32; rows is a multiple of ``ROWS``.
         slope: Shape (k, rows), float32.
-        at: Shape (nodes + 1, 1), float32: see ``_places``.
+        kind: Place in ``_NODES``.
 
     Returns:
         Shape (k, rows), float32: in proportion to the probabilities.
     """
-    bend = np.maximum.reduce(slope, axis=0)
-    bend *= _SCALE
-    np.maximum(bend, _EVEN, out=bend)
-    np.log(bend, out=bend)
-    bend *= _GRADING
-    stretch = at * bend
-    np.exp(stretch, out=stretch)
-    node = stretch - _ONE  # (nodes and the end, rows)
-    node /= node[-1]
-    z = slope * node[:-1, None]  # (nodes, k, rows)
+    node, stretch = _PLACES[kind], None
+    if kind >= _GRADED:
+        bend = np.maximum.reduce(slope, axis=0)
+        bend *= _SCALE
+        np.maximum(bend, _EVEN, out=bend)
+        np.log(bend, out=bend)
+        bend *= _GRADING
+        stretch = node[:, 0] * bend  # (nodes, rows)
+        np.exp(stretch, out=stretch)
+        node = ((stretch - _ONE) / (np.exp(bend) - _ONE))[:, None]
+    z = slope * node  # (nodes, k, rows)
     z += offset
-    np.minimum(z, _SURE, out=z)
-    bell = z * z
-    odds = bell * _LOGIT[0]
-    for coefficient in _LOGIT[1:-1]:
-        odds += coefficient
-        odds *= bell
-    odds += _LOGIT[-1]
-    odds *= z
-    np.exp(odds, out=odds)
-    odds += _ONE  # 1 / cdf
-    bell *= _MINUS_HALF
-    np.exp(bell, out=bell)
-    bell *= odds  # pdf / cdf
-    every = stretch[:-1] / np.multiply.reduce(odds, axis=1)
+    np.minimum(z, _SURES[: z.size].reshape(z.shape) if z.size <= _SURES.size else _SURE, out=z)
+    square = z * z
+    y = square * _LOGIT[0]
+    y += _LOGIT[1]
+    y *= square
+    y += _LOGIT[2]
+    y *= z
+    np.tanh(y, out=y)  # twice the distribution function, less one
+    bell = square * _SLOPE[0]
+    bell += _SLOPE[1]
+    bell *= square
+    bell += _SLOPE[2]
+    np.subtract(_ONE, y, out=z)
+    bell *= z  # the density, over the distribution function
+    y += _ONE
+    y *= _HALF
+    every = np.multiply.reduce(y, axis=1)  # (nodes, rows)
+    if stretch is not None:
+        every *= stretch
     bell *= every[:, None]
     total = np.add.reduce(bell, axis=0)
     total *= slope

@@ -10,12 +10,12 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_dtype
+from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_bits, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
-from agentic.features import Schema, TimeZone
+from agentic.features import Schema
 from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Remembers, Stateful
 from agentic.types import Action
 
@@ -93,12 +93,14 @@ def assemble(
             f"holdout and random_control together must not exceed 1, got {holdout + random_control}",
             value=holdout + random_control,
         )
+    charges = {n: _charge(n, part, space) for n, part in pooled.items()}
     plan = Plan(
         space=space,
         layout=Layout.compose(name, {CORE: CORE_FIELDS, **{n: part.fields for n, part in stateful.items()}}),
         guardrails=bound,
         stateful=stateful,
-        charges={n: _charge(n, part, space) for n, part in pooled.items()},
+        charges=charges,
+        dearest={name: int(charge.max(initial=0)) for name, charge in charges.items()},
         eligible=_eligible(space),
         control=bind(checked(control), space),
         fallback=bind(checked(fallback), space),
@@ -108,9 +110,12 @@ def assemble(
         floor=float(floor),
         seed=_noise.text_key(f"draw/{name}/{seed}"),
         denied_dtype=denial_dtype(len(bound)),
+        bits=denial_bits(len(bound)),
     )
     for stand_in in (plan.control, plan.fallback):
         plan = remembering(plan, stand_in)
+    from agentic.features import TimeZone  # with it come the categories, which most agents have
+
     zoned = [feature for feature in schema.features if isinstance(feature, TimeZone)]
     if len(zoned) > 1:
         named = [feature.name for feature in zoned]
@@ -143,7 +148,10 @@ def fields_of(policy: Policy, /) -> tuple[Field, ...]:
     Raises:
         ConfigurationError: Two of its fields have one name.
     """
-    fields = tuple(policy.fields) if isinstance(policy, Remembers) else ()
+    # Asked first for one method, because a protocol takes long to be told from another.
+    if not callable(getattr(policy, "remember", None)) or not isinstance(policy, Remembers):
+        return ()
+    fields = tuple(policy.fields)
     seen: dict[str, Field] = {}
     for field in fields:
         if field.name in seen:

@@ -180,7 +180,11 @@ class DecisionBatch:
         columns, actions, ids = self.columns, self.catalogue.actions, self.catalogue.ids
         bits = columns["denied"][row].tolist()
         status = columns["status"][row].tolist()
-        degraded = [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
+        degraded = (
+            []
+            if _USABLE.issuperset(status)
+            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
+        )
         if columns["policy_failed"][row]:
             degraded.append("policy")
         return Decision(
@@ -224,12 +228,17 @@ def _reasons(bits: list[int], ids: Sequence[str], codes: Sequence[str]) -> Mappi
     return {code: tuple(sorted(struck)) for code, struck in found.items() if struck}
 
 
-def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:
+def reason_bits(reasons: Sequence[str], /) -> Sequence[tuple[str, int, int]]:
     """How to read ``denied``: (code, mask, value) triples; a code holds where bits & mask == value.
 
     Args:
         reasons: The guardrails' reason codes, in order.
     """
+    return _reason_bits(tuple(reasons))
+
+
+@functools.lru_cache(maxsize=256)
+def _reason_bits(reasons: tuple[str, ...]) -> Sequence[tuple[str, int, int]]:
     found = [(code, 1 << bit, 1 << bit) for bit, code in enumerate(REASONS)]
     for index, code in enumerate(reasons):
         low = 1 << (len(REASONS) + 2 * index)

@@ -188,8 +188,8 @@ def _again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBatch, *, 
     arm = found.columns["arm"]
     if strict:
         probabilities(plan, policy, batch.take((arm == POLICY).nonzero()[0]))  # raises if it fails
-    weights, proposal, failed = propose(plan, policy, batch, arm, [])
-    return draw(plan, batch, weights, proposal, found.columns["ticket"], arm, failed)
+    weighed = propose(plan, policy, batch, arm, [])
+    return draw(plan, batch, weighed, found.columns["ticket"], arm)
 
 
 def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: DecisionBatch, /) -> Explanation:
@@ -202,7 +202,7 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
         if decision.arm == "policy":
             odds = probabilities(plan, policy, batch)[0]
         else:
-            weights, _, _ = propose(plan, policy, batch, found.columns["arm"], [])
+            weights = propose(plan, policy, batch, found.columns["arm"], []).weights
             odds = weights[0] / weights[0].sum()
         if isinstance(policy, Explainer):
             contributions = _readable(policy.explain(batch, 0), plan)

@@ -172,8 +172,16 @@ def test_somewhere_it_is_always_quiet(window):
 def test_columns_that_arrive_together_are_converted_once(monkeypatch):
     """A catalogue without delays costs one conversion of the column of times, however many actions."""
     asked = []
-    real = zones.local_minute
-    monkeypatch.setattr(zones, "local_minute", lambda zone, at: asked.append(1) or real(zone, at))
+    for name in ("local_minute", "shared_minute"):
+        real = getattr(zones, name)
+
+        def counted(zone, at, real=real, name=name):
+            found = real(zone, at)
+            if found is not None:
+                asked.append(name)
+            return found
+
+        monkeypatch.setattr(zones, name, counted)
     many = space(*(Action(f"a{i:03}") for i in range(100)))
     QuietHours("21:00", "10:00").bind(many).review(batch(many))
     assert len(asked) == 1

@@ -13,6 +13,7 @@ from agentic.errors import ConfigurationError, LearningError
 from agentic.policies import EpsilonGreedy, LinearModel, LinearThompson, LinearUCB, Softmax, SquareCB
 from agentic.testing import batch, catalogue, feedback, space
 from agentic.types import Action
+from ridges import textbook
 
 POLICIES = [EpsilonGreedy, LinearThompson, LinearUCB, Softmax, SquareCB]
 
@@ -25,27 +26,20 @@ def learned(policy, n=300):
     return policy, asked, policy.fitted.mean(asked.X)
 
 
-def reference(of, told, precision=1.0):
+def reference(of, told, precision=8.0):
     """Mean and posterior standard deviation of every action by explicit inverses, shape (n, k)."""
-    k, d = told.allowed.shape[1], told.X.shape[1]
-    means, variances, residual = [], [], 0.25
-    for action in range(k):
-        X, y = told.X[told.action == action], told.reward[told.action == action]
-        inverse = np.linalg.inv(X.T @ X + precision * np.eye(d))
-        theta = inverse @ X.T @ y
-        residual += ((y - X @ theta) ** 2).sum() + precision * theta @ theta
-        means.append(of.X @ theta)
-        variances.append(np.einsum("nd,de,ne->n", of.X, inverse, of.X))
-    return np.array(means).T, np.sqrt(np.array(variances).T * residual / (1 + len(told)))
+    theta, inverses, noise = textbook(told, precision)
+    return of.X @ theta.T, noise * np.sqrt(np.einsum("nd,kde,ne->nk", of.X, inverses, of.X))
 
 
 def best(score, allowed):
     return np.where(allowed, score, -np.inf).argmax(axis=1)
 
 
-def test_thompson_weighs_by_the_chance_to_be_best():
+@pytest.mark.parametrize("optimism", [0.0, 0.7])
+def test_thompson_weighs_by_the_chance_to_be_best(optimism):
     """Row by row the weights are the win probabilities of normals, by brute force."""
-    policy, of, mean = learned(LinearThompson(exploration=0.5))
+    policy, of, mean = learned(LinearThompson(exploration=0.5, optimism=optimism))
     proposal = policy.propose(of)
     want_mean, sd = reference(of, feedback(batch(300)))
     np.testing.assert_allclose(proposal.score, want_mean, rtol=0, atol=1e-9)
@@ -53,12 +47,28 @@ def test_thompson_weighs_by_the_chance_to_be_best():
     dice = np.random.default_rng(0)
     draws = 40_000
     for row in range(6):
-        drawn = dice.standard_normal((draws, mean.shape[1])) * 0.5 * sd[row] + want_mean[row]
+        drawn = (dice.standard_normal((draws, mean.shape[1])) * 0.5 + optimism) * sd[row] + want_mean[row]
         share = np.bincount(best(drawn, of.allowed[row]), minlength=mean.shape[1]) / draws
         weights = proposal.weights[row]
         # Five standard deviations of a share, and the stated error of the quadrature.
         assert (np.abs(share - weights) <= 5 * np.sqrt(weights * (1 - weights) / draws) + 1e-3).all()
     assert (proposal.weights[~of.allowed] == 0).all()
+
+
+def test_units_do_not_matter():
+    """Rewards times a thousand or plus a hundred, and features in other units, leave Thompson's weights."""
+    of, asked = batch(300), batch(100, seed=1)
+    told = feedback(of)
+    policy = LinearThompson().bind(space(of))
+    want = policy.learn(told).propose(asked).weights
+    for scale, shift in ((1000.0, 0.0), (0.001, 0.0), (1.0, 100.0), (50.0, -3.0)):
+        other = policy.learn(attrs.evolve(told, reward=told.reward * scale + shift))
+        # A spread is float32, and a weight follows from the ratio of two.
+        np.testing.assert_allclose(other.propose(asked).weights, want, rtol=0, atol=2e-5)
+    units = 2.0 ** np.arange(of.X.shape[1] - 1.0, -1.0, -1.0)
+    other = policy.learn(attrs.evolve(told, X=told.X * units))
+    got = other.propose(attrs.evolve(asked, X=asked.X * units)).weights
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-5)
 
 
 def test_thompson_does_not_need_a_spread():
@@ -194,7 +204,7 @@ def test_learning_is_the_model_s():
     policy = LinearThompson(half_life=timedelta(days=2), precision=3.0).bind(space(of))
     after = policy.learn(feedback(of))
     assert not policy.fitted.count.any()
-    np.testing.assert_array_equal(after.fitted.gram, policy.fitted.observe(feedback(of)).gram)
+    np.testing.assert_array_equal(after.fitted.moment, policy.fitted.observe(feedback(of)).moment)
     assert after.exploration == policy.exploration
     with pytest.raises(LearningError, match="must be finite"):
         policy.learn(attrs.evolve(feedback(of), reward=np.full(50, math.nan)))
@@ -252,6 +262,7 @@ NOT_SPANS = [timedelta(0), timedelta(days=-1), 7, "7d"]
             (POLICIES, "half_life", NOT_SPANS),
             (POLICIES, "model", ["model", LinearModel]),
             ([LinearThompson], "exploration", NOT_POSITIVE),
+            ([LinearThompson], "optimism", [-1.0, math.nan, math.inf, True, "1", None]),
             ([LinearUCB], "alpha", NOT_POSITIVE),
             ([SquareCB], "gamma", NOT_POSITIVE),
             ([SquareCB], "exponent", NOT_SHARES),

@@ -1,6 +1,7 @@
 """The linear model: its posterior is that of ridge regression, however the feedback came in."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import attrs
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from agentic.arrays import Feedback
 from agentic.catalogue import Catalogue
 from agentic.errors import ConfigurationError, LearningError
-from agentic.policies import LinearModel
+from agentic.policies import LinearModel, _ridge
 from agentic.types import Action
+from ridges import textbook, variances
 
 DAY_US = 86_400_000_000
 NOW = 1_770_000_000_000_000
@@ -67,18 +69,6 @@ def require_same(one, other, rtol=1e-9):
     assert one.as_of == other.as_of
 
 
-def ridge(of, action, precision, weight):
-    """Posterior mean and inverse precision of one action, by the textbook; and its weighted residual."""
-    mine = of.action == action
-    X, y, w = of.X[mine], of.reward[mine], weight[mine]
-    prior = np.full(X.shape[1], precision)
-    prior[-1] = min(precision, 1.0)
-    inverse = np.linalg.inv((X * w[:, None]).T @ X + np.diag(prior))
-    theta = inverse @ (X * w[:, None]).T @ y
-    residual = (w * (y - X @ theta) ** 2).sum() + prior @ theta**2
-    return theta, inverse, residual
-
-
 @pytest.mark.parametrize("half_life", [None, timedelta(days=7)], ids=["keeps", "forgets"])
 @pytest.mark.parametrize("precision", [0.1, 1.0, 30.0])
 def test_the_posterior_is_ridge_regression(precision, half_life):
@@ -87,14 +77,11 @@ def test_the_posterior_is_ridge_regression(precision, half_life):
     model = blank(of, precision, half_life).observe(of)
     age = (of.at.max() - of.at) / DAY_US
     weight = np.ones(400) if half_life is None else 0.5 ** (age / 7)
-    fits = [ridge(of, action, precision, weight) for action in range(4)]
-    noise = math.sqrt((0.25 + sum(residual for _, _, residual in fits)) / (1 + weight.sum()))
+    theta, inverses, noise = textbook(of, precision, weight)
     assert model.noise == pytest.approx(noise, rel=1e-9)
     X = np.random.default_rng(1).standard_normal((50, 5))
-    np.testing.assert_allclose(
-        model.mean(X), X @ np.array([theta for theta, _, _ in fits]).T, rtol=0, atol=1e-9
-    )
-    spread = noise * np.sqrt(np.array([np.einsum("nd,de,ne->n", X, inverse, X) for _, inverse, _ in fits]).T)
+    np.testing.assert_allclose(model.mean(X), X @ theta.T, rtol=0, atol=1e-9)
+    spread = noise * np.sqrt(np.einsum("nd,kde,ne->nk", X, inverses, X))
     # Five products in float32 under a root: ten roundings of 6e-8.
     np.testing.assert_allclose(model.spread(X), spread, rtol=6e-7)
     np.testing.assert_allclose(model.count, np.bincount(of.action, weight, 4), rtol=1e-12)
@@ -110,12 +97,14 @@ def test_nothing_seen_is_the_prior():
 
 
 def test_a_strong_prior_holds_back_features_and_not_the_level():
-    """With a precision of a billion the prediction is the mean reward, shrunk by one observation of 0."""
+    """With a precision of a billion the prediction is the mean reward, shrunk by one observation of all's."""
     of = told(400)
     model = blank(of, precision=1e9).observe(of)
     count, total = np.bincount(of.action, minlength=4), np.bincount(of.action, of.reward, 4)
     # A feature of size 5 and 400 rewards of size 10, each with a feature of size 5: 5 * 400 * 50 / 1e9.
-    np.testing.assert_allclose(model.mean(of.X), np.tile(total / (count + 1), (400, 1)), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        model.mean(of.X), np.tile((total + of.reward.mean()) / (count + 1), (400, 1)), rtol=0, atol=1e-4
+    )
 
 
 def test_the_noise_is_found():
@@ -223,10 +212,11 @@ def test_actions_are_matched_by_id():
     moved = model.over(("a", "d", "no_action"), 5)
     assert moved.ids == ("a", "d", "no_action")
     for name in SUMS:
-        np.testing.assert_array_equal(getattr(moved, name)[1:], getattr(model, name)[[1, 3]])
-        assert not getattr(moved, name)[0].any()
-    np.testing.assert_array_equal(moved.theta[:, 1:], model.theta[:, [1, 3]])
-    assert not moved.theta[:, 0].any()
+        sums = np.asarray(getattr(moved, name))
+        np.testing.assert_array_equal(sums[1:], np.asarray(getattr(model, name))[[1, 3]])
+        assert not sums[0].any()
+    level = moved.moment[:, -1].sum() / moved.count.sum()
+    np.testing.assert_allclose(moved.theta[:, 0], [0, 0, 0, 0, level], rtol=0, atol=1e-12)
     assert moved.as_of == model.as_of
     assert model.over(model.ids, 5) is model
 
@@ -285,7 +275,18 @@ def test_features_that_repeat_each_other_are_shared_out():
     X[:, 2] = 0.0
     of = attrs.evolve(of, X=X)
     model = blank(of).observe(of)
-    want = np.array([ridge(of, action, 1.0, np.ones(200))[0] for action in range(4)]).T
+    prior = np.ones(5)  # of a column that says nothing, too
+    prior[:2] = variances(X[:, [0, 1, 4]], np.ones(200))[:2]
+    prior[3:] = variances(X[:, 3:], np.ones(200))
+    level = of.reward.mean()
+    want = np.array(
+        [
+            np.linalg.inv(X[of.action == a].T @ X[of.action == a] + np.diag(prior))
+            @ (X[of.action == a].T @ (of.reward[of.action == a] - level))
+            for a in range(4)
+        ]
+    ).T
+    want[-1] += level
     np.testing.assert_allclose(model.theta, want, rtol=0, atol=1e-9)
     np.testing.assert_allclose(model.theta[0], model.theta[1], rtol=0, atol=1e-9)
 
@@ -295,40 +296,109 @@ def test_features_of_a_million_are_fitted():
     of = told(500, scale=1e6)
     model = blank(of).observe(of)
     X = of.X[:40]
-    for action in range(4):
-        mine = of.action == action
-        theta = np.linalg.lstsq(
-            np.vstack([of.X[mine], np.eye(5)]), np.append(of.reward[mine], np.zeros(5)), rcond=None
-        )[0]
-        # Normal equations lose the square of the condition, 1e12, of 16 digits.
-        np.testing.assert_allclose(model.mean(X)[:, action], X @ theta, rtol=0, atol=1e-3)
+    # Normal equations lose the square of the condition, 1e12, of 16 digits.
+    np.testing.assert_allclose(model.mean(X), X @ textbook(of, 1.0)[0].T, rtol=0, atol=1e-3)
     assert np.isfinite(model.spread(X)).all()
 
 
 def test_features_that_drown_the_prior_in_rounding_are_learned_from():
     """Copies of a feature at a scale of 1e9 leave a matrix without a root; the others keep their bits."""
-    of = told(2000)
+    of = told(2000, d=12)
+    sizes = 1e9 * np.linspace(0.3, 1.1, 11)
     X = of.X.copy()
+    X[:, :-1] *= sizes
+    plain = blank(of, 1e-17).observe(attrs.evolve(of, X=X))
     first = of.action == 0
-    X[first] = X[first, :1] * 1e9 * np.array([1.0, 1 / 3, 0.7, 1.1, 0.9])
-    odd = blank(of).observe(attrs.evolve(of, X=X))
-    plain = blank(of).observe(of)
+    X[first, :-1] = of.X[first, :1] * sizes
+    odd = blank(of, 1e-17).observe(attrs.evolve(of, X=X))
+    np.testing.assert_array_equal(odd.solution.scale, plain.solution.scale)
     with pytest.raises(np.linalg.LinAlgError):
-        np.linalg.cholesky(odd.gram + np.eye(5))
+        np.linalg.cholesky(odd.gram[0] + np.diag(1e-17 * odd.solution.scale))
     assert np.isfinite(odd.theta).all()
     assert np.isfinite(odd.root).all()
     np.testing.assert_array_equal(odd.theta[:, 1:], plain.theta[:, 1:])
     got = odd.mean(X[first])[:, 0]
-    slope = (of.reward[first] @ X[first, 0]) / (X[first, 0] @ X[first, 0])
-    # The best line through the origin; the raised diagonal costs a millionth.
-    np.testing.assert_allclose(got, slope * X[first, 0], rtol=1e-4, atol=1e-6)
+    line = np.polynomial.Polynomial.fit(of.X[first, 0], of.reward[first], 1)(of.X[first, 0])
+    # The best line, but for the prior's one observation; the raised diagonal costs a millionth.
+    np.testing.assert_allclose(got, line, rtol=0, atol=0.02)
 
 
 def test_sums_that_belong_to_no_data_are_refused():
-    """A gram matrix with a negative eigenvalue, or with nan, has no posterior."""
+    """A gram matrix with a negative eigenvalue, or with nan, has no posterior, and says so when asked."""
     for bad in (-np.eye(2) * 5, np.full((2, 2), math.nan)):
+        model = LinearModel(1.0, None, ("a",), bad[None], np.zeros((1, 2)), np.zeros(1), np.zeros(1))
         with pytest.raises(LearningError, match="gram is no sum of"):
-            LinearModel(1.0, None, ("a",), bad[None], np.zeros((1, 2)), np.zeros(1), np.zeros(1))
+            model.mean(np.ones((1, 2)))
+
+
+def test_a_model_is_solved_when_it_is_asked_and_only_what_changed(monkeypatch):
+    """Learning solves nothing; a look solves what feedback was about, and a second one nothing."""
+    of = told(400)
+    model = blank(of).observe(of)
+    counted = []
+    roots = _ridge._inverse_root
+    monkeypatch.setattr(
+        _ridge, "_inverse_root", lambda gram, prior: counted.append(len(gram)) or roots(gram, prior)
+    )
+    for row in range(5):
+        model = model.observe(part(of, slice(row, row + 1)))
+    assert counted == []
+    assert model.noise
+    assert counted == [4]
+    for row in range(5):
+        model = model.observe(part(of, slice(row, row + 1)))
+    assert counted == [4]
+    assert model.noise
+    assert model.root.any()
+    assert counted == [4, len(set(of.action[:5].tolist()))]
+
+
+def test_learning_one_reward_copies_one_action_s_matrix():
+    """The others' are shared with the model before, whatever their number."""
+    of = told(50, k=6)
+    model = blank(of).observe(of)
+    after = model.observe(part(of, slice(0, 1)))
+    same = [new is old for new, old in zip(after.gram, model.gram, strict=True)]
+    assert same == [column != of.action[0] for column in range(6)]
+
+
+def test_eight_threads_solve_to_the_same_bits():
+    """A model nobody has asked yet, asked by eight threads at once, tells all of them the same."""
+    of = told(300)
+    model = blank(of).observe(part(of, slice(0, 200)))
+    assert model.noise
+    for lo in range(200, 300, 10):
+        model = model.observe(part(of, slice(lo, lo + 10)))
+        with ThreadPoolExecutor(8) as pool:
+            found = list(
+                pool.map(lambda _, model=model: model.theta.tobytes() + model.root.tobytes(), range(8))
+            )
+        fresh = attrs.evolve(model)
+        assert set(found) == {fresh.theta.tobytes() + fresh.root.tobytes()}
+
+
+@settings(max_examples=30)
+@given(st.floats(-1e4, 1e4), st.sampled_from([1e-3, 0.5, 1e3]), st.integers(0, 20))
+def test_other_units_of_reward_give_the_same_model_in_those_units(shift, scale, seed):
+    """Mean, spread and noise of rewards times a number plus another follow exactly, but for rounding."""
+    of = told(200, seed=seed)
+    one, other = (
+        blank(of, 8.0).observe(attrs.evolve(of, reward=reward))
+        for reward in (of.reward, of.reward * scale + shift)
+    )
+    # The squares of what is shifted far lose digits.
+    lost = 1e-11 * (1 + (shift / scale) ** 2)
+    np.testing.assert_allclose((other.mean(of.X) - shift) / scale, one.mean(of.X), rtol=0, atol=1e-6 + lost)
+    np.testing.assert_allclose(other.noise / scale, one.noise, rtol=1e-6 + lost)
+
+
+def test_rewards_that_are_all_the_same_leave_nothing_to_choose():
+    """The mean is that reward for every action, and the noise is positive, unless it is 0 from the start."""
+    of = told(100)
+    model = blank(of).observe(attrs.evolve(of, reward=np.full(100, 7.0)))
+    np.testing.assert_allclose(model.mean(of.X), 7.0, rtol=1e-9)
+    assert 0 < model.noise < 1e-3
+    assert blank(of).observe(attrs.evolve(of, reward=np.zeros(100))).noise == 0.5
 
 
 @pytest.mark.parametrize("field", [*SUMS, "ids"])

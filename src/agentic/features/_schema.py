@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -15,8 +14,7 @@ from agentic.arrays import F64, Status
 from agentic.conditions import Coded, Column, Unlisted
 from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
 from agentic.features._answers import Answer, answers, as_column, better, failure, usable
-from agentic.features._numeric import affine
-from agentic.features._raw import NAN, PRESENT, Reading, Statuses
+from agentic.features._raw import NAN, PRESENT, Reading, Statuses, affine
 from agentic.features._rule_only import capability
 from agentic.protocols import Feature, FeatureProvider
 
@@ -27,8 +25,6 @@ _CHUNK: Final = 4096
 _NOT_FOUND: Final = int(Status.NOT_FOUND)
 _ERROR: Final = int(Status.ERROR)
 _CONSTANT: Final = "1"
-
-_MOST_STATUS: Final = 255
 
 
 @attrs.frozen(eq=False)
@@ -64,6 +60,32 @@ class _Affine:
     default: F64
 
 
+# Column of the matrix, declared values, and what makes a condition's column of it.
+_Showing = tuple[int, tuple[str, ...] | None, Callable[[F64], Column] | None]
+
+
+class _Shown(Mapping[str, Column]):
+    """Columns for conditions, made when somebody looks."""
+
+    __slots__ = ("_matrix", "_shown")
+
+    def __init__(self, shown: Mapping[str, _Showing], matrix: F64) -> None:
+        self._shown, self._matrix = shown, matrix
+
+    def __getitem__(self, name: str) -> Column:
+        j, categories, column = self._shown[name]
+        values = self._matrix[:, j]
+        if categories is not None:
+            return Coded(values, categories)
+        return values if column is None else column(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shown)
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+
 @attrs.frozen(eq=False)
 class Schema:
     """The features of an agent, in order; values are columns of a matrix with one column for each.
@@ -87,9 +109,7 @@ class Schema:
     _readers: tuple[Callable[[object], Reading] | None, ...] = attrs.field(alias="readers", repr=False)
     _affine: _Affine | None = attrs.field(alias="affine", repr=False)
     _others: tuple[tuple[int, slice], ...] = attrs.field(alias="others", repr=False)
-    _shown: tuple[tuple[int, str, tuple[str, ...] | None, Callable[[F64], Column] | None], ...] = attrs.field(
-        alias="shown", repr=False
-    )
+    _shown: Mapping[str, _Showing] = attrs.field(alias="shown", repr=False)
 
     @classmethod
     def of(cls, features: Sequence[Feature], /) -> Schema:
@@ -133,10 +153,10 @@ class Schema:
             readers=tuple(capability(feature, "resolve_one") for feature in listed),
             affine=_together(together),
             others=tuple(others),
-            shown=tuple(
-                (j, names[j], listed[j].categories, capability(listed[j], "condition_column"))
+            shown={
+                names[j]: (j, listed[j].categories, capability(listed[j], "condition_column"))
                 for j in open_to_rules
-            ),
+            },
         )
 
     def __len__(self) -> int:
@@ -168,7 +188,9 @@ class Schema:
         n = len(subjects)
         matrix, status = self._read(context, n)
         failed: list[str] = []
-        if (status == _ERROR).any():  # only a feature that raised says so before providers are asked
+        if np.count_nonzero(
+            status == _ERROR
+        ):  # only a feature that raised says so before providers are asked
             broken = (status == _ERROR).any(axis=0)
             failed.extend(type(f).__name__ for f, fails in zip(self.features, broken, strict=True) if fails)
         for provider in providers:
@@ -202,30 +224,29 @@ class Schema:
             for start in range(0, n, _CHUNK):
                 rows = slice(start, start + _CHUNK)
                 source = matrix[rows, together.source].T
-                X[rows, together.target] = affine(
-                    source, together.offset, together.divisor, together.default
-                ).T
+                scaled = source - together.offset
+                scaled /= together.divisor
+                X[rows, together.target] = scaled.T
         for j, columns in self._others:
             self.features[j].encode(matrix[:, j], X[:, columns])
         finite = np.isfinite(X)
-        if not finite.all():  # only a plugin's encoding comes here, and no model may ever see it
-            X[~finite] = 0.0
+        if np.count_nonzero(finite) == finite.size:
+            return X
+        if together is not None:
+            X[:, together.target] = affine(
+                matrix[:, together.source].T, together.offset, together.divisor, together.default
+            ).T
+            finite = np.isfinite(X)
+        X[~finite] = 0.0  # only a plugin's encoding comes here, and no model may ever see it
         return X
 
-    def columns(self, matrix: F64, /) -> dict[str, Column]:
-        """Show resolved values to conditions, before defaults: views where possible, by name.
+    def columns(self, matrix: F64, /) -> Mapping[str, Column]:
+        """Show resolved values to conditions, before defaults: views where possible, by name, when asked.
 
         Args:
             matrix: Shape (n, f), float64.
         """
-        shown: dict[str, Column] = {}
-        for j, name, categories, column in self._shown:
-            values = matrix[:, j]
-            if categories is not None:
-                shown[name] = Coded(values, categories)
-            else:
-                shown[name] = values if column is None else column(values)
-        return shown
+        return _Shown(self._shown, matrix)
 
     def degraded(self, status: Statuses, /) -> NDArray[np.bool_]:
         """Return which rows lack a feature: shape (n,), bool.
@@ -302,15 +323,15 @@ class Schema:
             numbers[at : at + n], statuses[at : at + n] = resolved.tolist(), told.tolist()
         try:
             matrix = np.array(numbers, dtype=np.float64).reshape(len(self), n).T
-            if statuses and not 0 <= min(statuses) <= max(statuses) <= _MOST_STATUS:
-                return self._many(context, n)  # older numpy would wrap them around
-            return matrix, np.array(statuses, dtype=np.uint8).reshape(len(self), n).T
+            return matrix, np.frombuffer(bytearray(statuses), dtype=np.uint8).reshape(len(self), n).T
         except (TypeError, ValueError, OverflowError):  # a plugin's `resolve_one` returned something else
             return self._many(context, n)
 
     def _place(self, name: str) -> int:
         found = self._index.get(name)
         if found is None:
+            import difflib  # only a mistake needs it
+
             close = difflib.get_close_matches(str(name)[:200], self.names, n=1)
             there = ", ".join(self.names[:20]) or "none"
             hint = f"did you mean {close[0]!r}?" if close else f"there are {there}"

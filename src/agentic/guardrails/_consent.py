@@ -114,7 +114,10 @@ class Consent:
         states = np.ascontiguousarray(together(batch.rows, plan.names, ()).T)
         own = states[plan.source]
         state = np.where(own == UNKNOWN, states[0], own)
-        granted, unknown = (state == GRANTED).T, (state == UNKNOWN).T
+        granted = (state == GRANTED).T
+        if np.count_nonzero(granted) == granted.size:
+            return Review(EVERYTHING, "NO_CONSENT")
+        unknown = (state == UNKNOWN).T
         if self.feature is not None:
             said = np.asarray(batch.columns[self.feature])[:, None]
             granted |= unknown & (said == 1)

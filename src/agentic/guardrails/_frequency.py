@@ -132,11 +132,13 @@ class FrequencyCap:
         rings = together(batch.rows, spread.names, (self.count,))
         for slot in range(chosen.action.shape[1]):
             hit, place = _taken(spread, chosen, slot)
-            if len(hit):
+            if self.count == 1:
+                rings[hit, place, 0] = chosen.delivery[hit, slot]
+            elif len(hit):
                 ring = rings[hit, place]
                 ring[:, :-1] = ring[:, 1:]
                 ring[:, -1] = chosen.delivery[hit, slot]
-                if np.count_nonzero(ring[:, -1:] < ring[:, -2:-1]):  # something later is scheduled already
+                if np.count_nonzero(ring[:, -1] < ring[:, -2]):  # something later is scheduled already
                     ring.sort(axis=1)
                 rings[hit, place] = ring
 
@@ -242,5 +244,5 @@ class Cooldown:
 def _taken(spread: Spread, chosen: Chosen, slot: int) -> tuple[I64, I64]:
     """Rows that sent something in scope in this slot, and the group of what they sent."""
     place = spread.place[chosen.action[:, slot]]
-    hit = np.flatnonzero(chosen.sends[:, slot] & (place < len(spread.names)))
+    hit = (chosen.sends[:, slot] & (place < len(spread.names))).nonzero()[0]
     return hit, place[hit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -87,17 +88,24 @@ class QuietHours:
         spread = ready(self._plan, self.name)
         if not spread.names:
             return Review(EVERYTHING, "QUIET_HOURS")
-        known = zones.known(batch.zone)
         awake = np.empty((len(batch), len(spread.names)), dtype=np.bool_)
         for index, column in enumerate(spread.first.tolist()):
-            minute = zones.local_minute(batch.zone, batch.delivery[:, column])
-            # Minutes since the window began, or before it begins; one that wraps began yesterday as well.
-            minute -= self._from
-            awake[:, index] = (minute >= self._length) | (minute < 0) & (minute >= self._length - 1440)
+            arrival = batch.delivery[:, column]
+            minute = zones.shared_minute(batch.zone, arrival) if len(batch) else None
+            if minute is None:
+                awake[:, index] = self._awake(zones.local_minute(batch.zone, arrival))
+            else:
+                awake[:, index] = self._awake(minute)
+        known = zones.known(batch.zone)
         if np.count_nonzero(known) == len(known):
             return spread.review(awake, "QUIET_HOURS")
         awake &= known[:, None]
         return spread.review(awake, "QUIET_HOURS", np.broadcast_to(~known[:, None], awake.shape))
+
+    def _awake(self, minute: Any) -> Any:  # int to bool, column to column
+        """Whether a minute of the local day lies outside the window."""
+        since = minute - self._from  # or before it begins; a window that wraps began yesterday as well
+        return (since >= self._length) | (since < 0) & (since >= self._length - 1440)
 
     def next_allowed_at(self, zone: str, at: datetime, /) -> datetime:
         """The first time from ``at`` on, to the minute, when a delivery is allowed.

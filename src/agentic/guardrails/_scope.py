@@ -207,6 +207,8 @@ class Spread:
 
     def review(self, answers: Bools, reason: str, /, unknown: Bools | None = None) -> Review:
         """Put the groups' answers, and what of them was not known, into a review: shape (n, g) each."""
+        if np.count_nonzero(answers) == answers.size:
+            return Review(EVERYTHING, reason)
         return Review(self.allowed(answers), reason, None if unknown is None else self.marked(unknown))
 
 
@@ -248,7 +250,12 @@ def together(rows: Records | None, names: tuple[str, ...], shape: tuple[int, ...
     """
     if rows is None:
         raise LayoutError(f"fields {list(names)!r} are needed, got no rows", value=None)
-    view: NDArray[Any] = rows.view(_joined(rows.dtype, names, shape))["all"]
+    if len(names) == 1 and names[0] in (rows.dtype.names or ()):
+        one: NDArray[Any] = rows[names[0]][:, None]
+        return one
+    joined = _joined(rows.dtype, names, shape)
+    every: Records = np.ndarray(rows.shape, joined, rows) if rows.flags.c_contiguous else rows.view(joined)
+    view: NDArray[Any] = every["all"]
     return view
 
 

@@ -1,9 +1,7 @@
-"""A linear model of the reward per action, and the policies that rank by it."""
+"""Policies that rank by a linear model of the reward."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Self
@@ -12,290 +10,12 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._numerics import matmul, win_probabilities
-from agentic.arrays import F64, Batch, Feedback, Proposal, Space
-from agentic.errors import ConfigurationError, LearningError
+from agentic._numerics import win_probabilities
+from agentic.arrays import F64, Batch, Bools, Feedback, Proposal, Space
+from agentic.errors import ConfigurationError
+from agentic.policies._linear_model import LinearModel
 
-_ROWS_AT_ONCE: Final = 512
 _TINY: Final = 1e-9
-_LARGEST: Final = 1e60
-
-
-@attrs.frozen(eq=False)
-class LinearModel:
-    """Ridge regression of the reward on the features, one for each action.
-
-    Keeps sufficient statistics that add, so that batches, shards and hosts merge to the same model. The
-    posterior of an action's coefficients is normal with mean ``A^-1 moment`` and covariance
-    ``noise^2 A^-1``, where A is ``gram + precision I``, but for the last column, the constant: it carries
-    the action's own level, and a prior that holds the features back must not move that. The reward noise
-    is one number, estimated from the residuals of all actions, with a prior of one observation whose
-    squared residual is 1/4.
-
-    Attributes:
-        precision: Prior precision of a feature's coefficient in units of 1 / noise^2, > 0; the constant's is
-            the same, but at most 1.
-        half_life: Time after which an observation counts half; ``None`` never forgets.
-        ids: Action ids, in the order of the arrays below.
-        gram: Shape (k, d, d), float64: sums of x x'.
-        moment: Shape (k, d), float64: sums of x times reward.
-        count: Shape (k,), float64: observations, forgetting applied.
-        square: Shape (k,), float64: sums of squared rewards.
-        as_of: Microseconds since 1970 that the sums are discounted to.
-        theta: Shape (d, k), float64: posterior means. Derived, like what follows.
-        root: Shape (d, k * d), float32: a root of each action's ``A^-1``, side by side.
-        noise: Estimated standard deviation of a reward about its mean.
-
-    Source: Bishop 2006, Pattern recognition and machine learning, equations 3.53 and 3.54. Ours estimates
-    the noise.
-    """
-
-    precision: float
-    half_life: timedelta | None
-    ids: tuple[str, ...]
-    gram: F64
-    moment: F64
-    count: F64
-    square: F64
-    as_of: int = 0
-    # The model this one came from, and the actions whose sums changed: the rest is copied, not solved again.
-    _changed: tuple[LinearModel, NDArray[np.int64]] | None = attrs.field(
-        default=None, repr=False, metadata={"derived": True}
-    )
-    theta: F64 = attrs.field(init=False, repr=False)
-    root: NDArray[np.float32] = attrs.field(init=False, repr=False)
-    noise: float = attrs.field(init=False, repr=False)
-    _residual: F64 = attrs.field(init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        k, d = self.moment.shape
-        if (self.gram.shape, self.count.shape, self.square.shape, len(self.ids)) != (
-            (k, d, d),
-            (k,),
-            (k,),
-            k,
-        ):
-            raise ConfigurationError(
-                f"a model of {len(self.ids)} actions needs gram (k, d, d), moment (k, d), count (k,) and"
-                f" square (k,), got {self.gram.shape}, {self.moment.shape}, {self.count.shape} and"
-                f" {self.square.shape}",
-                value=self.gram.shape,
-            )
-        if self._changed is None:
-            which: NDArray[np.int64] = np.arange(k)
-            theta, root, residual = np.empty((d, k)), np.empty((d, k, d), dtype=np.float32), np.empty(k)
-        else:
-            before, which = self._changed
-            theta, root = before.theta.copy(), before.root.reshape(d, k, d).copy()
-            residual = before._residual.copy()
-        moment = self.moment[which]
-        lower = _inverse_root(self.gram[which], self.precision)
-        upper = lower.transpose(0, 2, 1)
-        solved = np.matmul(upper, np.matmul(lower, moment[:, :, None]))[:, :, 0]
-        theta[:, which] = solved.T
-        root[:, which] = upper.transpose(1, 0, 2)
-        residual[which] = np.maximum(self.square[which] - np.add.reduce(solved * moment, axis=1), 0.0)
-        noise = math.sqrt((0.25 + residual.sum()) / (1.0 + self.count.sum()))
-        for array in (theta, root, residual):
-            array.flags.writeable = False
-        for name, value in (
-            ("theta", theta),
-            ("root", root.reshape(d, k * d)),
-            ("noise", noise),
-            ("_residual", residual),
-            ("_changed", None),
-        ):
-            object.__setattr__(self, name, value)
-
-    @classmethod
-    def zero(cls, ids: tuple[str, ...], width: int, precision: float, half_life: timedelta | None) -> Self:
-        """The model that has seen nothing."""
-        k = len(ids)
-        return cls(
-            precision,
-            half_life,
-            ids,
-            np.zeros((k, width, width)),
-            np.zeros((k, width)),
-            np.zeros(k),
-            np.zeros(k),
-        )
-
-    def over(self, ids: tuple[str, ...], width: int, /) -> Self:
-        """The model for another catalogue: actions are matched by id, new ones start from the prior.
-
-        Raises:
-            ConfigurationError: The features have another width.
-        """
-        if self.moment.shape[1] != width:
-            raise ConfigurationError(
-                f"the model has seen {self.moment.shape[1]} feature columns, the agent encodes {width}:"
-                " start a new policy when features change",
-                value=width,
-                expected=self.moment.shape[1],
-            )
-        if ids == self.ids:
-            return self
-        old = {action_id: column for column, action_id in enumerate(self.ids)}
-        to = [column for column, action_id in enumerate(ids) if action_id in old]
-        source = [old[ids[column]] for column in to]
-
-        def moved(sums: F64) -> F64:
-            out = np.zeros((len(ids), *sums.shape[1:]))
-            out[to] = sums[source]
-            return out
-
-        return attrs.evolve(
-            self,
-            ids=ids,
-            gram=moved(self.gram),
-            moment=moved(self.moment),
-            count=moved(self.count),
-            square=moved(self.square),
-        )
-
-    def observe(self, feedback: Feedback, /) -> Self:
-        """The model that has also seen this feedback.
-
-        Raises:
-            LearningError: A reward or feature is not finite or beyond 1e60, or the feedback is about other
-                actions or features.
-        """
-        if feedback.catalogue.ids != self.ids or feedback.X.shape[1:] != self.moment.shape[1:]:
-            raise LearningError(
-                f"the model is of {len(self.ids)} actions and {self.moment.shape[1]} feature columns, the"
-                f" feedback of {len(feedback.catalogue)} and {feedback.X.shape[1:]}, or of others: bind the"
-                " policy to the catalogue of the feedback",
-                value=feedback.catalogue.ids,
-                expected=self.ids,
-            )
-        if not len(feedback):
-            return self
-        for values, what in ((feedback.reward, "reward"), (feedback.X, "feature")):
-            low, high = values.min(initial=0.0), values.max(initial=0.0)
-            # Asked this way round because nan answers no to everything.
-            if not (low > -_LARGEST and high < _LARGEST):
-                raise LearningError(
-                    f"feedback must be finite and within {_LARGEST:g}, got a {what} from {low} to {high}:"
-                    " leave such rows out",
-                    value=(float(low), float(high)),
-                )
-        as_of = max(self.as_of, int(feedback.at.max()))
-        keep = self._fade(as_of - self.as_of)
-        gram, moment = self.gram * keep, self.moment * keep
-        count, square = self.count * keep, self.square * keep
-        order = np.argsort(feedback.action, kind="stable")
-        actions, X, reward = feedback.action[order], feedback.X[order], feedback.reward[order]
-        if actions[0] < 0 or actions[-1] >= len(self.ids):
-            raise LearningError(
-                f"an action is a column from 0 to {len(self.ids) - 1}, got {int(actions[0])} to"
-                f" {int(actions[-1])}",
-                value=(int(actions[0]), int(actions[-1])),
-            )
-        weight = None if self.half_life is None else self._fade(as_of - feedback.at[order])
-        starts = (actions[1:] != actions[:-1]).nonzero()[0] + 1
-        bounds = [0, *starts.tolist(), len(actions)]
-        for lo, hi in itertools.pairwise(bounds):
-            action = actions[lo]
-            rows, rewards = X[lo:hi], reward[lo:hi]
-            weighted = rows if weight is None else rows * weight[lo:hi, None]
-            weighted_rewards = rewards if weight is None else rewards * weight[lo:hi]
-            gram[action] += weighted.T @ rows
-            moment[action] += rewards @ weighted
-            count[action] += hi - lo if weight is None else weight[lo:hi].sum()
-            square[action] += weighted_rewards @ rewards
-        touched = actions[bounds[:-1]]
-        return attrs.evolve(
-            self,
-            gram=gram,
-            moment=moment,
-            count=count,
-            square=square,
-            as_of=as_of,
-            changed=(self, touched) if keep == 1.0 else None,
-        )
-
-    def merge(self, other: Self, /) -> Self:
-        """The model that has seen what either has seen; the two must not share observations.
-
-        Raises:
-            LearningError: They are models of different actions or features, or forget differently.
-        """
-        mine = (self.ids, self.moment.shape, self.precision, self.half_life)
-        theirs = (other.ids, other.moment.shape, other.precision, other.half_life)
-        if mine != theirs:
-            raise LearningError(
-                "only models of the same actions, features, precision and half-life merge, got"
-                f" {theirs!r:.200} for {mine!r:.200}",
-                value=theirs,
-                expected=mine,
-            )
-        as_of = max(self.as_of, other.as_of)
-        keep, take = self._fade(as_of - self.as_of), self._fade(as_of - other.as_of)
-        return attrs.evolve(
-            self,
-            gram=self.gram * keep + other.gram * take,
-            moment=self.moment * keep + other.moment * take,
-            count=self.count * keep + other.count * take,
-            square=self.square * keep + other.square * take,
-            as_of=as_of,
-        )
-
-    def _fade(self, age_us: Any) -> Any:  # int to float, array to array
-        """What is left of an observation of this age."""
-        if self.half_life is None:
-            return 1.0
-        return 0.5 ** (age_us / (self.half_life / timedelta(microseconds=1)))
-
-    def mean(self, X: F64, /) -> F64:
-        """Expected reward, shape (n, k).
-
-        Args:
-            X: Shape (n, d), float64.
-        """
-        scores: F64 = matmul(X, self.theta)
-        return scores
-
-    def spread(self, X: F64, /) -> F64:
-        """Standard deviation of the expected reward under the posterior, shape (n, k).
-
-        Computed in float32: a spread needs no more.
-
-        Args:
-            X: Shape (n, d), float64.
-        """
-        k, d = self.moment.shape
-        rows = X.astype(np.float32)
-        out = np.empty((len(X), k))
-        for lo in range(0, len(X), _ROWS_AT_ONCE):
-            parts = matmul(rows[lo : lo + _ROWS_AT_ONCE], self.root).reshape(-1, k, d)
-            out[lo : lo + _ROWS_AT_ONCE] = np.einsum("nkd,nkd->nk", parts, parts)
-        np.sqrt(out, out=out)
-        out *= self.noise
-        return out
-
-
-def _inverse_root(gram: F64, precision: float) -> F64:
-    """Lower triangular L with L'L = A^-1 for ``A`` as the model has it, shape (k, d, d).
-
-    Where features repeat each other at a large scale the prior drowns in rounding, and there is no such
-    root; there, and only there, the diagonal is raised by a trillionth of itself, or as much as it takes.
-    """
-    identity = np.eye(gram.shape[1])
-    ridge = gram + precision * identity
-    ridge[:, -1, -1] = gram[:, -1, -1] + min(precision, 1.0)
-    for share in (0.0, 1e-12, 1e-9, 1e-6):
-        try:
-            lower = np.linalg.inv(np.linalg.cholesky(ridge * (1.0 + share * identity)))
-            if np.isfinite(lower).all():
-                return np.asarray(lower)
-        except np.linalg.LinAlgError:
-            if len(gram) > 1:  # one action must not change the bits of another
-                return np.concatenate([_inverse_root(part[None], precision) for part in gram])
-    raise LearningError(
-        "gram is no sum of x x': its smallest eigenvalue is negative or not a number", value=gram
-    )
-
 
 # Validators take `Any`: what is checked may be anything, and mypy reads a field's type off its validator.
 
@@ -309,6 +29,16 @@ def _positive(what: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
         if not _number(value) or not 0 < value < float("inf"):
             raise ConfigurationError(
                 f"{attribute.name} must be a positive number ({what}), got {value!r}", value=value
+            )
+
+    return check
+
+
+def _not_negative(what: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not _number(value) or not 0 <= value < float("inf"):
+            raise ConfigurationError(
+                f"{attribute.name} must be a number from 0 ({what}), got {value!r}", value=value
             )
 
     return check
@@ -341,7 +71,7 @@ class _Linear:
         model: What was learned; ``None`` until the policy is bound.
     """
 
-    precision: float = attrs.field(default=1.0, validator=_positive("prior precision of a coefficient"))
+    precision: float = attrs.field(default=8.0, validator=_positive("prior precision of a coefficient"))
     half_life: timedelta | None = attrs.field(default=None, validator=_optional_span)
     model: LinearModel | None = attrs.field(default=None, validator=_optional_model)
 
@@ -405,28 +135,43 @@ def _many(batch: Batch) -> NDArray[np.int64]:
 class LinearThompson(_Linear):
     """Thompson sampling over one Bayesian linear model per action, with exact probabilities.
 
-    Each candidate's expected reward is a normal with the model's mean and ``exploration`` times its
-    standard deviation; the weight of a candidate is the probability that it is the largest.
+    Each candidate's expected reward is a normal whose mean is the model's plus ``optimism`` standard
+    deviations and whose standard deviation is ``exploration`` times the model's; the weight of a candidate is
+    the probability that it is the largest. Optimism finds out about what is uncertain; chance keeps every
+    candidate that may be best in the log, and a batch that is decided before the next reward from going one
+    way. Units of rewards and features do not matter: see ``LinearModel``.
 
     Attributes:
         exploration: Factor on the posterior standard deviation, > 0.
+        optimism: Posterior standard deviations added to the mean, not negative. 0 is plain Thompson sampling.
 
     Source: Agrawal & Goyal 2013, Thompson sampling for contextual bandits with linear payoffs,
-    algorithm 1. Ours has a model per action, pools the noise estimate over all residuals, and returns
-    the win probabilities (``agentic._numerics.win_probabilities``) where theirs draws one sample.
+    algorithm 1; Li, Chu, Langford & Schapire 2010, A contextual-bandit approach to personalized news article
+    recommendation, algorithm 1, for the optimism. Ours has a model per action, pools the noise estimate over
+    all residuals, and returns the win probabilities (``agentic._numerics.win_probabilities``) where theirs
+    draws one sample.
     """
 
     name: ClassVar[str] = "linear_thompson"
-    exploration: float = attrs.field(default=0.3, validator=_positive("factor on the standard deviation"))
+    exploration: float = attrs.field(default=0.25, validator=_positive("factor on the standard deviation"))
+    optimism: float = attrs.field(default=0.8, validator=_not_negative("standard deviations"))
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best."""
-        model = self.fitted
-        mean = model.mean(batch.X)
-        spread = model.spread(batch.X)
+        mean, spread = self.fitted.mean(batch.X), self.fitted.spread(batch.X)
+        return Proposal(self.wins(mean, spread, batch.allowed), mean, spread)
+
+    def wins(self, mean: F64, spread: F64, allowed: Bools, /) -> F64:
+        """Probability that each candidate is drawn as the best, shape (n, k).
+
+        Args:
+            mean: Shape (n, k), expected rewards.
+            spread: Shape (n, k), their posterior standard deviations.
+            allowed: Shape (n, k); others get 0.
+        """
         wide = spread * self.exploration
         np.maximum(wide, _TINY, out=wide)
-        return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
+        return win_probabilities(mean + self.optimism * spread, wide, allowed)
 
 
 @attrs.frozen(kw_only=True, eq=False)

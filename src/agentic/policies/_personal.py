@@ -10,17 +10,17 @@ from typing import Any, Final, Self
 import attrs
 import numpy as np
 
-from agentic._numerics import ROWS, matmul, win_probabilities
+from agentic._numerics import ROWS, matmul
 from agentic.arrays import F64, I64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.conditions import Column, Condition
 from agentic.errors import ConfigurationError
 from agentic.policies._between import Between
 from agentic.policies._effects import IDLE, LEVELS, SENT, Effects
 from agentic.policies._fixed import check_fields
-from agentic.policies._linear import LinearModel, LinearThompson
+from agentic.policies._linear import LinearThompson
+from agentic.policies._linear_model import LinearModel
 
 _TINY: Final = 1e-18  # of a variance
-_NARROW: Final = 1e-9
 _LEAST: Final = 1e-6
 _ROWS_AT_ONCE: Final = 1024
 _MINUTE: Final = 60_000_000
@@ -155,14 +155,10 @@ class Personal:
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best for this subject."""
         effects, between = self._bound()
-        model = self.population.fitted
-        mean, spread = model.mean(batch.X), model.spread(batch.X)
-        exploration = self.population.exploration
         if not between.ratio.any():
-            wide = spread * exploration
-            np.maximum(wide, _NARROW, out=wide)
-            return Proposal(win_probabilities(mean, wide, batch.allowed), mean, spread)
-        n = len(batch)
+            return self.population.propose(batch)
+        model, n = self.population.fitted, len(batch)
+        mean, spread = model.mean(batch.X), model.spread(batch.X)
         sums = self._recalled(batch)
         asked = self._asked(batch.columns, n)
         square = spread * spread
@@ -180,11 +176,10 @@ class Personal:
             wide[rows] += square[rows]
             whole *= noise
             square[rows] += whole
-        np.maximum(wide, _TINY, out=wide)
-        np.sqrt(wide, out=wide)
-        wide *= exploration
-        np.maximum(square, _TINY, out=square)
-        return Proposal(win_probabilities(mean, wide, batch.allowed), mean, np.sqrt(square, out=square))
+        for variance in (wide, square):
+            np.maximum(variance, _TINY, out=variance)
+            np.sqrt(variance, out=variance)
+        return Proposal(self.population.wins(mean, wide, batch.allowed), mean, square)
 
     def learn(self, feedback: Feedback, /) -> Self:
         """Return the policy whose population and variances have also seen this feedback.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import heapq
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,19 +14,27 @@ from agentic.arrays import Block, Receipt
 from agentic.errors import LogError
 
 _SMALL: Final = 256
+_WAITING: Final = 64
 _FULL: Final = 4096
 _END: Final = 1 << 62
 
 
-@attrs.define(eq=False)
 class _Segment:
     """Records of one kind and meta, with the number of each; ``count`` of the buffers' rows are used."""
 
-    kind: str
-    meta: dict[str, Any]  # JSON-compatible
-    columns: dict[str, NDArray[Any]]
-    numbers: NDArray[np.int64]
-    count: int
+    def __init__(
+        self,
+        kind: str,
+        meta: dict[str, Any],  # JSON-compatible
+        columns: dict[str, NDArray[Any]],
+        numbers: NDArray[np.int64],
+        count: int,
+    ) -> None:
+        self.kind = kind
+        self.meta = meta
+        self.columns = columns
+        self.numbers = numbers
+        self.count = count
 
     def fits(self, block: Block) -> bool:
         if self.count + len(block) > _FULL or not (self.meta is block.meta or self.meta == block.meta):
@@ -41,7 +47,7 @@ class _Segment:
                 return False
         return True
 
-    def add(self, block: Block, first: int) -> None:
+    def add(self, block: Block, numbers: NDArray[np.int64]) -> None:
         end = self.count + len(block)
         if end > len(self.numbers):
             # Old buffers stay with whoever reads them; records are never written twice.
@@ -50,15 +56,15 @@ class _Segment:
             self.numbers = _grown(self.numbers, size)
         for name, column in block.columns.items():
             self.columns[name][self.count : end] = column
-        self.numbers[self.count : end] = np.arange(first, first + len(block))
+        self.numbers[self.count : end] = numbers
         self.count = end
 
 
 class MemoryLog:
     """Keeps every record in memory; gone when the process ends. Safe for threads.
 
-    Blocks of fewer than 256 records are copied into shared columns by kind, so a single decision
-    costs its bytes and not twenty arrays.
+    Blocks of fewer than 256 records are gathered into shared columns by kind, 64 at a time, so a single
+    decision costs its bytes and not twenty arrays.
     """
 
     durability: Final = "memory"
@@ -67,7 +73,7 @@ class MemoryLog:
         self._large: list[_Segment] = []
         self._starts: list[int] = []
         self._gathered: dict[str, list[_Segment]] = {}
-        self._tails: dict[str, _Segment] = {}
+        self._waiting: dict[str, list[tuple[int, Block]]] = {}
         self._next = 0
         self._lock = threading.Lock()
 
@@ -78,8 +84,8 @@ class MemoryLog:
             LogError: The block's columns differ in length.
         """
         count = len(block)
-        shapes = {name: column.shape for name, column in block.columns.items()}
-        if not all([shape[:1] == (count,) for shape in shapes.values()]):  # noqa: C419 - a third cheaper
+        if not all([column.ndim and len(column) == count for column in block.columns.values()]):  # noqa: C419 - a third cheaper
+            shapes = {name: column.shape for name, column in block.columns.items()}
             raise LogError(
                 f"the columns of a {block.kind!r} block must have one length, got shapes {shapes!r}: nothing"
                 " was appended",
@@ -93,24 +99,33 @@ class MemoryLog:
                 self._large.append(_Segment(block.kind, block.meta, columns, numbers, count))
                 self._starts.append(first)
             elif count:
-                tail = self._tails.get(block.kind)
-                if tail is None or not tail.fits(block):
-                    empty = {name: column[:0] for name, column in block.columns.items()}
-                    tail = _Segment(block.kind, block.meta, empty, np.empty(0, np.int64), 0)
-                    tail.add(block, first)
-                    self._tails[block.kind] = tail
-                    self._gathered.setdefault(block.kind, []).append(tail)
-                else:
-                    tail.add(block, first)
+                waiting = self._waiting.setdefault(block.kind, [])
+                waiting.append((first, block))
+                if len(waiting) == _WAITING:
+                    self._gather(block.kind)
             self._next += count
         return Receipt(first, count)
+
+    def _gather(self, kind: str) -> None:
+        """Copy the blocks that wait into the columns of their kind."""
+        waiting = self._waiting.pop(kind)
+        segments = self._gathered.setdefault(kind, [])
+        for numbers, block in _runs(waiting):
+            if not segments or not segments[-1].fits(block):
+                empty = {name: column[:0] for name, column in block.columns.items()}
+                segments.append(_Segment(kind, block.meta, empty, np.empty(0, np.int64), 0))
+            segments[-1].add(block, numbers)
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``."""
         with self._lock:
+            for kind in tuple(self._waiting):
+                self._gather(kind)
             at = max(0, bisect.bisect_right(self._starts, after) - 1)
             end, most = self._next, len(self._large)
-            cursors = [_Cursor.of(segments, after, end) for segments in self._gathered.values()]
+            cursors = [_Cursor(segments, after, end) for segments in self._gathered.values()]
+        import heapq  # only readers need it
+
         heap = [(cursor.head, place) for place, cursor in enumerate(cursors) if cursor.head < end]
         heapq.heapify(heap)
         for place in range(at, most):
@@ -126,29 +141,27 @@ class MemoryLog:
         return self._next
 
 
-@attrs.define(eq=False)
 class _Cursor:
-    """A place in the gathered segments of one kind; segments and their records are only ever added."""
+    """A place in the gathered segments of one kind; segments and their records are only ever added.
 
-    segments: list[_Segment]
-    which: int
-    at: int
-    end: int
-    numbers: NDArray[np.int64] = attrs.field(init=False)
-    head: int = attrs.field(init=False)
+    Args:
+        segments: Of this kind, in the order of their records.
+        after: Number of the first record to read.
+        end: Number after the last.
+    """
 
-    @classmethod
-    def of(cls, segments: list[_Segment], after: int, end: int) -> _Cursor:
-        which = bisect.bisect_left(
+    def __init__(self, segments: list[_Segment], after: int, end: int) -> None:
+        self.segments = segments
+        self.end = end
+        self.which = bisect.bisect_left(
             segments, after, key=lambda segment: int(segment.numbers[segment.count - 1])
         )
-        at = 0
-        if which < len(segments):
-            segment = segments[which]
-            at = int(np.searchsorted(segment.numbers[: segment.count], after))
-        return cls(segments, which, at, end)
-
-    def __attrs_post_init__(self) -> None:
+        self.at = 0
+        if self.which < len(segments):
+            segment = segments[self.which]
+            self.at = int(np.searchsorted(segment.numbers[: segment.count], after))
+        self.numbers = np.empty(0, dtype=np.int64)
+        self.head = _END
         self._look()
 
     def _look(self) -> None:
@@ -165,6 +178,8 @@ class _Cursor:
 
     def step(self, heap: list[tuple[int, int]], limit: int) -> tuple[Receipt, Block]:
         """Take the run of records up to the next one that stands elsewhere, and move on."""
+        import heapq
+
         first, place = heapq.heappop(heap)
         if heap:
             limit = min(limit, heap[0][0])
@@ -176,6 +191,28 @@ class _Cursor:
         if self.head < _END:
             heapq.heappush(heap, (self.head, place))
         return Receipt(first, count), Block(segment.kind, part, segment.meta)
+
+
+def _runs(waiting: list[tuple[int, Block]]) -> Iterator[tuple[NDArray[np.int64], Block]]:
+    """Blocks with the numbers of their records: all in one where they are alike, as they mostly are."""
+    numbers = [np.arange(first, first + len(block)) for first, block in waiting]
+    blocks = [block for _, block in waiting]
+    one = blocks[0]
+    names = tuple(one.columns)
+    if all(block.meta is one.meta and tuple(block.columns) == names for block in blocks):
+        try:
+            columns = {
+                name: np.concatenate(
+                    [block.columns[name] for block in blocks], dtype=one.columns[name].dtype, casting="no"
+                )
+                for name in names
+            }
+        except (TypeError, ValueError):  # of another dtype, or another shape
+            pass
+        else:
+            yield np.concatenate(numbers), Block(one.kind, columns, one.meta)
+            return
+    yield from zip(numbers, blocks, strict=True)
 
 
 def _sealed(column: NDArray[Any]) -> NDArray[Any]:

@@ -145,7 +145,7 @@ class Ledger:
                 state[sends] |= MOVES
             self._windows.add(first, at, state)
             self._pending += sends.size
-            self._due = min(self._due, int(at.min()) + self._length)
+            self._due = min(self._due, int(at[0] if len(at) == 1 else at.min()) + self._length)
 
     def record(
         self, position: I64, slot: I64, goal: Sequence[str] | I64, value: F64, at: I64, event: U64, /
