@@ -14,7 +14,7 @@ from agentic._noise import fold, keyed, uniform
 from agentic.arrays import Batch, Feedback, Space
 from agentic.catalogue import Catalogue
 from agentic.features import Number
-from agentic.policies import LinearThompson, LinearUCB, SquareCB
+from agentic.policies import LinearThompson, LinearUCB, RandomFeatures, SquareCB
 from agentic.protocols import Learner
 from agentic.rewards import Goals
 
@@ -122,6 +122,7 @@ def _policies() -> dict[str, Any]:
     return {
         "ours LinearThompson()": LinearThompson(),
         "ours LinearUCB()": LinearUCB(),
+        "ours RandomFeatures()": RandomFeatures(),
         "ours SquareCB()": SquareCB(),
     }
 

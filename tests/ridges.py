@@ -15,21 +15,26 @@ def variances(X, weight):
 
 
 def textbook(of, precision, weight=None):
-    """Coefficients (k, d), inverses of A (k, d, d) and noise of ridge regression about the mean reward."""
+    """Coefficients (k, d), inverses of A (k, d, d) and noise of ridge regression about a common level."""
     weight = np.ones(len(of)) if weight is None else weight
-    level = weight @ of.reward / weight.sum()
     prior = precision * variances(of.X, weight)
     prior[-1] = min(precision, 1.0)
-    coefficients, inverses, residual = [], [], 0.0
+    parts = []
     for action in range(of.allowed.shape[1]):
         mine = of.action == action
-        X, y, w = of.X[mine], of.reward[mine] - level, weight[mine]
-        inverse = np.linalg.inv((X * w[:, None]).T @ X + np.diag(prior))
-        theta = inverse @ (X * w[:, None]).T @ y
-        residual += w @ (y - X @ theta) ** 2 + prior @ theta**2
+        X, w = of.X[mine], weight[mine]
+        parts.append((X, of.reward[mine], w, np.linalg.inv((X * w[:, None]).T @ X + np.diag(prior))))
+    # Generalised least squares: covariances of the rewards over noise^2 are I / w + X prior^-1 X'.
+    whitened = [np.linalg.inv(np.diag(1 / w) + (X / prior) @ X.T).sum(axis=0) for X, _, w, _ in parts]
+    level = sum(o @ y for o, (_, y, _, _) in zip(whitened, parts, strict=True)) / sum(
+        o.sum() for o in whitened
+    )
+    coefficients, residual = [], 0.0
+    for X, y, w, inverse in parts:
+        theta = inverse @ (X * w[:, None]).T @ (y - level)
+        residual += w @ (y - level - X @ theta) ** 2 + prior @ theta**2
         theta[-1] += level
         coefficients.append(theta)
-        inverses.append(inverse)
     variance = weight @ (of.reward - level) ** 2 / weight.sum()
     noise = math.sqrt((5 * variance + residual) / (5 + weight.sum()))
-    return np.array(coefficients), np.array(inverses), noise
+    return np.array(coefficients), np.array([inverse for *_, inverse in parts]), noise

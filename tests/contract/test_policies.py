@@ -15,13 +15,19 @@ from agentic.policies import (
     LinearUCB,
     Mixture,
     Personal,
+    RandomFeatures,
     Rules,
     Softmax,
     SquareCB,
     TemplateRanking,
     Uniform,
 )
-from agentic.testing import AdditiveLearnerConformance, PolicyConformance, RememberingConformance
+from agentic.testing import (
+    AdditiveLearnerConformance,
+    LearnerConformance,
+    PolicyConformance,
+    RememberingConformance,
+)
 
 UNTAUGHT = {
     "fixed": lambda: Fixed({"a0": 1.0, "a2": 0.5}),
@@ -82,6 +88,21 @@ class TestLearning(AdditiveLearnerConformance):
         return LEARNING[self.name]()
 
 
+FREEZING = {"random_features": lambda: RandomFeatures(width=12)}
+
+
+@pytest.mark.parametrize("name", sorted(FREEZING))
+class TestFreezing(LearnerConformance):
+    """A policy whose first feedback fixes how it sees keeps every promise of a learner."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name):
+        self.name = name
+
+    def make(self):
+        return FREEZING[self.name]()
+
+
 @pytest.mark.parametrize("name", sorted(REMEMBERING | TWISTS))
 class TestRemembering(RememberingConformance):
     """A policy in the box that remembers keeps every promise of one, alone and inside another policy."""
@@ -98,11 +119,11 @@ def test_every_public_policy_is_listed():
     """A policy that the room exports and this file does not try fails here."""
     room = {name: getattr(agentic.policies, name) for name in agentic.policies.__all__}
     public = {part for part in room.values() if isinstance(part, type) and hasattr(part, "propose")}
-    assert {type(make()) for make in (UNTAUGHT | LEARNING | REMEMBERING).values()} == public
+    assert {type(make()) for make in (UNTAUGHT | LEARNING | FREEZING | REMEMBERING).values()} == public
 
 
 def test_every_policy_is_listed_by_its_name():
     """The name that a policy gives is the one it is listed under, and learners are tried as learners."""
-    listed = UNTAUGHT | LEARNING | REMEMBERING
+    listed = UNTAUGHT | LEARNING | FREEZING | REMEMBERING
     assert {name: make().name for name, make in listed.items()} == {name: name for name in listed}
     assert not [name for name, make in UNTAUGHT.items() if hasattr(make(), "learn")]

@@ -68,6 +68,15 @@ def test_steps_tell_limits_in_words_and_doubts_by_a_mark() -> None:
     assert "? the benefit may be noise" in "\n".join(lines_of(rows[0], torn, rows[2]))
 
 
+def test_long_names_of_a_step_share_its_room() -> None:
+    """Both are cut, none is lost, and the columns stay where they are."""
+    rows = [row("a" * 40, 20.0, 1.0, us=9.0), row("b" * 40, 90.0, 2.0, us=10.0)]
+    lines = [line for line in lines_of(*rows) if "->" in line]
+    assert any(f"{'a' * 15}~ -> {'b' * 15}~ " in line for line in lines)
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert max(map(len, lines_of(*rows))) <= 110
+
+
 def test_nothing_to_gain_is_told_without_numbers() -> None:
     """No shares, no steps, no errors of one seed: dashes, and no nan or inf."""
     one = found(nothing=[0.0], oracle=[0.0], a=[Result(0.0, decide_us=np.full(4, 1.0))])

@@ -47,7 +47,10 @@ def test_thompson_weighs_by_the_chance_to_be_best(optimism):
     dice = np.random.default_rng(0)
     draws = 40_000
     for row in range(6):
-        drawn = (dice.standard_normal((draws, mean.shape[1])) * 0.5 + optimism) * sd[row] + want_mean[row]
+        # 300 rewards of seven actions.
+        early = 1 + 2 / (1 + 300 / 7 / 30)
+        drawn = (dice.standard_normal((draws, mean.shape[1])) * 0.5 + optimism) * early
+        drawn = drawn * sd[row] + want_mean[row]
         share = np.bincount(best(drawn, of.allowed[row]), minlength=mean.shape[1]) / draws
         weights = proposal.weights[row]
         # Five standard deviations of a share, and the stated error of the quadrature.

@@ -29,8 +29,8 @@ class LinearModel:
 
     Keeps sufficient statistics that add, so that batches, shards and hosts merge to the same model. The
     posterior of an action's coefficients is normal. A priori a coefficient is 0, but for the last column, the
-    constant: its coefficient is the mean of all rewards seen, because an action of which nothing is known is
-    like the others. How far coefficients may be from there is told in units that do not change when rewards
+    constant: it is the level that actions have in common, because one of which nothing is known is like the
+    others. How far coefficients may be from there is told in units that do not change when rewards
     or features are measured in others: see ``precision``. The reward noise is one number, estimated from the
     residuals of all actions; a priori, which counts as five observations, all of the variance of rewards is
     noise.

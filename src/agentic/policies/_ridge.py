@@ -22,12 +22,13 @@ _NEVER_SEEN: Final = 0.5
 class Solution:
     """The posterior of a linear model.
 
-    A is the gram matrix plus the prior precision; the rewards' common level is the mean of all.
+    A is the gram matrix plus the prior precision.
 
     Attributes:
         theta: Shape (d, k), float64: posterior means.
         root: Shape (d, k * d), float32: a root of each action's ``A^-1``, side by side.
         noise: Estimated standard deviation of a reward about its mean.
+        level: What an action earns of which nothing is known.
         scale: Shape (d,), float64: variance of each feature, a power of two; 1 for the constant.
         diagonal: Shape (k, d), float64: diagonals of the gram matrices.
         totals: Shape (k, d), float64: their last columns, the sums of the features.
@@ -38,6 +39,7 @@ class Solution:
     theta: F64
     root: NDArray[np.float32]
     noise: float
+    level: float
     scale: F64
     diagonal: F64
     totals: F64
@@ -96,8 +98,8 @@ def solved(
         parts = np.matmul(upper, np.matmul(lower, sums))
         by_moment[which], by_total[which] = parts[:, :, 0], parts[:, :, 1]
         root[:, which] = upper.transpose(1, 0, 2)
-    theta, noise = _levelled(by_moment, by_total, moment, totals, count, square)
-    out = Solution(theta, root.reshape(d, k * d), noise, scale, diagonal, totals, by_moment, by_total)
+    theta, level, noise = _levelled(by_moment, by_total, moment, totals, count, square)
+    out = Solution(theta, root.reshape(d, k * d), noise, level, scale, diagonal, totals, by_moment, by_total)
     for array in (out.theta, out.root, scale, diagonal, totals, by_moment, by_total):
         array.flags.writeable = False
     return out
@@ -105,10 +107,15 @@ def solved(
 
 def _levelled(
     by_moment: F64, by_total: F64, moment: F64, totals: F64, count: F64, square: F64
-) -> tuple[F64, float]:
-    """Coefficients (d, k) of rewards less their common level, to which it is added; and the noise."""
-    constant = float(np.add.reduce(totals[:, -1]))
-    level = float(np.add.reduce(moment[:, -1])) / constant if constant > 0.0 else 0.0
+) -> tuple[F64, float, float]:
+    """Coefficients (d, k), to which the common level was added; that level; and the noise.
+
+    The level makes the rewards most likely: about the mean over actions, however often each was tried.
+    """
+    untold = float(np.add.reduce(totals[:, -1] - np.add.reduce(totals * by_total, axis=1)))
+    level = 0.0
+    if untold > 0.0:
+        level = float(np.add.reduce(moment[:, -1] - np.add.reduce(totals * by_moment, axis=1))) / untold
     about = by_moment - level * by_total
     fitted = np.add.reduce(about * (moment - level * totals), axis=1)
     varied = np.maximum(square - level * (2.0 * moment[:, -1] - level * totals[:, -1]), 0.0)
@@ -119,7 +126,7 @@ def _levelled(
         variance = max(float(np.add.reduce(varied)), _SMALLEST * size) / seen
         noise = math.sqrt((_NOISE_COUNT * variance + residual) / (_NOISE_COUNT + seen))
     about[:, -1] += level
-    return np.ascontiguousarray(about.T), noise
+    return np.ascontiguousarray(about.T), level, noise
 
 
 def _scales(diagonal: F64, totals: F64) -> F64:
