@@ -16,7 +16,16 @@ from agentic import Action, Agent
 from agentic.arrays import Field, Layout, Proposal
 from agentic.errors import ConfigurationError, LearningError, StoreError
 from agentic.features import Number
-from agentic.policies import FirstOf, Fixed, LinearThompson, Mixture, Personal, SquareCB, Uniform
+from agentic.policies import (
+    FirstOf,
+    Fixed,
+    LinearThompson,
+    Mixture,
+    Personal,
+    RandomFeatures,
+    SquareCB,
+    Uniform,
+)
 from agentic.rewards import Goals
 from agentic.state import MemoryStore
 from agentic.testing import FlakyStore
@@ -581,3 +590,14 @@ def test_uniform_needs_no_room() -> None:
     assert agent.plan.remembered == ()
     assert not any("polic" in name for name in agent.plan.layout.dtype.names or ())
     assert "remembered" not in agent.decide_many(["ann"], now=NOON).columns
+
+
+def test_policies_that_wait_keep_no_records() -> None:
+    """Random features wait for their first rewards beside one that remembers: both are published."""
+    agent, subjects = made(Mixture([(Personal(), 1.0), (RandomFeatures(width=4), 1.0)])), names(6)
+    live(agent, subjects, rounds=5)
+    assert (kept(agent, subjects, "personal.minute") > 0).all()
+    agent.policy = RandomFeatures(policy=Personal(name="bent"), width=4)
+    live(agent, subjects, rounds=8, start=6)
+    assert kept(agent, subjects, "bent.count.sent").sum() + kept(agent, subjects, "bent.count.idle").sum() > 6
+    assert agent.replay().identical
