@@ -810,6 +810,8 @@ class Agent:
             return 0
         try:
             stands = self._store.store(task.subjects, rows, task.versions, layout)
+            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(rows):
+                raise TypeError(f"a store must answer {len(rows)} times yes or no, got {stands!r}")
         except BaseException as error:
             task.tried, task.rows = layout.part(rows, POLICIES), None
             if not isinstance(error, Exception):
@@ -854,7 +856,8 @@ class Agent:
         """Decide again from what was logged: one decision, or the whole log.
 
         Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed.
+        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it was
+        logged, and blank where another policy decided.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.

@@ -273,6 +273,27 @@ def test_a_store_that_raises_after_writing_is_looked_at_first(lies: int) -> None
     assert kept(agent, subjects, "counts.n").tolist() == [2] * 9
 
 
+def test_a_store_that_answers_nonsense_is_looked_at_too() -> None:
+    """It wrote, and said so in words: nothing is written twice."""
+
+    class Words(MemoryStore):
+        wordy = False
+
+        def store(self, subjects, rows, expected, layout, /):
+            stands = super().store(subjects, rows, expected, layout)
+            return stands.tolist() if self.wordy else stands
+
+    store = Words()
+    agent, subjects = made(store=store), names(4)
+    agent.decide_many(subjects, now=NOON)
+    store.wordy = True
+    with pytest.raises(StoreError, match="4 times yes or no"):
+        agent.learn(now=NOON + HOUR)
+    store.wordy = False
+    agent.learn(now=NOON + HOUR)
+    assert_as_logged(agent, subjects)
+
+
 def test_what_a_policy_refuses_is_not_remembered() -> None:
     """Records stay as they are, and whoever comes next gets the rewards."""
     agent, subjects = made(), names(4)
