@@ -856,8 +856,8 @@ class Agent:
         """Decide again from what was logged: one decision, or the whole log.
 
         Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it was
-        logged, and blank where another policy decided.
+        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it
+        was logged, and blank where another policy decided.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
