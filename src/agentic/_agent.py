@@ -312,9 +312,9 @@ class Agent:
         plan, version = remembering(self.plan, ready), fingerprint(ready)
         if plan is not self.plan:
             self._check_layout(plan.layout)
-        remembers = bool(fields_of(ready))
-        recalls = remembers or bool(fields_of(plan.control) or fields_of(plan.fallback))
-        self._desk = self._desk.serving(plan, recalls=recalls)
+        remembers = bool(plan.remembered) and bool(fields_of(ready))
+        # What a stand-in keeps has had its room from the start.
+        self._desk = self._desk.serving(plan, recalls=remembers or bool(self._assembly.plan.remembered))
         self._versions.pop(version, None)
         self._versions[version] = ready
         while len(self._versions) > _VERSIONS:
@@ -810,6 +810,8 @@ class Agent:
             return 0
         try:
             stands = self._store.store(task.subjects, rows, task.versions, layout)
+            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(rows):
+                raise TypeError(f"a store must answer {len(rows)} times yes or no, got {stands!r}")
         except BaseException as error:
             task.tried, task.rows = layout.part(rows, POLICIES), None
             if not isinstance(error, Exception):
@@ -854,7 +856,8 @@ class Agent:
         """Decide again from what was logged: one decision, or the whole log.
 
         Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed.
+        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it
+        was logged, and blank where another policy decided.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.

@@ -148,7 +148,10 @@ def fields_of(policy: Policy, /) -> tuple[Field, ...]:
     Raises:
         ConfigurationError: Two of its fields have one name.
     """
-    fields = tuple(policy.fields) if isinstance(policy, Remembers) else ()
+    # Asked first for one method, because a protocol takes long to be told from another.
+    if not callable(getattr(policy, "remember", None)) or not isinstance(policy, Remembers):
+        return ()
+    fields = tuple(policy.fields)
     seen: dict[str, Field] = {}
     for field in fields:
         if field.name in seen:

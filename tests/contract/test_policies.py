@@ -52,6 +52,7 @@ REMEMBERING = {
 
 TWISTS = {
     "adults": lambda: Personal(only_if=F("age") >= 18),
+    "bends": lambda: RandomFeatures(policy=Personal(), width=8),
     "crossed": lambda: Personal(dimensions=["message", "channel"]),
     "each_action": lambda: Personal(dimensions=["action"], guess=1.0),
     "fading": lambda: Personal(

@@ -14,6 +14,7 @@ from agentic.arrays import Field, Proposal
 from agentic.evaluation import DM, campaign, evaluate, joined, simulate, target_probabilities, teach
 from agentic.features import Number
 from agentic.policies import LinearThompson, Personal, Uniform
+from agentic.provenance import MemoryLog
 from agentic.rewards import Goals
 from agents import NOON, names
 
@@ -43,15 +44,16 @@ class Counts:
         np.add.at(rows[f"{self.name}.n"], feedback.subject, 1)
 
 
-def lived(policy: Any, rounds: int = 5, seed: int = 0) -> Agent:
+def lived(policy: Any, rounds: int = 5, seed: int = 0, name: str = "shop", log: Any = None) -> Agent:
     agent = Agent(
-        "shop",
+        name,
         [Action(f"a{i}") for i in range(3)],
         features=[Number("age", low=0, high=100)],
         policy=policy,
         goals=Goals({"buy": 1.0}, window=HOUR),
         clock=lambda: NOON,
         holdout=0.1,
+        log=log,
     )
     dice = np.random.default_rng(seed)
     for turn in range(rounds):
@@ -101,6 +103,16 @@ def test_what_was_not_logged_is_what_would_have_been_known() -> None:
     some = rows.take(np.arange(0, len(rows), 3))
     assert np.array_equal(target_probabilities(other, Counts(), some)[0], target[::3])
     assert len(joined(own)) == len(rows)
+
+
+def test_what_others_wrote_to_the_log_is_no_concern() -> None:
+    """Two agents share a log: what one of them would have known is what it would know alone."""
+    alone = lived(Uniform(), seed=1)
+    log = MemoryLog()
+    lived(Uniform(), name="other", log=log)
+    beside = lived(Uniform(), seed=1, log=log)
+    targets = [target_probabilities(agent, Counts(), joined(agent))[0] for agent in (alone, beside)]
+    assert np.array_equal(*targets)
 
 
 def test_a_personal_policy_can_be_judged_by_anybody_s_log() -> None:

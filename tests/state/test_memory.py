@@ -99,6 +99,24 @@ def test_fields_move_by_name_when_the_layout_changes() -> None:
     assert migrate(LAYOUT.new(2), wider)["core.count"].tolist() == [0, 0]
 
 
+def test_layouts_take_turns_and_nothing_is_lost() -> None:
+    """One that has more fields, one that has others, in any order: each sees its own, as they were."""
+    small = Layout.compose("agent", {"core": [Field("n", "i4")]})
+    large = Layout.compose("agent", {"core": [Field("n", "i4")], "more": [Field("x", "f8", (2,), 0.5)]})
+    other = Layout.compose("agent", {"core": [Field("n", "i4")], "beside": [Field("y", "u1", (), 7)]})
+    store, written = MemoryStore(), {"core.n": 0, "more.x": 0.5, "beside.y": 7}
+    turns = [small, large, small, other, large, large, other, small, large]
+    for number, layout in enumerate(turns, start=1):
+        found = store.load(["ann", "ben"], layout)
+        assert found.rows.dtype == layout.dtype
+        for name in layout.dtype.names or ():
+            assert (found.rows[name][0] == written[name]).all(), (number, name)
+            assert (found.rows[name][1] == layout.blank[name]).all()
+            found.rows[name][0] = written[name] = number
+        stands = store.store(["ann"], found.rows[:1], found.versions[:1], layout)
+        assert stands.all()
+
+
 def test_readers_see_whole_records_while_the_store_grows() -> None:
     """Others come and go by the thousand; who was there stays as it was."""
     store = MemoryStore()

@@ -24,6 +24,7 @@ from agentic.policies._effects import IDLE, SENT, Effects
 
 _LEAST: Final = 0.01  # effects are weighed as if they varied at least so much, in noise variances
 _MOST: Final = 1e2
+_SUBJECTS_AT_ONCE: Final = 2048
 
 
 @attrs.frozen(eq=False)
@@ -127,9 +128,13 @@ class Between:
             after: The same with the new rewards.
             residual: Shape (2,): weighted sum of squared residuals of the new rewards, and how many.
         """
-        size = before[0].shape[1]
-        count, total = (np.concatenate(pair, axis=1) for pair in zip(before, after, strict=True))
-        gained = [now - then for then, now in self._said(effects, count, total, size)]
+        gained = [np.zeros(len(self.kinds)) for _ in range(3)] + [np.zeros(1)]
+        for lo in range(0, before[0].shape[1], _SUBJECTS_AT_ONCE):
+            part = slice(lo, lo + _SUBJECTS_AT_ONCE)
+            pairs = [(then[:, part], now[:, part]) for then, now in zip(before, after, strict=True)]
+            count, total = (np.concatenate(pair, axis=1) for pair in pairs)
+            said = self._said(effects, count, total, pairs[0][0].shape[1])
+            gained = [sums + now - then for sums, (then, now) in zip(gained, said, strict=True)]
         return attrs.evolve(
             self,
             square=self.square + gained[0],

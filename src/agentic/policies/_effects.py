@@ -277,8 +277,8 @@ class Effects:
     ) -> tuple[F64, F64]:
         """Counts and totals after one more reward of each subject.
 
-        With one dimension ``weight`` is added to the counts and ``weight * residual`` to the totals. With
-        several, the mean moves as a Kalman filter moves it, and the totals are those that say so.
+        ``weight`` is added to the counts. The mean moves as a Kalman filter moves it, and the totals are
+        those that say so: with one dimension, ``weight * residual`` more.
 
         Args:
             count: Shape (c, n).
@@ -290,8 +290,6 @@ class Effects:
         """
         design = self.design(action)
         more = count + weight * design
-        if len(self._bounds) < 2:
-            return more, total + weight * residual * design
         known = self.known(count, total, prior)
         share = known.parts[2, :-2]
         sends, levels = design[SENT], design[LEVELS:]
@@ -313,7 +311,7 @@ class Effects:
         ahead = residual - np.add.reduce(has * old, axis=0)
         mean = old + move * (weight * ahead / (1.0 + weight * variance))
         rest = weight * (residual - np.add.reduce(has * mean, axis=0))
-        turned = self._fitted(more, mean) - self._fitted(count, old) + rest * design
+        turned = self._fitted(more, mean) - self._fitted(count, mean) + rest * design
         return more, total + turned
 
     def _fitted(self, count: F64, mean: F64) -> F64:

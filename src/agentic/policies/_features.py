@@ -8,9 +8,9 @@ import attrs
 import numpy as np
 
 from agentic._numerics import matmul, padded
-from agentic.arrays import F64, Batch, Feedback, Proposal, Space
+from agentic.arrays import F64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.errors import ConfigurationError
-from agentic.policies._combine import bound, member, taught
+from agentic.policies._combine import bound, held, member, reminded, taught
 from agentic.policies._linear import LinearThompson
 
 _FAR: Final = 3.0
@@ -148,7 +148,9 @@ class RandomFeatures:
             return self
         if self.lens is not None:
             return attrs.evolve(self, policy=taught(self.policy, self._seen(self.lens, feedback)))
-        known = feedback if self.waiting is None else _joined(self.waiting, feedback)
+        # What records hold is for those who remember, now; it is not kept.
+        bare = attrs.evolve(feedback, columns={}, rows=None, subject=None)
+        known = bare if self.waiting is None else _joined(self.waiting, bare)
         if len(known) < self.warmup:
             # Refused now rather than when the lens is made.
             taught(self.policy, self._seen(Lens.of(known.X, self.width, self.seed), known))
@@ -156,6 +158,16 @@ class RandomFeatures:
         lens = Lens.of(known.X, self.width, self.seed)
         policy = taught(self.policy, self._seen(lens, known))
         return attrs.evolve(self, policy=policy, lens=lens, waiting=None)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the policy inside keeps about a subject."""
+        return held([self.policy])
+
+    def remember(self, feedback: Feedback, rows: Records, /) -> None:
+        """Let the policy inside write it, once there is a lens."""
+        if self.lens is not None and len(feedback):
+            reminded([self.policy], self._seen(self.lens, feedback), rows)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Ask the policy inside."""

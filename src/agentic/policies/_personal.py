@@ -93,7 +93,9 @@ class Personal:
     each level of each dimension of the actions: how many, and their total, in float32. From these sums and
     from how much subjects differ, which is estimated from all of them, follows a normal posterior of the
     subject's effects that shrinks to the population: a stranger is treated as the population is, and so is
-    everybody when subjects turn out not to differ. Exploration narrows as a subject becomes known.
+    everybody when subjects turn out not to differ. Exploration narrows as a subject becomes known. With one
+    dimension the posterior is exact. With several it takes levels to have been combined as if by chance, and
+    a subject's rewards one after the other, see ``agentic/policies/_effects.py``.
 
     The population learns from rewards less what was expected of the subject in person, because subjects
     are sent what suits them: rewards as they are would make every action look as good as those it suits
@@ -121,13 +123,13 @@ class Personal:
     effects: Effects | None = None
     between: Between | None = None
     fields: tuple[Field, ...] = attrs.field(init=False, repr=False)
-    # Where the sums lie in a record, by the identity of its dtype: derived, safe to fill from many threads.
     _prior: Any = attrs.field(init=False, repr=False)  # Prior; None until the policy is bound
-    _places: dict[int, tuple[Any, ...]] = attrs.field(factory=dict, init=False, repr=False)
+    _names: tuple[str, ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         fields = () if self.effects is None else _fields(self.name, self.effects.parts)
         object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "_names", tuple(field.name for field in fields[:-1]))
         prior = None
         if self.effects is not None and self.between is not None:
             prior = self.effects.prior(self.between.ratio)
@@ -153,11 +155,10 @@ class Personal:
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best for this subject."""
         effects, between = self._bound()
-        model = self.population.fitted
-        mean, spread = model.mean(batch.X), model.spread(batch.X)
         if not between.ratio.any():
-            return Proposal(self.population.wins(mean, spread, batch.allowed), mean, spread)
-        n = len(batch)
+            return self.population.propose(batch)
+        model, n = self.population.fitted, len(batch)
+        mean, spread = model.mean(batch.X), model.spread(batch.X)
         sums = self._recalled(batch)
         asked = self._asked(batch.columns, n)
         square = spread * spread
@@ -175,11 +176,10 @@ class Personal:
             wide[rows] += square[rows]
             whole *= noise
             square[rows] += whole
-        np.maximum(wide, _TINY, out=wide)
-        np.sqrt(wide, out=wide)
-        np.maximum(square, _TINY, out=square)
-        weights = self.population.wins(mean, wide, batch.allowed)
-        return Proposal(weights, mean, np.sqrt(square, out=square))
+        for variance in (wide, square):
+            np.maximum(variance, _TINY, out=variance)
+            np.sqrt(variance, out=variance)
+        return Proposal(self.population.wins(mean, wide, batch.allowed), mean, square)
 
     def learn(self, feedback: Feedback, /) -> Self:
         """Return the policy whose population and variances have also seen this feedback.
@@ -221,11 +221,11 @@ class Personal:
         new = self._observed(told, weight, residual).astype(np.float32)
         touched = np.unique(told.subject[weight > 0])
         rows[self.fields[-1].name][touched] = told.minute[touched]
-        _, view, order, names = self._place(rows)
+        view, order = _place(rows.dtype, self._names)
         if view is not None:
             rows.view(view)["x"][touched[:, None], order] = new.T[touched]
         else:
-            for line, name in zip(new, names, strict=True):
+            for line, name in zip(new, self._names, strict=True):
                 rows[name][touched] = line[touched]
 
     def merge(self, other: Self, /) -> Self:
@@ -266,44 +266,15 @@ class Personal:
             )
         return self.effects, self.between
 
-    def _place(self, rows: Records) -> tuple[Any, ...]:
-        """How to see all sums at once: the dtype of a view, and which of its columns are ours in order."""
-        dtype = rows.dtype
-        found = self._places.get(id(dtype))
-        if found is None or found[0] is not dtype:
-            names = [field.name for field in self.fields[:-1]]
-            entries: Any = dtype.fields or {}  # numpy has no one type of them
-            if missing := [name for name in names if name not in entries]:
-                raise ConfigurationError(
-                    f"the records have no field {missing[0]!r}, bind and publish the policy"
-                )
-            offsets = np.array([entries[name][1] for name in names])
-            low = int(offsets.min())
-            order, odd = np.divmod(offsets - low, 4)
-            width, view = int(order.max()) + 1, None
-            if width <= 2 * len(order) and not odd.any():
-                view = np.dtype(
-                    {
-                        "names": ["x"],
-                        "formats": [("<f4", (width,))],
-                        "offsets": [low],
-                        "itemsize": dtype.itemsize,
-                    }
-                )
-            if len(self._places) >= 64:
-                self._places.clear()
-            found = self._places[id(dtype)] = dtype, view, order, names
-        return found
-
     def _sums(self, rows: Records | None, n: int) -> F64:
         """Counts, then totals, shape (2 c, m) with m rows padded for reductions; strangers' are 0."""
         m = n + -n % ROWS
         width = 2 * len(self._bound()[0].parts)
         out = np.zeros((width, m))
         if rows is not None and n:
-            _, view, order, names = self._place(rows)
+            view, order = _place(rows.dtype, self._names)
             if view is None:
-                for line, name in zip(out, names, strict=True):
+                for line, name in zip(out, self._names, strict=True):
                     line[:n] = rows[name]
             else:
                 out[:, :n] = rows.view(view)["x"].T[order]
@@ -415,6 +386,25 @@ def _fields(name: str, parts: tuple[str, ...]) -> tuple[Field, ...]:
         Field(f"{name}.{kind}.{part}", "<f4", role="profile") for kind in ("count", "total") for part in parts
     ]
     return (*sums, Field(f"{name}.minute", "<u4", role="profile"))
+
+
+@functools.lru_cache(maxsize=64)
+def _place(dtype: np.dtype[Any], names: tuple[str, ...]) -> tuple[np.dtype[Any] | None, I64]:
+    """How to see all sums of records at once: the dtype of a view, and which of its columns they are.
+
+    Without a view, where they lie far apart, they are read one by one.
+    """
+    entries: Any = dtype.fields or {}  # numpy has no one type of them
+    if missing := [name for name in names if name not in entries]:
+        raise ConfigurationError(f"the records have no field {missing[0]!r}: bind and publish the policy")
+    offsets = np.array([entries[name][1] for name in names])
+    low = int(offsets.min())
+    order, odd = np.divmod(offsets - low, 4)
+    width = int(order.max()) + 1
+    if width > 2 * len(order) or odd.any():
+        return None, order
+    formats = {"names": ["x"], "formats": [("<f4", (width,))], "offsets": [low], "itemsize": dtype.itemsize}
+    return np.dtype(formats), order  # type: ignore[call-overload]  # numpy takes tuples for formats
 
 
 def _leverage(model: LinearModel, X: F64, action: I64) -> F64:

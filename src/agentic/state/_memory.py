@@ -40,8 +40,8 @@ class _Slab:
             if have < set(asked):  # an agent that grew: from now on it is served without a detour
                 dtype = layout.dtype
             rows: Records = np.empty(len(self.rows), dtype=dtype)
-            blank: Records = np.zeros((), dtype=dtype)
             taken = slice(self.index.slots)
+            blank: Records = np.zeros((), dtype=dtype)
             for name in self.rows.dtype.names or ():
                 rows[name][taken], blank[name] = self.rows[name][taken], self.blank[name]
             for name in new:
