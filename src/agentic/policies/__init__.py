@@ -2,6 +2,7 @@
 
 from agentic.policies._beta import BetaThompson
 from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
+from agentic.policies._factored import FactoredThompson
 from agentic.policies._features import RandomFeatures
 from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
 from agentic.policies._linear import (
@@ -16,6 +17,7 @@ from agentic.policies._linear_model import LinearModel
 __all__ = [
     "BetaThompson",
     "EpsilonGreedy",
+    "FactoredThompson",
     "FirstOf",
     "Fixed",
     "LinearModel",
