@@ -16,6 +16,7 @@ _NOISE_COUNT: Final = 5.0
 _SMALLEST: Final = 1e-9
 _EXPONENT: Final = 400.0
 _NEVER_SEEN: Final = 0.5
+_SMALL: Final = 48
 
 
 @attrs.frozen(eq=False)
@@ -167,7 +168,7 @@ def inverse_root(gram: F64, prior: F64) -> F64:
     ridge = gram + prior * identity
     for share in (0.0, 1e-12, 1e-9, 1e-6):
         try:
-            lower = np.linalg.inv(np.linalg.cholesky(ridge * (1.0 + share * identity)))
+            lower = _inverse_of_lower(np.linalg.cholesky(ridge * (1.0 + share * identity)))
             if np.isfinite(lower).all():
                 return np.asarray(lower)
         except np.linalg.LinAlgError:
@@ -176,3 +177,17 @@ def inverse_root(gram: F64, prior: F64) -> F64:
     raise LearningError(
         "gram is no sum of x x': its smallest eigenvalue is negative or not a number", value=gram
     )
+
+
+def _inverse_of_lower(lower: F64) -> F64:
+    """Inverses of lower triangular matrices (k, d, d), by halves: a fraction of the work of a general one."""
+    d = lower.shape[-1]
+    if d <= _SMALL:
+        return np.asarray(np.linalg.inv(lower))
+    half = d // 2
+    out = np.zeros_like(lower)
+    out[:, :half, :half] = _inverse_of_lower(np.ascontiguousarray(lower[:, :half, :half]))
+    out[:, half:, half:] = _inverse_of_lower(np.ascontiguousarray(lower[:, half:, half:]))
+    across = np.matmul(np.ascontiguousarray(lower[:, half:, :half]), out[:, :half, :half])
+    out[:, half:, :half] = -np.matmul(out[:, half:, half:], across)
+    return out
