@@ -23,8 +23,9 @@ _LARGEST: Final = 1e60
 
 @attrs.frozen(eq=False)
 class _Solved:
-    """What follows from the sums: ``theta`` (d, levels), ``root`` (d, levels * d), level and noise."""
+    """What follows from the sums, and which action has which level: ``has``, shape (levels, k), 0 or 1."""
 
+    has: F64
     theta: F64
     root: NDArray[np.float32]
     level: float
@@ -207,26 +208,22 @@ class FactoredThompson:
         noise = noise_of(varied, residual, self.count, self.square)
         root = inverse_root(blocks, prior).transpose(0, 2, 1)
         wide = np.ascontiguousarray(root.transpose(1, 0, 2).reshape(d, size * d), dtype=np.float32)
-        return _Solved(np.ascontiguousarray(theta.reshape(size, d).T), wide, level, noise)
+        has = (self.places[:, :, None] == np.arange(size)).any(axis=1).T.astype(np.float64)
+        return _Solved(has, np.ascontiguousarray(theta.reshape(size, d).T), wide, level, noise)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best."""
         self._bound()
         solution = self.solution
         size, d = self.moment.shape
-        n = len(batch)
-        mean = np.zeros((n, size + 1))
-        mean[:, :size] = matmul(batch.X, solution.theta)
-        variance = np.zeros((n, size + 1), dtype=np.float32)
         rows = batch.X.astype(np.float32)
-        for lo in range(0, n, _ROWS_AT_ONCE):
+        variance = np.empty((len(rows), size), dtype=np.float32)
+        for lo in range(0, len(rows), _ROWS_AT_ONCE):
             parts = matmul(rows[lo : lo + _ROWS_AT_ONCE], solution.root).reshape(-1, size, d)
-            variance[lo : lo + _ROWS_AT_ONCE, :size] = np.einsum("nld,nld->nl", parts, parts)
-        score = np.full((n, len(self.places)), solution.level)
-        spread = np.zeros((n, len(self.places)))
-        for column in self.places.T:
-            score += mean[:, column]
-            spread += variance[:, column]
+            variance[lo : lo + _ROWS_AT_ONCE] = np.einsum("nld,nld->nl", parts, parts)
+        score = matmul(matmul(batch.X, solution.theta), solution.has)
+        score += solution.level
+        spread = matmul(variance, solution.has.astype(np.float32)).astype(np.float64)
         np.sqrt(spread, out=spread)
         spread *= solution.noise
         early = eagerness(self.count, len(self.levels))

@@ -168,7 +168,7 @@ def inverse_root(gram: F64, prior: F64) -> F64:
     ridge = gram + prior * identity
     for share in (0.0, 1e-12, 1e-9, 1e-6):
         try:
-            lower = _inverse_of_lower(np.linalg.cholesky(ridge * (1.0 + share * identity)))
+            lower = _inverse_of_lower(np.asarray(np.linalg.cholesky(ridge * (1.0 + share * identity))))
             if np.isfinite(lower).all():
                 return np.asarray(lower)
         except np.linalg.LinAlgError:
