@@ -3,7 +3,7 @@
 from agentic.policies._beta import BetaThompson
 from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
 from agentic.policies._factored import FactoredThompson
-from agentic.policies._features import RandomFeatures
+from agentic.policies._features import Lens, RandomFeatures
 from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
 from agentic.policies._linear import (
     EpsilonGreedy,
@@ -13,6 +13,7 @@ from agentic.policies._linear import (
     SquareCB,
 )
 from agentic.policies._linear_model import LinearModel
+from agentic.policies._ridge import Solution
 
 __all__ = [
     "BetaThompson",
@@ -20,6 +21,7 @@ __all__ = [
     "FactoredThompson",
     "FirstOf",
     "Fixed",
+    "Lens",
     "LinearModel",
     "LinearThompson",
     "LinearUCB",
@@ -28,6 +30,7 @@ __all__ = [
     "Rule",
     "Rules",
     "Softmax",
+    "Solution",
     "SquareCB",
     "TemplateRanking",
     "Uniform",
