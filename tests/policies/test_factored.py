@@ -59,7 +59,7 @@ def test_the_mean_is_one_regression_on_all_levels():
     residual = ((told.reward - level - Z @ theta) ** 2).sum() + prior @ theta**2
     variance = ((told.reward - level) ** 2).mean()
     noise = math.sqrt((5 * variance + residual) / (5 + len(told)))
-    assert policy.solution.noise == pytest.approx(noise, rel=1e-9)
+    assert policy._posterior.noise == pytest.approx(noise, rel=1e-9)
 
 
 def test_the_spread_adds_up_the_levels():
@@ -74,7 +74,7 @@ def test_the_spread_adds_up_the_levels():
     inverse = np.linalg.inv(blocks + np.diag(prior))
     variance = np.einsum("nd,lde,ne->nl", of.X, inverse, of.X) @ spelled(of, policy.levels).T
     np.testing.assert_allclose(
-        policy.propose(of).spread, policy.solution.noise * np.sqrt(variance), rtol=1e-5
+        policy.propose(of).spread, policy._posterior.noise * np.sqrt(variance), rtol=1e-5
     )
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from agentic.policies._between import Between
     from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
     from agentic.policies._factored import FactoredThompson
-    from agentic.policies._features import RandomFeatures
+    from agentic.policies._features import Lens, RandomFeatures
     from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
     from agentic.policies._linear import (
         EpsilonGreedy,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from agentic.policies._linear_model import LinearModel
     from agentic.policies._personal import Personal
+    from agentic.policies._ridge import Solution
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -28,7 +29,7 @@ else:
             "._between": ["Between"],
             "._combine": ["FirstOf", "Mixture", "TemplateRanking"],
             "._factored": ["FactoredThompson"],
-            "._features": ["RandomFeatures"],
+            "._features": ["Lens", "RandomFeatures"],
             "._fixed": ["Fixed", "Rule", "Rules", "Uniform"],
             "._linear": [
                 "EpsilonGreedy",
@@ -39,6 +40,7 @@ else:
             ],
             "._linear_model": ["LinearModel"],
             "._personal": ["Personal"],
+            "._ridge": ["Solution"],
         },
     )
 
@@ -49,6 +51,7 @@ __all__ = [
     "FactoredThompson",
     "FirstOf",
     "Fixed",
+    "Lens",
     "LinearModel",
     "LinearThompson",
     "LinearUCB",
@@ -58,6 +61,7 @@ __all__ = [
     "Rule",
     "Rules",
     "Softmax",
+    "Solution",
     "SquareCB",
     "TemplateRanking",
     "Uniform",

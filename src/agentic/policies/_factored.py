@@ -180,7 +180,7 @@ class FactoredThompson:
             )
 
     @property
-    def solution(self) -> _Solved:
+    def _posterior(self) -> _Solved:
         """The posterior, solved at the first look."""
         known = self._known.get("it")
         if known is None:
@@ -214,7 +214,7 @@ class FactoredThompson:
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best."""
         self._bound()
-        solution = self.solution
+        solution = self._posterior
         size, d = self.moment.shape
         rows = batch.X.astype(np.float32)
         variance = np.empty((len(rows), size), dtype=np.float32)

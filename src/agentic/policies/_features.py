@@ -76,7 +76,7 @@ def _whole(least: int) -> Any:  # a validator
 class RandomFeatures:
     """A policy over more columns than the agent encodes: ``width`` random bends beside the features.
 
-    Features are standardised, drawn in where they lie far out, and joined by columns |w'x + b| for random
+    Features are standardised, drawn in where they lie far out, and joined by columns ``|w'x + b|`` for random
     orthogonal directions w and normal offsets b; over these a linear policy is the random-feature form of a
     kernel machine, and its statistics still add. Where lines are enough it needs more rewards to find that
     out, so take it where ``evaluate`` or the benchmark says that it pays.
