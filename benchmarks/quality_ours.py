@@ -108,7 +108,7 @@ class ThroughAgent:
         context = {name: X[:, i] for i, name in enumerate(self.names)}
         self.decided = self.agent.decide_many(subjects, context, now=self.now)
         place = {each: column for column, each in enumerate(self.ids)}
-        return np.array([place[decision.action] for decision in self.decided])
+        return np.array([place[each] for each in self.decided.action_ids.tolist()])
 
     def learn(self, X: F64, action: I64, reward: F64, /) -> None:
         ids = [each for each, right in zip(self.decided.ids, reward, strict=True) if right]

@@ -286,7 +286,7 @@ def page_table(bulk: list[Figure], alone: list[Figure]) -> str:
     ]
     for many in bulk:
         name = many.what.split(":")[-1]
-        label = name.removeprefix("  ")
+        label = name.removeprefix("  ") if name.startswith("  ") else name.strip()
         label = f"&emsp;{label.strip()}" if label.startswith(" ") else label.strip()
         cells = []
         for one in (many, single.get(name)):

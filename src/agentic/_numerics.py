@@ -21,6 +21,9 @@ Floats = NDArray[Any]
 
 ROWS: Final = 8
 
+# OpenBLAS wakes its threads for a product of more multiplications than this.
+_QUIET: Final = 1 << 18
+
 _REACH: Final = 4.0
 _WORK: Final = 1 << 15
 _BLOCK: Final = 1 << 14
@@ -83,11 +86,20 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
     block = padded(left)
     if n > ROWS:
         block = block.reshape(-1, ROWS, d)
-    if _blocks_agree(d, m, left.dtype.char):
-        product: Floats = np.matmul(block, right)
-    else:
-        product = np.einsum("...nd,dm->...nm", block, right)
+    wide = max(_QUIET // (ROWS * d), 1)
+    if m <= wide:
+        return _product(block, right).reshape(-1, m)[:n]
+    # In pieces, however many threads BLAS has: a server that decides must not seize all cores.
+    product = np.empty((*block.shape[:-1], m), dtype=left.dtype)
+    for lo in range(0, m, wide):
+        product[..., lo : lo + wide] = _product(block, right[:, lo : lo + wide])
     return product.reshape(-1, m)[:n]
+
+
+def _product(block: Floats, right: Floats) -> Floats:
+    if _blocks_agree(block.shape[-1], right.shape[1], block.dtype.char):
+        return np.asarray(np.matmul(block, right))
+    return np.asarray(np.einsum("...nd,dm->...nm", block, right))
 
 
 @functools.cache

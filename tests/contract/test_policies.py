@@ -9,6 +9,7 @@ from agentic.conditions import F
 from agentic.policies import (
     BetaThompson,
     EpsilonGreedy,
+    FactoredThompson,
     FirstOf,
     Fixed,
     LinearThompson,
@@ -37,6 +38,7 @@ UNTAUGHT = {
 LEARNING = {
     "beta_thompson": BetaThompson,
     "epsilon_greedy": EpsilonGreedy,
+    "factored_thompson": FactoredThompson,
     "first_of": lambda: FirstOf(Rules([(F("age") > 40, "a1")], otherwise="a0"), LinearThompson()),
     "linear_thompson": LinearThompson,
     "linear_ucb": LinearUCB,

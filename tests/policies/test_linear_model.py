@@ -336,9 +336,9 @@ def test_a_model_is_solved_when_it_is_asked_and_only_what_changed(monkeypatch):
     of = told(400)
     model = blank(of).observe(of)
     counted = []
-    roots = _ridge._inverse_root
+    roots = _ridge.inverse_root
     monkeypatch.setattr(
-        _ridge, "_inverse_root", lambda gram, prior: counted.append(len(gram)) or roots(gram, prior)
+        _ridge, "inverse_root", lambda gram, prior: counted.append(len(gram)) or roots(gram, prior)
     )
     for row in range(5):
         model = model.observe(part(of, slice(row, row + 1)))

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from agentic.policies._beta import BetaThompson
     from agentic.policies._between import Between
     from agentic.policies._combine import FirstOf, Mixture, TemplateRanking
+    from agentic.policies._factored import FactoredThompson
     from agentic.policies._features import RandomFeatures
     from agentic.policies._fixed import Fixed, Rule, Rules, Uniform
     from agentic.policies._linear import (
@@ -26,6 +27,7 @@ else:
             "._beta": ["BetaThompson"],
             "._between": ["Between"],
             "._combine": ["FirstOf", "Mixture", "TemplateRanking"],
+            "._factored": ["FactoredThompson"],
             "._features": ["RandomFeatures"],
             "._fixed": ["Fixed", "Rule", "Rules", "Uniform"],
             "._linear": [
@@ -44,6 +46,7 @@ __all__ = [
     "BetaThompson",
     "Between",
     "EpsilonGreedy",
+    "FactoredThompson",
     "FirstOf",
     "Fixed",
     "LinearModel",

@@ -81,9 +81,9 @@ class RandomFeatures:
     kernel machine, and its statistics still add. Where lines are enough it needs more rewards to find that
     out, so take it where ``evaluate`` or the benchmark says that it pays.
 
-    What standard is, the first ``warmup`` rewards tell: until then the policy inside stays untaught, then
-    it learns from all of them at once. The lens is fixed from there on. Policies that shall be merged start
-    from one that has its lens.
+    What standard is, the first ``warmup`` rewards tell. Until they are there, lens and policy inside are made
+    anew from those there are; then the lens is fixed. From there on statistics add, and policies that shall
+    be merged start from one whose lens is fixed.
 
     Cost: that of the policy inside for ``d + width`` columns: for a decision of k candidates about
     2 k (d + width)^2 operations in float32, for the first decision after learning (d + width)^3 for each
@@ -93,10 +93,10 @@ class RandomFeatures:
         policy: Decides over the columns; one that is linear in ``X``.
         width: Bends, >= 1.
         seed: Of the directions.
-        warmup: Rewards that the lens is made from, >= 2.
-        lens: What turns features into columns; ``None`` before there is one.
-        waiting: Feedback that waits for the lens.
-        space: What the policy is bound to; ``None`` before.
+        warmup: Rewards after which the lens is fixed, >= 1.
+        lens: What turns features into columns; ``None`` before the first reward.
+        waiting: All feedback there was, until the lens is fixed; then ``None``.
+        untaught: The policy inside as it was before, likewise.
 
     Source: Rahimi & Recht 2007, Random features for large-scale kernel machines; Cho & Saul 2009, Kernel
     methods for deep learning, section 2, for the kernel of the bends; Yu, Suresh, Choromanski,
@@ -109,10 +109,10 @@ class RandomFeatures:
     )
     width: int = attrs.field(default=256, validator=_whole(0))
     seed: int = attrs.field(default=0, validator=_whole(0))
-    warmup: int = attrs.field(default=20, validator=_whole(2))
+    warmup: int = attrs.field(default=50, validator=_whole(1))
     lens: Lens | None = None
     waiting: Feedback | None = None
-    space: Space | None = attrs.field(default=None, metadata={"derived": True})
+    untaught: Any = None  # Policy | None; as above
 
     def bind(self, space: Space, /) -> Self:
         """Bind the policy inside to the columns it will see.
@@ -120,9 +120,7 @@ class RandomFeatures:
         Raises:
             ConfigurationError: The features have another width than those the lens was made for.
         """
-        waiting = self.waiting
-        had = len(self.lens.centre) + 1 if self.lens is not None else None
-        had = waiting.X.shape[1] if waiting is not None else had
+        had = None if self.lens is None else len(self.lens.centre) + 1
         if had is not None and had != space.width:
             raise ConfigurationError(
                 f"the lens is for {had} feature columns, the agent encodes {space.width}:"
@@ -130,13 +128,14 @@ class RandomFeatures:
                 value=space.width,
                 expected=had,
             )
-        if waiting is not None and waiting.catalogue.ids != space.catalogue.ids:
-            waiting = _over(waiting, space)
         bends = tuple(f"bend:{i}" for i in range(self.width))
         inner = attrs.evolve(
             space, width=space.width + self.width, encoded=(*space.encoded[:-1], *bends, space.encoded[-1])
         )
-        return attrs.evolve(self, policy=bound(self.policy, inner), waiting=waiting, space=space)
+        if self.waiting is None:
+            return attrs.evolve(self, policy=bound(self.policy, inner))
+        start = attrs.evolve(self, policy=bound(self.untaught, inner), lens=None, waiting=None, untaught=None)
+        return start.learn(_over(self.waiting, space))
 
     def learn(self, feedback: Feedback, /) -> Self:
         """Return the policy that has also seen this feedback.
@@ -146,18 +145,18 @@ class RandomFeatures:
         """
         if not len(feedback):
             return self
-        if self.lens is not None:
+        if self.lens is not None and self.waiting is None:
             return attrs.evolve(self, policy=taught(self.policy, self._seen(self.lens, feedback)))
+        untaught = self.policy if self.waiting is None else self.untaught
         # What records hold is for those who remember, now; it is not kept.
-        bare = attrs.evolve(feedback, columns={}, rows=None, subject=None)
+        held_back = feedback.columns or feedback.rows is not None or feedback.subject is not None
+        bare = attrs.evolve(feedback, columns={}, rows=None, subject=None) if held_back else feedback
         known = bare if self.waiting is None else _joined(self.waiting, bare)
-        if len(known) < self.warmup:
-            # Refused now rather than when the lens is made.
-            taught(self.policy, self._seen(Lens.of(known.X, self.width, self.seed), known))
-            return attrs.evolve(self, waiting=known)
         lens = Lens.of(known.X, self.width, self.seed)
-        policy = taught(self.policy, self._seen(lens, known))
-        return attrs.evolve(self, policy=policy, lens=lens, waiting=None)
+        policy = taught(untaught, self._seen(lens, known))
+        if len(known) >= self.warmup:
+            return attrs.evolve(self, policy=policy, lens=lens, waiting=None, untaught=None)
+        return attrs.evolve(self, policy=policy, lens=lens, waiting=known, untaught=untaught)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -165,7 +164,7 @@ class RandomFeatures:
         return held([self.policy])
 
     def remember(self, feedback: Feedback, rows: Records, /) -> None:
-        """Let the policy inside write it, once there is a lens."""
+        """Let the policy inside write it."""
         if self.lens is not None and len(feedback):
             reminded([self.policy], self._seen(self.lens, feedback), rows)
 
@@ -195,13 +194,13 @@ def _joined(one: Feedback, other: Feedback) -> Feedback:
     return attrs.evolve(other, **columns)
 
 
-def _over(waiting: Feedback, space: Space) -> Feedback | None:
+def _over(waiting: Feedback, space: Space) -> Feedback:
     """What is left of the feedback in another catalogue; actions are matched by id."""
+    if waiting.catalogue.ids == space.catalogue.ids:
+        return waiting
     place = {action_id: column for column, action_id in enumerate(space.catalogue.ids)}
     columns = np.array([place.get(action_id, -1) for action_id in waiting.catalogue.ids])
     keep = (columns[waiting.action] >= 0).nonzero()[0]
-    if not len(keep):
-        return None
     rows: dict[str, Any] = {name: getattr(waiting, name)[keep] for name in _COLUMNS}  # as above
     rows["action"] = columns[rows["action"]]
     rows["allowed"] = np.ones((len(keep), len(place)), dtype=np.bool_)

@@ -133,6 +133,16 @@ def _many(batch: Batch) -> NDArray[np.int64]:
     return np.maximum(many, 1)
 
 
+def eagerness(count: float, models: int, /) -> float:
+    """What exploration is multiplied by while little is known: from 3 down to 1.
+
+    Args:
+        count: Observations.
+        models: Over which they are spread.
+    """
+    return 1.0 + _EARLY / (1.0 + count / (models * _SETTLED))
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class LinearThompson(_Linear):
     """Thompson sampling over one Bayesian linear model per action, with exact probabilities.
@@ -175,8 +185,7 @@ class LinearThompson(_Linear):
             spread: Shape (n, k), their posterior standard deviations.
             allowed: Shape (n, k); others get 0.
         """
-        each = float(np.add.reduce(self.fitted.count)) / len(self.fitted.ids)
-        early = 1.0 + _EARLY / (1.0 + each / _SETTLED)
+        early = eagerness(float(np.add.reduce(self.fitted.count)), len(self.fitted.ids))
         wide = spread * (self.exploration * early)
         np.maximum(wide, _TINY, out=wide)
         return win_probabilities(mean + spread * (self.optimism * early), wide, allowed)

@@ -30,43 +30,41 @@ class _Slab:
         self.index = Index()
         self.rows, self.blank = layout.new(_FIRST), layout.blank
         self.versions: I64 = np.zeros(_FIRST, dtype=np.int64)
-        self.shared = False
 
     def admit(self, layout: Layout) -> None:
         """Make room for the fields of another layout; existing ones must agree."""
         migrate(self.rows[:0], layout)  # refuses a field that changed
-        have, taken = set(self.rows.dtype.names or ()), slice(self.index.slots)
-        if have <= set(layout.dtype.names or ()):  # nobody else's fields: rows as this layout has them
-            if self.rows.dtype != layout.dtype:
-                rows: Records = np.empty(len(self.rows), dtype=layout.dtype)
-                rows[taken] = migrate(self.rows[taken], layout)
-                self.rows, self.blank = rows, layout.blank
-            self.layout, self.shared = layout, False
-            return
-        if new := [name for name in layout.dtype.names or () if name not in have]:
+        have, asked = set(self.rows.dtype.names or ()), layout.dtype.names or ()
+        if new := [name for name in asked if name not in have]:
             dtype = np.dtype([*self.rows.dtype.descr, *((name, layout.dtype[name]) for name in new)])
-            rows = np.empty(len(self.rows), dtype=dtype)
+            if have < set(asked):  # an agent that grew: from now on it is served without a detour
+                dtype = layout.dtype
+            rows: Records = np.empty(len(self.rows), dtype=dtype)
+            taken = slice(self.index.slots)
             blank: Records = np.zeros((), dtype=dtype)
             for name in self.rows.dtype.names or ():
                 rows[name][taken], blank[name] = self.rows[name][taken], self.blank[name]
             for name in new:
                 rows[name][taken] = blank[name] = layout.blank[name]
             self.rows, self.blank = rows, blank
-        self.layout, self.shared = layout, True
+        self.layout = layout
 
     def read(self, slots: I64 | slice, layout: Layout) -> Records:
         """Rows in these slots as the layout shows them: a copy."""
-        if self.shared:
-            return migrate(self.rows[slots], layout)
-        return self.rows[slots].copy() if isinstance(slots, slice) else self.rows[slots]
+        rows = self.rows
+        if isinstance(slots, slice):
+            found: Records = np.frombuffer(bytearray(rows[slots].tobytes()), dtype=rows.dtype)
+        else:
+            found = rows.take(slots)  # whole records: an index would copy field by field
+        return found if rows.dtype == layout.dtype else migrate(found, layout)
 
     def write(self, slots: I64 | slice, rows: Records) -> None:
         """Set the fields that these rows have."""
-        if self.shared:
+        if self.rows.dtype == rows.dtype:
+            _opaque(self.rows)[slots] = _opaque(np.ascontiguousarray(rows))
+        else:
             for name in rows.dtype.names or ():
                 self.rows[name][slots] = rows[name]
-        else:
-            self.rows[slots] = rows
 
     def add(self, subjects: Sequence[str]) -> I64:
         """Give each of these strangers a slot."""
@@ -108,6 +106,11 @@ class _Slab:
         return True
 
 
+def _opaque(rows: Records) -> NDArray[np.void]:
+    """Records as so many bytes each, to be written whole and not field by field: a view."""
+    return np.ndarray(rows.shape, np.dtype((np.void, rows.dtype.itemsize)), rows)
+
+
 class MemoryStore:
     """Keeps subject records in memory; they are gone when the process ends.
 
@@ -143,7 +146,7 @@ class MemoryStore:
             rows = slab.read(slots, layout)
             versions = slab.versions[slots]
         strangers = slots < 0
-        if strangers.any():
+        if np.count_nonzero(strangers):
             rows[strangers] = layout.blank
             versions[strangers] = 0
         return Rows(rows, versions)
