@@ -1,20 +1,16 @@
-"""How many decisions a second, in bulk? Bare policies, and the full pipeline."""
+"""How many rows a second does a policy weigh, bare, and how many does a peer decide?"""
 
 from __future__ import annotations
 
 import functools
-import itertools
 
 import numpy as np
 from benchmarks import peers, pipeline
-from benchmarks.measure import Figure, Options, Report, rate, seconds, tell
+from benchmarks.measure import Figure, Options, Report, best, by_turns, rate, tell, versus
 
 from agentic.arrays import Batch
 from agentic.policies import EpsilonGreedy, LinearThompson, SquareCB
 from agentic.protocols import Policy
-
-AIM = 100_000.0
-AT_ONCE = 8192  # rows that an agent lays before its policy together
 
 
 def every(policy: Policy, parts: list[Batch]) -> None:
@@ -22,56 +18,46 @@ def every(policy: Policy, parts: list[Batch]) -> None:
         policy.propose(part)
 
 
-def bare(k: int, n: int, options: Options) -> tuple[list[Figure], list[str]]:
-    """Weigh only: ``propose`` on rows that are laid out already."""
+def bare(k: int, n: int, options: Options) -> list[Figure]:
+    """``propose`` on rows that are laid out already, by turns with the peers' ``predict``."""
     rows = pipeline.batch(n, k)
-    parts = [rows.take(slice(lo, lo + AT_ONCE)) for lo in range(0, n, AT_ONCE)]
-    seen = pipeline.feedback(options.size(20_000, 500), k)
-    space = pipeline.space(k)
-    figures, notes = [], []
-    for policy in (LinearThompson(), SquareCB(), EpsilonGreedy()):
-        taught = policy.bind(space).learn(seen)
-        weigh = functools.partial(every, taught, parts)
-        runs = [seconds(weigh) for _ in range(options.repeat)]
-        figures.append(rate(f"{type(policy).__name__}.propose, k={k}", n, runs, "decisions/s", aim=AIM))
-        if policy.name == LinearThompson.name:
-            theirs = peers.mabwiser_thompson(seen, rows.X, k, options)
-            if theirs is None:
-                notes.append(peers.absent("mabwiser"))
-            else:
-                told = f"mabwiser LinTS.predict, k={k}"
-                other = rate(told, n, theirs, "decisions/s")
-                ours = f"{type(policy).__name__}.propose, k={k}, likewise"
-                figures += [other, rate(ours, n, runs, "decisions/s", aim=other.median, against=told)]
-    return figures, notes
-
-
-def full(k: int, n: int, options: Options) -> Figure:
-    """Everything from ``decide_many`` to the log, for subjects that are known."""
-    agent = pipeline.agent(k, trained_on=options.size(20_000, 500))
-    subjects, context = pipeline.names(n), pipeline.context(n)
-    pipeline.introduce(agent, subjects)
-    turns = itertools.count(1)
-    agent.decide_many(subjects, context, now=pipeline.NOON)
-
-    def next_time() -> None:
-        agent.decide_many(subjects, context, now=pipeline.NOON + next(turns) * pipeline.APART)
-
-    runs = [seconds(next_time) for _ in range(options.repeat)]
-    assert not agent.failures
-    return rate(f"full pipeline, k={k}", n, runs, "decisions/s", aim=AIM)
+    parts = [rows.take(slice(lo, lo + pipeline.AT_ONCE)) for lo in range(0, n, pipeline.AT_ONCE)]
+    trained = options.size(20_000, 1_000)
+    shared, there = pipeline.shared_policy()
+    ours: dict[str, Policy] = {
+        "LinearThompson": LinearThompson(),
+        **({type(shared).__name__: shared} if there else {}),
+        "SquareCB": SquareCB(),
+        "EpsilonGreedy": EpsilonGreedy(),
+        "Rules": pipeline.rules(rows.catalogue.ids),
+    }
+    acts: dict[str, peers.Act] = {
+        f"{name}.propose, k={k}": functools.partial(every, pipeline.taught(policy, k, trained), parts)
+        for name, policy in ours.items()
+    }
+    theirs = peers.deciders(pipeline.feedback(trained, k), rows.X, k)
+    spent = by_turns({**acts, **{f"{label}, k={k}": act for label, act in theirs.items()}}, options.repeat)
+    found = {label: rate(label, n, runs, "decisions/s") for label, runs in spent.items()}
+    thompson = best([found[f"{label}, k={k}"] for label in theirs if "a draw a row" in label])
+    greedy = found.get(f"{peers.GREEDY}, k={k}")
+    for label in acts:
+        # What weighs by the whole posterior is compared with what draws from it, the rest with the greedy.
+        other = thompson if "Thompson" in label else greedy
+        if other is not None:
+            found[label] = versus(found[label], other)
+    return list(found.values())
 
 
 def run(options: Options) -> Report:
-    n = options.size(100_000, 300)
-    figures: list[Figure] = []
-    notes: list[str] = []
-    for k in (10, 50):
-        found, said = bare(k, n, options)
-        figures += [*found, full(k, n, options)]
-        notes += said
-    title = f"{n:,} rows, d={pipeline.space(2).width}, one BLAS thread, memory log; k counts doing nothing"
-    return Report(title, figures, tuple(dict.fromkeys(notes)))
+    sizes = {10: options.size(100_000, 300), 50: options.size(50_000, 300)}
+    figures = [figure for k, n in sizes.items() for figure in bare(k, n, options)]
+    title = f"{sizes[10]:,} rows at k=10, {sizes[50]:,} at k=50, d=20, one thread; k counts doing nothing"
+    notes = [
+        "ours return the exact probability of every action of every row; a peer returns one action",
+        "bayesianbandits gives every row of a call the same draw: not comparable, told for its price",
+        *peers.missing("contextualbandits.online", "mabwiser.mab", "bayesianbandits"),
+    ]
+    return Report(title, figures, notes)
 
 
 if __name__ == "__main__":

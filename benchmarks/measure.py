@@ -7,7 +7,7 @@ import gc
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -52,11 +52,19 @@ class Figure:
 
 @attrs.frozen
 class Report:
-    """What one benchmark found."""
+    """What one benchmark found.
+
+    Attributes:
+        title: Says what is the same for all figures.
+        figures: The lines of its table.
+        notes: What a reader must know.
+        page: Its table in Markdown, where the page on performance needs another one.
+    """
 
     title: str
     figures: Sequence[Figure]
     notes: Sequence[str] = ()
+    page: str = ""
 
 
 def seconds(action: Callable[[], object], /) -> float:
@@ -65,6 +73,42 @@ def seconds(action: Callable[[], object], /) -> float:
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
+
+
+def by_turns(
+    contenders: Mapping[str, Callable[[], object]],
+    turns: int,
+    /,
+    *,
+    before: Callable[[str], None] | None = None,
+    after: Callable[[str], None] | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of each contender, one turn after another, so that what else the machine does hits all alike.
+
+    One turn before the first is not counted. Who begins changes from turn to turn.
+
+    Args:
+        contenders: What is timed, by label.
+        turns: That count.
+        before: Prepares the contender of this label each time, untimed.
+        after: Looks at what it did, untimed.
+
+    Returns:
+        For each contender ``turns`` numbers; numbers at one place belong to one turn.
+    """
+    labels = list(contenders)
+    spent: dict[str, list[float]] = {label: [] for label in labels}
+    for turn in range(-1, turns):
+        first = turn % max(len(labels), 1)
+        for label in (*labels[first:], *labels[:first]):
+            if before is not None:
+                before(label)
+            took = seconds(contenders[label])
+            if after is not None:
+                after(label)
+            if turn >= 0:
+                spent[label].append(took)
+    return spent
 
 
 def figure(
@@ -101,6 +145,18 @@ def rate(
 ) -> Figure:
     """Sum up several runs of ``count`` things each, given in seconds."""
     return figure(what, [count / run for run in runs], unit, aim=aim, against=against)
+
+
+def versus(ours: Figure, theirs: Figure, *, less_is_better: bool = False) -> Figure:
+    """Our figure with its ratio to that of a peer; above 1 is better."""
+    ratio = theirs.median / ours.median if less_is_better else ours.median / theirs.median
+    return attrs.evolve(ours, ratio=ratio, against=theirs.what)
+
+
+def best(figures: Sequence[Figure], /, *, less_is_better: bool = False) -> Figure | None:
+    """The best of these, or none where there are none."""
+    ranked = sorted(figures, key=lambda figure: figure.median, reverse=not less_is_better)
+    return ranked[0] if ranked else None
 
 
 def resident_bytes() -> int:

@@ -293,3 +293,137 @@ def test_it_runs_as_a_module() -> None:
     found = subprocess.run(words, capture_output=True, text=True, check=True)
     assert found.stderr == ""
     assert json.loads(found.stdout)["customers"] == 20
+
+
+FRONTIER = ["frontier", "--customers", "40", "--weeks", "1", "--seeds", "2"]
+
+
+@pytest.fixture(scope="module")
+def frontier(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, dict[str, Any]]:
+    """What the small frontier prints, draws and writes, once."""
+    folder = tmp_path_factory.mktemp("frontier")
+    svg, facts = folder / "frontier.svg", folder / "frontier.json"
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert _cli.main([*FRONTIER, "--svg", str(svg), "--json", str(facts)]) == 0
+    assert {one.name for one in folder.iterdir()} == {"frontier.svg", "frontier.json"}
+    return out.getvalue(), svg.read_text(encoding="utf-8"), json.loads(facts.read_text(encoding="utf-8"))
+
+
+def test_the_frontier_says_who_is_worth_it(frontier: tuple[str, str, dict[str, Any]]) -> None:
+    """Policies from chance to what learns most, steps, verdicts and flips, on plain narrow lines."""
+    text, svg, facts = frontier
+    for part in (
+        "share of",
+        "linear_thompson",
+        "Steps up the frontier, all costs",
+        "Is most of the benefit to be had at 50% of the dearest policy's cost, or less?",
+        "80% of the attainable",
+        "90% of the best policy's benefit",
+        "What would change the verdicts by all costs",
+    ):
+        assert part in text, part
+    assert max(map(len, text.splitlines())) <= 110
+    assert text.isascii()
+    names = [one["name"] for one in facts["policies"]]
+    assert names[0] == "random"
+    assert names[-1] == "linear_thompson"
+    for name in names:
+        assert f">{name}</text>" in svg
+        assert f" {name} " in text
+
+
+def test_the_frontier_as_json_is_one_document(run: Run, frontier: tuple[str, str, dict[str, Any]]) -> None:
+    """Without a path it is printed instead of the report; but for what was measured it is the same."""
+    code, out, err = run(*FRONTIER, "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    for mine, other in zip(facts["policies"], frontier[2]["policies"], strict=True):
+        for name in mine.keys() - {"measured", "net", "costs"}:
+            assert mine[name] == other[name], name
+        assert mine["costs"]["messages"] == other["costs"]["messages"]
+    assert facts["seeds"] == [0, 1]
+
+
+def test_prices_change_costs_and_nothing_else(run: Run, frontier: tuple[str, str, dict[str, Any]]) -> None:
+    """A dearer core hour and cheaper messages."""
+    words = ["--price-per-core-hour", "2.5", "--message-price", "0.5", "--json"]
+    facts = json.loads(run(*FRONTIER, *words)[1])
+    assert facts["prices"] == {"core_hour": 2.5, "message": 0.5}
+    for mine, other in zip(facts["policies"], frontier[2]["policies"], strict=True):
+        assert mine["costs"]["messages"] == pytest.approx(other["costs"]["messages"] / 2)
+        assert mine["costs"]["compute"] == pytest.approx(2.5 * mine["measured"]["core_hours"])
+        assert mine["benefit"] == other["benefit"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--customers", "0"], "customers must be a whole number from 1 to 200,000, got 0"),
+        (["--subjects", "300000"], "got 300,000"),
+        (["--weeks", "53"], "weeks must be"),
+        (["--seeds", "0"], "seeds must be a whole number from 1 to 100, got 0"),
+        (["--seeds", "101"], "got 101"),
+        (["--seed", "-1"], "from 0 to 2^63 - 1"),
+        (["--price-per-core-hour", "-1"], "core_hour must be a number from 0"),
+        (["--price-per-core-hour", "nan"], "got nan"),
+        (["--price-per-core-hour", "cheap"], "expected a number such as 0.05, got 'cheap'"),
+        (["--message-price", "inf"], "message must be a number from 0"),
+        (["--svg", "."], "cannot write '.'"),
+        (["--json", "no/such/folder/f.json"], "cannot write 'no/such/folder/f.json'"),
+        (["--svg", "one", "--json", "one"], "cannot write two documents into 'one'"),
+        (["--policy", "rules"], "unrecognized arguments"),
+    ],
+)
+def test_a_frontier_that_cannot_be_is_refused_at_once(
+    run: Run, words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Exit code 2 with a reason, before anything is simulated, and no file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("agentic.economics.frontier", None)
+    code, out, err = run("frontier", *words)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frontier_that_cannot_be_written_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """A disk that fills up meanwhile is exit code 1, a reason, and no half of a file."""
+
+    def full(self: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "replace", full)
+    code, out, err = run(
+        "frontier", "--customers", "5", "--weeks", "1", "--seeds", "1", "--svg", str(tmp_path / "f")
+    )
+    assert (code, out) == (1, "")
+    assert "No space left on device" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_frontier_shows_its_progress_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is being tried, wiped out at the end; never beside JSON."""
+    words = ["frontier", "--customers", "5", "--weeks", "1", "--seeds", "1"]
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    run(*words)
+    assert "linear_thompson" in screen.getvalue()
+    assert screen.getvalue().endswith("\r")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    run(*words, "--json")
+    assert screen.getvalue() == ""
+
+
+def test_a_reader_that_leaves_the_frontier_is_no_error_of_ours() -> None:
+    """Piped into something that reads nothing, there is no traceback."""
+    words = [sys.executable, "-m", "agentic", "frontier", "--customers", "5", "--weeks", "1", "--seeds", "1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+        code = process.wait()
+    assert err == b""
+    assert code == 141

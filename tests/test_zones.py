@@ -1,5 +1,6 @@
 import functools
 import hashlib
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -94,6 +95,15 @@ def test_a_machine_without_zone_data_is_told_what_to_install(monkeypatch):
     monkeypatch.setattr(zones, "_numbers", dict)
     with pytest.raises(ConfigurationError, match="install tzdata"):
         zones.check("UTC", "zone")
+
+
+def test_zones_are_those_that_python_finds(monkeypatch):
+    """In the system's folders, and where a name is missing there, wherever Python looks."""
+    found = zoneinfo.available_timezones()
+    assert set(zones._numbers.__wrapped__()) == found & set(zones.names())
+    monkeypatch.setattr(zoneinfo, "TZPATH", ())
+    monkeypatch.setattr(zoneinfo, "available_timezones", lambda: {"UTC", "Mars/Phobos"})
+    assert zones._numbers.__wrapped__() == {"UTC": zones.number("UTC")}
 
 
 def test_numbers_never_change():

@@ -1,12 +1,13 @@
 """Decide, for every customer, what to send, on which channel, when, how often, and whether at all."""
 
+from typing import TYPE_CHECKING, Any
+
 from agentic import errors
 from agentic._agent import Agent, Learned
+from agentic._doors import door
 from agentic._plugins import load
 from agentic._records import DecisionBatch
-from agentic._replay import Candidate, Explanation, Replayed
 from agentic.catalogue import Level, product
-from agentic.conditions import F
 from agentic.types import (
     NO_ACTION,
     Action,
@@ -18,6 +19,25 @@ from agentic.types import (
     Suppressed,
     ZoneKnown,
 )
+
+if TYPE_CHECKING:
+    from agentic._replay import Candidate, Explanation, Replayed
+    from agentic.conditions import F
+
+    __version__: str
+else:
+    _find, __dir__ = door(
+        __name__,
+        {"agentic._replay": ["Candidate", "Explanation", "Replayed"], "agentic.conditions": ["F"]},
+    )
+
+    def __getattr__(name: str) -> Any:  # a name is whatever it is
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("agentic-decisioning")
+        return _find(name)
+
 
 __all__ = [
     "NO_ACTION",
@@ -41,11 +61,3 @@ __all__ = [
     "load",
     "product",
 ]
-
-
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("agentic-decisioning")
-    raise AttributeError(f"module 'agentic' has no attribute {name!r}")

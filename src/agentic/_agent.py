@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, zones
+from agentic import _noise, policies, zones
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
-from agentic._flow import CORE, Plan
+from agentic._flow import CORE, POLICIES, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
-from agentic._learning import feedback_of
-from agentic._plan import assemble, bind, checked, listed, part
+from agentic._learning import Lesson, lessons_of
+from agentic._logger import logger
+from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
-from agentic._replay import Explanation, Replayed, explain_row, replay_rows
 from agentic._requests import Answer, Request, Requests
-from agentic.arrays import I64, U64, Block, Feedback, Receipt
+from agentic.arrays import I64, U64, Block, Feedback, Layout, Receipt, Records
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
@@ -34,7 +33,6 @@ from agentic.errors import (
     UnknownGoalError,
 )
 from agentic.features import Schema
-from agentic.policies import Fixed, SquareCB
 from agentic.protocols import (
     Feature,
     FeatureProvider,
@@ -43,6 +41,7 @@ from agentic.protocols import (
     Learner,
     Policy,
     ProvenanceLog,
+    Remembers,
     StateStore,
 )
 from agentic.provenance import MemoryLog
@@ -59,7 +58,8 @@ from agentic.types import (
     micros,
 )
 
-logger = logging.getLogger("agentic")
+if TYPE_CHECKING:
+    from agentic._replay import Explanation, Replayed
 
 _RETRIES: Final = 128
 _VERSIONS: Final = 256
@@ -77,6 +77,29 @@ class _Published:
     policy: Policy
     version: str
     meta: dict[str, Any]  # JSON-compatible
+    desk: Desk
+    remembers: bool
+
+
+@attrs.define(eq=False)
+class _Unwritten:
+    """What a policy has learned about subjects and the store has not taken yet.
+
+    Attributes:
+        policy: Who remembers.
+        feedback: What, about the subjects that are left.
+        subjects: Who they are.
+        rows: Their records with what is remembered; ``None`` when they must be loaded first.
+        versions: Of these.
+        tried: What was offered to a store that raised: it may have taken it.
+    """
+
+    policy: Remembers
+    feedback: Feedback
+    subjects: list[str]
+    rows: Records | None
+    versions: I64
+    tried: Records | None = None
 
 
 @attrs.frozen
@@ -179,8 +202,8 @@ class Agent:
             actions=actions,
             features=features,
             guardrails=guardrails,
-            control=Fixed(NO_ACTION) if control is None else control,
-            fallback=Fixed(NO_ACTION) if fallback is None else fallback,
+            control=policies.Fixed(NO_ACTION) if control is None else control,
+            fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
@@ -192,7 +215,7 @@ class Agent:
         self._store: StateStore = MemoryStore() if store is None else store
         self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._clock = clock
-        self._pools = Pools(name, self._assembly.pooled, self.plan.space, self._store)
+        self._pools = Pools(name, self._assembly.pooled, self._assembly.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
         self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
         self._log_lock = threading.Lock()
@@ -202,18 +225,19 @@ class Agent:
         self._unlogged: list[Closed] = []
         self._unlearned: list[Closed] = []
         self._offered: list[Closed] = []
+        self._unwritten: list[_Unwritten] = []
         self._versions: dict[str, Policy] = {}
-        self._check_layout()
-        self._published = self._publish(SquareCB() if policy is None else policy)
+        self._check_layout(self.plan.layout)
+        self._published = self._publish(policies.SquareCB() if policy is None else policy)
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1
         return f"Agent({self._name!r}, {many} actions, policy {self.policy.name!r} {self.policy_version})"
 
-    def _check_layout(self) -> None:
+    def _check_layout(self, layout: Layout) -> None:
         """Stored records of another layout move now, or are refused now, and not at the first decision."""
         try:
-            self._store.load([], self.plan.layout)
+            self._store.load([], layout)
         except LayoutError:
             raise
         except Exception:
@@ -229,7 +253,7 @@ class Agent:
     @property
     def plan(self) -> Plan:
         """The agent as the flow sees it: catalogue, features, guardrails."""
-        return self._assembly.plan
+        return self._desk.plan
 
     @property
     def schema(self) -> Schema:
@@ -285,15 +309,23 @@ class Agent:
 
     def _publish(self, policy: Policy) -> _Published:
         ready = bind(checked(policy), self.plan.space)
-        version = fingerprint(ready)
+        plan, version = remembering(self.plan, ready), fingerprint(ready)
+        if plan is not self.plan:
+            self._check_layout(plan.layout)
+        remembers = bool(plan.remembered) and bool(fields_of(ready))
+        # What a stand-in keeps has had its room from the start.
+        self._desk = self._desk.serving(plan, recalls=remembers or bool(self._assembly.plan.remembered))
         self._versions.pop(version, None)
         self._versions[version] = ready
         while len(self._versions) > _VERSIONS:
             del self._versions[next(iter(self._versions))]
-        return _Published(ready, version, self._meta(version))
+        return _Published(ready, version, self._meta(version), self._desk, remembers)
 
     def _meta(self, version: str) -> dict[str, Any]:
+        layout = self.plan.layout
+        remembered = {"remembered": layout.packing(POLICIES)} if self._desk.recalls else {}
         return {
+            **remembered,
             "schema": _SCHEMA,
             "agent": self._name,
             "policy": version,
@@ -301,7 +333,7 @@ class Agent:
             "actions": list(self.plan.catalogue.ids),
             "features": list(self.schema.names),
             "seed": self._seed,
-            "layout": self.plan.layout.fingerprint,
+            "layout": layout.fingerprint,
         }
 
     # -- decide -------------------------------------------------------------------------------------
@@ -419,7 +451,7 @@ class Agent:
     ) -> DecisionBatch:
         published = self._published
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
-        columns, settled = self._desk.decide(published.policy, subjects, context, tickets, slots, at)
+        columns, settled = published.desk.decide(published.policy, subjects, context, tickets, slots, at)
         for column in columns.values():
             column.flags.writeable = False
         block = Block("decision", columns, self._current_meta(published))
@@ -431,7 +463,7 @@ class Agent:
         return batch_of(block, first, self.plan.catalogue)
 
     def _current_meta(self, published: _Published) -> dict[str, Any]:
-        codes = list(self._desk.reason_codes.values())
+        codes = list(published.desk.reason_codes.values())
         if published.meta["reasons"] != codes:
             # A guardrail told its code for the first time. What was logged keeps the meta it has.
             published.meta = {**published.meta, "reasons": codes}
@@ -470,7 +502,7 @@ class Agent:
                 "tell needs at least one fact, got none: tell(subject, ConsentGranted(...))"
             )
         for fact in facts:  # all of them are understood before one of them is noted
-            self._hear(self.plan.layout.new(1), fact, 0)
+            self._hear(self.plan, self.plan.layout.new(1), fact, 0)
         for fact in facts:
             self.tell_many([subject], fact, now=now)
 
@@ -492,16 +524,18 @@ class Agent:
 
     def _note(self, names: list[str], fact: Fact, at: int) -> list[Settled]:
         """Write what a fact changes into the records; what was settled can be taken back."""
-        layout, idle = self.plan.layout, self.plan.catalogue.idle
+        plan = self.plan
+        layout, idle = plan.layout, plan.catalogue.idle
         todo: list[str] = names
         settled: list[Settled] = []
         try:
             for _ in range(_RETRIES):
                 found = self._store.load(todo, layout)
-                before = found.rows.copy()
-                self._hear(found.rows, fact, at)
+                before = found.rows.tobytes()
+                self._hear(plan, found.rows, fact, at)
                 stands = self._store.store(todo, found.rows, found.versions, layout)
-                settled.append(Settled(todo, before, found.rows, stands, np.full((len(todo), 1), idle)))
+                action = np.full((len(todo), 1), idle)
+                settled.append(Settled(todo, before, found.rows, stands, action, layout))
                 todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
                 if not todo:
                     return settled
@@ -517,7 +551,7 @@ class Agent:
                 f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
             ) from error
 
-    def _hear(self, rows: NDArray[Any], fact: Fact, at: int) -> None:
+    def _hear(self, plan: Plan, rows: NDArray[Any], fact: Fact, at: int) -> None:
         """Let everybody concerned write a fact into the records.
 
         Raises:
@@ -528,9 +562,9 @@ class Agent:
             rows[f"{CORE}.zone"] = code
             return
         heard = False
-        for name, guardrail in self.plan.guardrails.items():
-            if isinstance(guardrail, Hears) and name in self.plan.stateful:
-                heard |= guardrail.hear(self.plan.layout.part(rows, name), fact, at)
+        for name, guardrail in plan.guardrails.items():
+            if isinstance(guardrail, Hears) and name in plan.stateful:
+                heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
         if not heard:
             raise ConfigurationError(
                 f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose and channel, or"
@@ -650,11 +684,15 @@ class Agent:
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
 
-        The holdout is never learned from. Rewards are logged as they close.
+        The holdout is never learned from. Rewards are logged as they close. What a policy remembers of
+        subjects is written to their records before the policy is published, each reward once; a subject
+        whose record was deleted meanwhile gets none.
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered
                 again when somebody assigns another policy.
+            StoreError: The store failed while a policy remembered. Nothing is lost or counted twice: what
+                was not learned or not written yet is the next time ``learn`` is called.
         """
         if self._ledger is None:
             raise UnknownGoalError(
@@ -662,6 +700,7 @@ class Agent:
             )
         at = micros(self._clock() if now is None else now)
         with self._learn_lock:
+            self._write_remembered()
             before = self._published
             with self._log_lock:
                 closed = _together([*self._unlogged, self._ledger.close(at)])
@@ -674,25 +713,130 @@ class Agent:
                 self._unlogged = []
             closed, self._offered = _together([*self._offered, closed]), []
             used, policy = 0, before.policy
-            if isinstance(policy, Learner):
+            if before.remembers:
+                used = self._learn_and_remember(before, closed)
+            elif isinstance(policy, Learner):
                 try:
-                    for feedback in self._feedback(closed):
-                        policy = policy.learn(feedback)
-                        used += len(feedback)
+                    for lesson in self._lessons(closed):
+                        policy = policy.learn(lesson.feedback)
+                        used += len(lesson.feedback)
                 except LearningError:
                     self._unlearned.append(closed)
                     raise
-            if used:
+            if used and not before.remembers:
                 self._published = self._publish(policy)
             return Learned(
                 len(closed.position), used, self._published.version, changed=self._published is not before
             )
 
-    def _feedback(self, closed: Closed) -> Iterator[Feedback]:
-        schema = self.schema
-        return feedback_of(
-            self._name, self.plan, schema, self._log, closed.position, closed.slot, closed.reward
-        )
+    def _lessons(self, closed: Closed, *, named: bool = False) -> Iterator[Lesson]:
+        where = closed.position, closed.slot, closed.reward
+        return lessons_of(self._name, self.plan, self.schema, self._log, *where, named=named)
+
+    def _learn_and_remember(self, before: _Published, closed: Closed) -> int:
+        """Learn lesson by lesson, writing what each says about its subjects; publish what was learned.
+
+        Lessons whose subjects are on record cannot be unlearned: where one fails, those before it stand.
+        """
+        policy: Any = before.policy  # Learner and Remembers
+        used = done = 0
+        try:
+            for lesson in self._lessons(closed, named=True):
+                rows, versions = self._recalled(lesson.subjects)
+                held = self.plan.layout.part(rows.copy(), POLICIES)
+                held.flags.writeable = False
+                feedback = attrs.evolve(lesson.feedback, rows=held)
+                learned = policy.learn(feedback)
+                learned.remember(feedback, self.plan.layout.part(rows, POLICIES))
+                self._unwritten.append(_Unwritten(learned, feedback, lesson.subjects, rows, versions))
+                policy, used, done = learned, used + len(feedback), lesson.done
+                self._write_remembered()
+        except LearningError:
+            self._unlearned.append(_rest(closed, done))
+            raise
+        except BaseException:  # what was not learned is offered to the next call
+            self._offered.append(_rest(closed, done))
+            raise
+        finally:
+            if used:
+                self._published = self._publish(policy)
+        return used
+
+    def _recalled(self, subjects: list[str]) -> tuple[Records, I64]:
+        """Records and versions, ours to write to."""
+        try:
+            found = self._store.load(subjects, self.plan.layout)
+            return np.array(found.rows), np.asarray(found.versions)
+        except Exception as error:
+            raise StoreError(
+                f"the store failed while {len(subjects)} subjects were learned about ({error}): nothing is"
+                " lost, call learn() again"
+            ) from error
+
+    def _write_remembered(self) -> None:
+        """Store what policies remembered, each choice once, whatever else is written to the records.
+
+        Raises:
+            StoreError: The store kept changing or failed; what is left to write is kept.
+        """
+        while self._unwritten:
+            for _ in range(_RETRIES):
+                if not self._store_remembered(self._unwritten[0]):
+                    break
+            else:
+                raise StoreError(
+                    f"{len(self._unwritten[0].subjects)} subjects kept changing while they were learned"
+                    " about: nothing is lost, call learn() again",
+                    value=self._unwritten[0].subjects,
+                )
+            del self._unwritten[0]
+
+    def _store_remembered(self, task: _Unwritten) -> int:
+        """Try once to store what is left of a task; how many subjects are left then."""
+        layout = self.plan.layout
+        if task.rows is None or task.rows.dtype != layout.dtype:
+            task.rows, task.versions = self._recalled(task.subjects)
+            held = layout.part(task.rows, POLICIES)
+            if task.tried is not None:  # a store that raised may have written some of it
+                names = [field.name for field in task.policy.fields]
+                same = [(held[n] == task.tried[n]).reshape(len(held), -1).all(axis=1) for n in names]
+                self._keep(task, ~np.logical_and.reduce(same))
+                held = layout.part(task.rows, POLICIES)
+            task.policy.remember(task.feedback, held)
+        # A record that was deleted is not made again to hold what is known of its subject.
+        self._keep(task, task.versions > 0)
+        rows = task.rows
+        if not task.subjects:
+            return 0
+        try:
+            stands = self._store.store(task.subjects, rows, task.versions, layout)
+            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(rows):
+                raise TypeError(f"a store must answer {len(rows)} times yes or no, got {stands!r}")
+        except BaseException as error:
+            task.tried, task.rows = layout.part(rows, POLICIES), None
+            if not isinstance(error, Exception):
+                raise
+            raise StoreError(
+                f"the store failed while {len(task.subjects)} subjects were learned about ({error}): nothing"
+                " is lost, call learn() again"
+            ) from error
+        self._keep(task, ~stands)
+        task.rows = task.tried = None
+        return len(task.subjects)
+
+    @staticmethod
+    def _keep(task: _Unwritten, which: NDArray[np.bool_]) -> None:
+        """Leave only these subjects in the task."""
+        if which.all():
+            return
+        left = which.nonzero()[0]
+        task.feedback = task.feedback.about(left)
+        task.subjects = [task.subjects[row] for row in left.tolist()]
+        task.versions = task.versions[left]
+        if task.rows is not None:
+            task.rows = task.rows[left]
+        if task.tried is not None:
+            task.tried = task.tried[left]
 
     # -- look back ----------------------------------------------------------------------------------
 
@@ -702,6 +846,8 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
+        from agentic._replay import explain_row
+
         found = self._named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
@@ -710,17 +856,23 @@ class Agent:
         """Decide again from what was logged: one decision, or the whole log.
 
         Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed.
+        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it
+        was logged, and blank where another policy decided.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
-        other = None if policy is None else bind(checked(policy), self.plan.space)
+        from agentic._replay import replay_rows
+
+        plan = self.plan
+        other = None if policy is None else bind(checked(policy), plan.space)
+        if other is not None:
+            plan = remembering(plan, other)
         if decision_id is not None:
             batches: Iterator[DecisionBatch] = iter([self._named(decision_id)])
         else:
             batches = self._decisions()
-        return replay_rows(self.plan, self.schema, self._versions, batches, other)
+        return replay_rows(plan, self.schema, self._versions, batches, other)
 
     def _decisions(self) -> Iterator[DecisionBatch]:
         for receipt, block in self._log.read():
@@ -753,6 +905,11 @@ class Agent:
         if len(there) < len(found):
             raise LogError("the log no longer holds the first answer of a request: give it another id")
         return joined(there)
+
+
+def _rest(closed: Closed, done: int) -> Closed:
+    """Closed rewards but the first ones."""
+    return Closed(closed.position[done:], closed.slot[done:], closed.reward[done:])
 
 
 def _together(parts: list[Closed]) -> Closed:

@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TextIO
 
 import attrs
 
+from agentic._files import check_paths, write_whole
 from agentic.errors import AgenticError, ConfigurationError
 
 WRONG_USE: Final = 2
@@ -19,6 +20,7 @@ BROKEN_PIPE: Final = 141
 """What a shell reports for a program whose reader went away."""
 
 _WIDTH: Final = 30
+_MOST_SEEDS: Final = 100
 
 
 def main(argv: Sequence[str] | None = None, /) -> int:
@@ -83,11 +85,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--json", action="store_true", help="print one JSON document instead")
     demo.set_defaults(do=_demo)
+    _add_frontier(commands.add_parser)
     plugins = commands.add_parser(
         "plugins", help="list installed plugins", description="List what is installed, importing none of it."
     )
     plugins.set_defaults(do=_plugins)
     return parser
+
+
+def _add_frontier(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    frontier = add_parser(
+        "frontier",
+        help="simulate what policies bring and cost, from a fixed rule to what learns most",
+        description="Simulate one campaign with policy after policy: what each brings, what it costs in"
+        " computing, messages and memory, and which of them are worth it.",
+    )
+    option = frontier.add_argument
+    option("--customers", "--subjects", type=_whole, default=2_000, metavar="N", help="default 2,000")
+    option("--weeks", type=_whole, default=4, metavar="N", help="default 4")
+    option("--seeds", type=_whole, default=3, metavar="N", help="how many worlds, default 3")
+    option("--seed", type=_seed, default=0, metavar="N", help="the first of them, default 0")
+    option("--price-per-core-hour", type=_number, default=None, metavar="X", help="default 0.05")
+    option("--message-price", type=_number, default=1.0, metavar="X", help="factor on them all, default 1")
+    option("--svg", default=None, metavar="PATH", help="draw it into this file")
+    option(
+        "--json",
+        nargs="?",
+        const="-",
+        default=None,
+        metavar="PATH",
+        help="write one JSON document into this file; without a path, print it instead of the report",
+    )
+    frontier.set_defaults(do=_frontier)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        _refuse(text, "a number such as 0.05")
 
 
 def _whole(text: str) -> int:
@@ -138,6 +174,41 @@ def _demo(asked: argparse.Namespace) -> int:
         print(json.dumps(converter().unstructure(facts), indent=2, allow_nan=False))
     else:
         print(report(facts))
+    return 0
+
+
+def _frontier(asked: argparse.Namespace) -> int:
+    from agentic import economics, evaluation
+    from agentic._demo import check_size
+
+    check_size(asked.customers, asked.weeks)
+    if not 1 <= asked.seeds <= _MOST_SEEDS:
+        raise ConfigurationError(
+            f"seeds must be a whole number from 1 to {_MOST_SEEDS}, got {asked.seeds:,}", value=asked.seeds
+        )
+    price = economics.Prices().core_hour if asked.price_per_core_hour is None else asked.price_per_core_hour
+    prices = economics.Prices(core_hour=price, message=asked.message_price)
+    printed = asked.json == "-"
+    paths = [path for path in (asked.svg, None if printed else asked.json) if path is not None]
+    check_paths(paths)  # now, and not after half a minute
+    bar = None if printed or not sys.stderr.isatty() else _Bar(sys.stderr)
+    try:
+        found = economics.frontier(
+            economics.ladder(evaluation.BEST_GUESS, evaluation.playbook(), evaluation.templates()),
+            evaluation.Trials(customers=asked.customers, weeks=asked.weeks),
+            seeds=range(asked.seed, asked.seed + asked.seeds),
+            prices=prices,
+            progress=None if bar is None else lambda what, *steps: bar.show(f"{what:<16}", *steps),
+        )
+    finally:
+        if bar is not None:
+            bar.clear()
+    told = json.dumps(economics.facts(found), indent=2, allow_nan=False)
+    if asked.svg is not None:
+        write_whole(asked.svg, economics.plot(found))
+    if asked.json is not None and not printed:
+        write_whole(asked.json, f"{told}\n")
+    print(told if printed else found)
     return 0
 
 

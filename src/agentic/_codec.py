@@ -7,11 +7,8 @@ as do ``1`` and ``1.0``; a list and a tuple do not.
 
 from __future__ import annotations
 
-import base64
 import enum
 import functools
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -70,6 +67,8 @@ def _array(value: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
             f"an array of {value.dtype} has no stored form: use numbers, bools, times or fixed-width text",
             value=value,
         )
+    import base64  # a rare need, as are the others imported below
+
     little = value.astype(value.dtype.newbyteorder("<"), copy=False)
     return {
         "dtype": little.dtype.str,
@@ -111,6 +110,8 @@ def _content(value: object) -> dict[str, Any]:
 
 
 def _text(plain_value: Any) -> str:  # JSON-compatible
+    import json
+
     return json.dumps(plain_value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -129,6 +130,8 @@ def fingerprint(value: object, /) -> str:
     Raises:
         CodecError: Something in it has no stored form.
     """
+    import hashlib
+
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

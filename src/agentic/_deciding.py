@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -13,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, zones
-from agentic._flow import CONTENDED, CORE, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._logger import logger
 from agentic._plan import Assembly
-from agentic.arrays import I64, U64
+from agentic.arrays import I64, U64, Layout
 from agentic.conditions import Coded
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
 from agentic.state import Pools
-
-logger = logging.getLogger("agentic")
 
 _WAVE: Final = 8192
 _CELLS: Final = 1 << 18
@@ -30,13 +28,14 @@ _LOSSES: Final = 16
 
 @attrs.define(eq=False)
 class Settled:
-    """Rows that were stored, to be taken back if the log fails."""
+    """Rows that were stored, to be taken back if the log fails; ``before`` may hold more, at the end."""
 
     names: list[str]
-    before: NDArray[Any]
+    before: bytes
     written: NDArray[Any]
     stands: NDArray[np.bool_]
     action: I64
+    layout: Layout
 
 
 @attrs.define(eq=False)
@@ -53,6 +52,8 @@ class Desk:
     """Where decisions are made: the plan with its store, providers and pools.
 
     Attributes:
+        recalls: What policies keep about a subject is logged with each decision: the policy in charge, or
+            one that stands in for it, decides by it.
         reason_codes: Reason code by guardrail name; its name in capitals until it has told its own.
         failures: How often each plugin failed and was replaced by something safe.
     """
@@ -62,6 +63,7 @@ class Desk:
     store: StateStore
     providers: Sequence[FeatureProvider]
     pools: Pools
+    recalls: bool = False
     reason_codes: dict[str, str] = attrs.field(init=False)
     failures: dict[str, int] = attrs.field(factory=dict, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
@@ -74,6 +76,15 @@ class Desk:
     def plan(self) -> Plan:
         """The agent as the flow sees it."""
         return self.assembly.plan
+
+    def serving(self, plan: Plan, *, recalls: bool) -> Desk:
+        """The same desk with another plan of the same agent; rows being decided finish by the old one."""
+        if plan is self.plan and recalls == self.recalls:
+            return self
+        twin = attrs.evolve(self, assembly=attrs.evolve(self.assembly, plan=plan), recalls=recalls)
+        twin.reason_codes, twin.failures = dict(self.reason_codes), self.failures
+        twin._told, twin._lock = set(self._told), self._lock
+        return twin
 
     def decide(
         self,
@@ -144,7 +155,7 @@ class Desk:
             names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
             records, versions, failed = self._load(names)
             denied |= failed
-            before = records.copy()
+            before = records.tobytes()
             wave = self._wave(names, records, values, tickets, todo, slots, at)
             wave.denied, wave.broken = denied, broken
             if self.pools:
@@ -160,7 +171,9 @@ class Desk:
                     stands, failed = self._save(names[:count], records[:count], versions[:count])
                     denied |= failed
                     action = walked.drawn.action[:count]
-                    settled = Settled(names[:count], before[:count], records[:count], stands, action)
+                    settled = Settled(
+                        names[:count], before, records[:count], stands, action, self.plan.layout
+                    )
                 unspent = _unspent(self.plan, wave, walked, stands)
             finally:
                 if self.pools:
@@ -169,11 +182,11 @@ class Desk:
                 broken = walked.broken
                 continue
             if np.count_nonzero(stands) == len(names):
-                parts.append(_Part(todo, _columns(wave, walked), settled))
+                parts.append(_Part(todo, self._columns(wave, walked), settled))
                 return
             index = np.arange(todo.start, todo.stop) if isinstance(todo, slice) else todo
             kept = stands.nonzero()[0]
-            columns = {name: column[kept] for name, column in _columns(wave, walked).items()}
+            columns = {name: column[kept] for name, column in self._columns(wave, walked).items()}
             parts.append(_Part(index[kept], columns, settled))
             lost = len(kept) < count
             todo = index[np.concatenate([(~stands).nonzero()[0], np.arange(count, len(names))])]
@@ -185,14 +198,14 @@ class Desk:
         """Records and versions; blank ones, and the reason to deny, when the store is down."""
         try:
             found = self.store.load(names, self.plan.layout)
-            rows = np.array(found.rows)  # writable and ours, whatever the store hands out
-            versions = np.asarray(found.versions)
+            rows, versions = np.asarray(found.rows), np.asarray(found.versions)
             if rows.dtype != self.plan.layout.dtype or not rows.shape == versions.shape == (len(names),):
                 raise TypeError(f"a store must load {len(names)} rows of the layout, got {rows.shape}")
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
-        return rows, versions, 0
+        # Writable and ours, whatever the store hands out; by way of bytes: a copy goes field by field.
+        return np.frombuffer(bytearray(rows.tobytes()), dtype=rows.dtype), versions, 0
 
     def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
         """Which rows stand; none, and the reason to deny, when the store is down."""
@@ -260,6 +273,13 @@ class Desk:
             slots,
         )
 
+    def _columns(self, wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:
+        """What the log keeps of a wave's rows."""
+        columns = _columns(wave, walked)
+        if self.recalls:
+            columns["remembered"] = self.plan.layout.pack(wave.rows, POLICIES)
+        return columns
+
     def _note(self, walked: Walked) -> None:
         """Remember reason codes, count failures; each kind of failure is logged once."""
         for name, code in walked.reasons.items():
@@ -281,15 +301,16 @@ class Desk:
 
     def take_back(self, settled: Sequence[Settled], at: int) -> None:
         """Restore records that nobody changed since; others stay counted, which is the safe side."""
-        layout = self.plan.layout
-        width = layout.dtype.itemsize
         for one in reversed(settled):
+            layout = one.layout
+            width = layout.dtype.itemsize
             try:
                 now = self.store.load(one.names, layout)
                 there, mine = (rows.view(np.uint8).reshape(-1, width) for rows in (now.rows, one.written))
                 same = one.stands & (there == mine).all(axis=1)
                 names = [name for name, ok in zip(one.names, same.tolist(), strict=True) if ok]
-                back = self.store.store(names, one.before[same], now.versions[same], layout)
+                before = np.frombuffer(one.before, dtype=layout.dtype)[: len(same)]
+                back = self.store.store(names, before[same], now.versions[same], layout)
             except Exception as error:  # noqa: BLE001 - a store is a plugin: what it keeps stays counted
                 self._count_failure("store", error)
                 continue

@@ -18,7 +18,6 @@ from agentic._flow import ARMS
 from agentic._plugins import load
 from agentic._records import DecisionBatch, batch_of, reason_bits
 from agentic.catalogue import MICROS
-from agentic.conditions import F
 from agentic.errors import ConfigurationError, PluginNotFoundError
 from agentic.evaluation import (
     Difference,
@@ -33,6 +32,7 @@ from agentic.evaluation import (
     paired_difference,
     playbook,
     simulate,
+    templates,
 )
 from agentic.policies import LinearThompson, SquareCB, Uniform
 from agentic.protocols import Policy
@@ -55,14 +55,7 @@ _RECIPES: Final[Mapping[str, Callable[[Any], Any]]] = {  # classes out of `polic
     "beta_thompson": lambda kind: kind(low=-50.0, high=500.0),
     "first_of": lambda kind: kind(playbook(), SquareCB()),
     "mixture": lambda kind: kind([(LinearThompson(), 0.8), (playbook(), 0.2)]),
-    "template_ranking": lambda kind: kind(
-        {
-            "reminder": F("stage") == "due",
-            "voucher": F("discount_share") >= 0.4,
-            "new_arrivals": None,
-        },
-        LinearThompson(),
-    ),
+    "template_ranking": lambda kind: kind(templates(), LinearThompson()),
 }
 _WORDS: Final[Mapping[str, str]] = {
     "kill_switch": "everything was stopped",

@@ -27,6 +27,7 @@ from agentic.arrays import (
     Batch,
     Bools,
     Chosen,
+    Field,
     Layout,
     Proposal,
     Records,
@@ -44,6 +45,9 @@ POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
 _DECISIONS: Final = f"{CORE}.decisions"
+
+POLICIES: Final = "agentic.policies"
+"""The component that owns what policies keep about a subject; no guardrail can have this name."""
 
 REASONS: Final = (
     "NOT_ELIGIBLE",
@@ -83,6 +87,7 @@ class Plan:
         floor: Share of probability spread evenly over all allowed candidates.
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
+        remembered: Fields that policies keep in the record.
     """
 
     space: Space
@@ -101,6 +106,7 @@ class Plan:
     floor: float
     seed: int
     denied_dtype: np.dtype[Any]
+    remembered: tuple[Field, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -204,6 +210,9 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     batch, denied = lay_out(plan, wave)
     own = {name: plan.layout.part(wave.rows, name) for name in plan.stateful}
     guard(plan, batch, denied, wave, own, failures, reasons)
+    if plan.remembered:
+        batch.rows = plan.layout.part(wave.rows, POLICIES)
+        batch.rows.flags.writeable = False
     arm = assign(plan, wave.keys)
     weighed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weighed, wave.ticket, arm)
@@ -326,11 +335,11 @@ def _denials(
 
 def _fitting(answer: Bools, shape: tuple[int, int], what: str) -> Bools:
     """The answer, if it is bool and broadcastable."""
+    if type(answer) is np.ndarray and answer.dtype == np.bool_ and answer.shape in {shape, (1, 1)}:
+        return answer
     if hasattr(answer, "mask"):
         raise TypeError(f"{what} must be a plain array, got a masked one")
     found = np.asarray(answer)
-    if found.dtype == np.bool_ and found.shape in {shape, (1, 1)}:
-        return found
     if found.ndim not in (0, 2):
         raise ValueError(f"{what} must have shape (n, 1), (1, k) or (n, k), got {found.shape}")
     if found.dtype != np.bool_:
@@ -497,9 +506,12 @@ def draw(
             over = ~going
             chance[over], other[over], score[over], spread[over] = 1.0, False, np.nan, np.nan
         drawn.append((pick, chance, other, score, spread))
-    if len(drawn) == 1:
-        return Drawn(noise, *(column[:, None] for column in drawn[0]))
-    return Drawn(noise, *(np.stack(columns, axis=1) for columns in zip(*drawn, strict=True)))
+    return Drawn(noise, *(_side_by_side(columns) for columns in zip(*drawn, strict=True)))
+
+
+def _side_by_side(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Columns of one dtype as a matrix."""
+    return columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
 def _floored(weights: F64, running: F64, allowed: Bools, floor: F64) -> F64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,9 +19,33 @@ _AT_ONCE: Final = 1 << 16
 _Parts = dict[str, NDArray[Any]]
 
 
-def feedback_of(
-    agent: str, plan: Plan, schema: Schema, log: ProvenanceLog, position: I64, slot: I64, reward: F64, /
-) -> Iterator[Feedback]:
+@attrs.frozen(eq=False)
+class Lesson:
+    """Feedback with what the agent needs to keep its books.
+
+    Attributes:
+        feedback: What the policy learns from.
+        subjects: Whom the rows of ``feedback.rows`` would be about, g distinct ids; none unless asked for.
+        done: How many of the closed rewards this lesson and those before it have used up.
+    """
+
+    feedback: Feedback
+    subjects: list[str]
+    done: int
+
+
+def lessons_of(
+    agent: str,
+    plan: Plan,
+    schema: Schema,
+    log: ProvenanceLog,
+    position: I64,
+    slot: I64,
+    reward: F64,
+    /,
+    *,
+    named: bool = False,
+) -> Iterator[Lesson]:
     """Join rewards with what was logged of their decisions, without the holdout.
 
     Feedback comes in the order of the log, 65,536 choices at a time however the log's blocks are cut,
@@ -34,6 +59,7 @@ def feedback_of(
         position: Shape (m,), ascending: log numbers of decisions.
         slot: Shape (m,).
         reward: Shape (m,).
+        named: Tell whom the feedback is about, with the feature columns, for policies that remember.
     """
     waiting: list[_Parts] = []
     count = 0
@@ -44,21 +70,26 @@ def feedback_of(
             continue
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
+        parts["closed"] += lo
+        if named:
+            parts["subjects"] = block.columns["subject"][parts["row"]]
+        del parts["row"]
         waiting.append(parts)
         count += len(parts["action"])
         while count >= _AT_ONCE:
             whole = _joined(waiting)
-            yield _feedback(plan, schema, {name: part[:_AT_ONCE] for name, part in whole.items()})
+            yield _lesson(plan, schema, {name: part[:_AT_ONCE] for name, part in whole.items()})
             waiting = [{name: part[_AT_ONCE:] for name, part in whole.items()}]
             count -= _AT_ONCE
     if count:
-        yield _feedback(plan, schema, _joined(waiting))
+        yield _lesson(plan, schema, _joined(waiting))
 
 
 def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Parts:
     """The logged columns of these choices, without those nobody may learn from."""
     columns, idle = block.columns, plan.catalogue.idle
     there = slot < columns["action"].shape[1]
+    number = there.nonzero()[0]
     rows, slot, reward = rows[there], slot[there], reward[there]
     action = columns["action"][rows, slot]
     # Slots after the one that ended a slate were no choice.
@@ -66,6 +97,8 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     keep = (columns["arm"][rows] != HOLDOUT) & ((ends == 0) | ((ends == 1) & (action == idle)))
     rows, slot = rows[keep], slot[keep]
     return {
+        "row": rows,
+        "closed": number[keep],
         "values": columns["values"][rows],
         "action": action[keep],
         "reward": reward[keep],
@@ -80,6 +113,14 @@ def _joined(parts: list[_Parts]) -> _Parts:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _feedback(plan: Plan, schema: Schema, parts: _Parts) -> Feedback:
+def _lesson(plan: Plan, schema: Schema, parts: _Parts) -> Lesson:
     values = np.asfortranarray(parts.pop("values"))
-    return Feedback(catalogue=plan.catalogue, X=schema.encode(values), **parts)
+    done = int(parts.pop("closed")[-1]) + 1
+    subjects = parts.pop("subjects", None)
+    known: dict[str, Any] = parts
+    feedback = Feedback(catalogue=plan.catalogue, X=schema.encode(values), **known)
+    if subjects is None:
+        return Lesson(feedback, [], done)
+    _, first, number = np.unique(feedback.keys, return_index=True, return_inverse=True)
+    feedback = attrs.evolve(feedback, columns=schema.columns(values), subject=number.reshape(-1))
+    return Lesson(feedback, subjects[first].tolist(), done)

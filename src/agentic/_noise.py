@@ -10,7 +10,6 @@ figure 16 and the finaliser of Stafford's variant 13. Ours chains it over the wo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +22,7 @@ _MASK: Final = 0xFFFFFFFFFFFFFFFF
 _GAMMA: Final = 0x9E3779B97F4A7C15
 _MIX_1: Final = 0xBF58476D1CE4E5B9
 _MIX_2: Final = 0x94D049BB133111EB
+_SLOT: Final = 0xD1342543DE82EF95
 # The same as numpy scalars: making one takes longer than a step of the mixer.
 _GAMMA_64, _MIX_1_64, _MIX_2_64 = np.uint64(_GAMMA), np.uint64(_MIX_1), np.uint64(_MIX_2)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
@@ -87,10 +87,13 @@ def keyed(seed: int, keys: U64, tickets: U64, slot: int = 0, /) -> U64:
         tickets: Shape (n,), uint64: which draw of its key, from 0; any number will do.
         slot: From 0: which word of that draw.
     """
+    if len(keys) == 1 == len(tickets):  # the same arithmetic, at a tenth of the price for one
+        one = int(tickets[0]) * _GAMMA + (int(keys[0]) ^ seed & _MASK) + slot * _SLOT
+        return np.array([_mix_one(one & _MASK)], dtype=np.uint64)
     state = tickets * _GAMMA_64
     state += keys ^ np.uint64(seed & _MASK)
     if slot:
-        state += np.uint64(slot * 0xD1342543DE82EF95 & _MASK)
+        state += np.uint64(slot * _SLOT & _MASK)
     return mix(state)
 
 
@@ -117,6 +120,8 @@ def text_key(text: str, /, *, salt: bytes = b"") -> int:
 
 def text_keys(texts: Sequence[str], /, *, salt: bytes = b"") -> U64:
     """Hash many texts: ``text_key`` of each, shape (n,), uint64."""
+    import hashlib  # loads OpenSSL, a tenth of all that importing an agent took
+
     start = hashlib.blake2b(digest_size=8, key=salt, person=b"agentic.key")
     raw = bytearray()
     for text in texts:

@@ -21,6 +21,9 @@ Floats = NDArray[Any]
 
 ROWS: Final = 8
 
+# OpenBLAS wakes its threads for a product of more multiplications than this.
+_QUIET: Final = 1 << 18
+
 _REACH: Final = 4.0
 _WORK: Final = 1 << 15
 _BLOCK: Final = 1 << 14
@@ -55,11 +58,12 @@ _PLACES: Final = tuple(_places(nodes) for nodes in _NODES)
 
 def padded(matrix: Floats, /) -> Floats:
     """Return a C-contiguous copy, or the matrix itself, whose row count is a multiple of ``ROWS``."""
-    short = -len(matrix) % ROWS
+    n = len(matrix)
+    short = -n % ROWS
     if not short:
         return np.ascontiguousarray(matrix)
-    out = np.zeros((len(matrix) + short, *matrix.shape[1:]), dtype=matrix.dtype)
-    out[: len(matrix)] = matrix
+    out = np.zeros((n + short, *matrix.shape[1:]), dtype=matrix.dtype)
+    out[:n] = matrix
     return out
 
 
@@ -77,13 +81,25 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
     m = right.shape[1]
     if n == 0 or d == 0 or m == 0:
         return np.zeros((n, m), dtype=left.dtype)
-    blocks = padded(left).reshape(-1, ROWS, d)
-    right = np.ascontiguousarray(right)  # BLAS has other kernels for other layouts
-    if _blocks_agree(d, m, left.dtype.str):
-        product: Floats = np.matmul(blocks, right)
-    else:
-        product = np.einsum("bnd,dm->bnm", blocks, right)
+    if not right.flags.c_contiguous:  # BLAS has other kernels for other layouts
+        right = np.ascontiguousarray(right)
+    block = padded(left)
+    if n > ROWS:
+        block = block.reshape(-1, ROWS, d)
+    wide = max(_QUIET // (ROWS * d), 1)
+    if m <= wide:
+        return _product(block, right).reshape(-1, m)[:n]
+    # In pieces, however many threads BLAS has: a server that decides must not seize all cores.
+    product = np.empty((*block.shape[:-1], m), dtype=left.dtype)
+    for lo in range(0, m, wide):
+        product[..., lo : lo + wide] = _product(block, right[:, lo : lo + wide])
     return product.reshape(-1, m)[:n]
+
+
+def _product(block: Floats, right: Floats) -> Floats:
+    if _blocks_agree(block.shape[-1], right.shape[1], block.dtype.char):
+        return np.asarray(np.matmul(block, right))
+    return np.asarray(np.einsum("...nd,dm->...nm", block, right))
 
 
 @functools.cache
@@ -92,7 +108,7 @@ def _blocks_agree(d: int, m: int, dtype: str) -> bool:
     sample = np.random.default_rng(d * 1_000_003 + m)
     rows = sample.standard_normal((ROWS, d)).astype(dtype)
     right = sample.standard_normal((d, m)).astype(dtype)
-    want = np.matmul(rows[None], right)[0]
+    want = np.matmul(rows, right)
     places = np.arange(ROWS)
     # Every row in every place, in company and alone, each in a block of its own.
     turned = rows[(places[:, None] + places) % ROWS]

@@ -10,13 +10,13 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, Plan, denial_bits, denial_dtype
+from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_bits, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
-from agentic.features import Schema, TimeZone
-from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Stateful
+from agentic.features import Schema
+from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Remembers, Stateful
 from agentic.types import Action
 
 CORE_FIELDS = (
@@ -112,6 +112,10 @@ def assemble(
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
     )
+    for stand_in in (plan.control, plan.fallback):
+        plan = remembering(plan, stand_in)
+    from agentic.features import TimeZone  # with it come the categories, which most agents have
+
     zoned = [feature for feature in schema.features if isinstance(feature, TimeZone)]
     if len(zoned) > 1:
         named = [feature.name for feature in zoned]
@@ -136,6 +140,61 @@ def checked(policy: object, /) -> Policy:
     part(policy, Policy, "a policy", "a name and propose(batch)")
     assert isinstance(policy, Policy)  # noqa: S101 - just checked; for the type checker
     return policy
+
+
+def fields_of(policy: Policy, /) -> tuple[Field, ...]:
+    """What a policy keeps in the subject record; nothing, for most.
+
+    Raises:
+        ConfigurationError: Two of its fields have one name.
+    """
+    # Asked first for one method, because a protocol takes long to be told from another.
+    if not callable(getattr(policy, "remember", None)) or not isinstance(policy, Remembers):
+        return ()
+    fields = tuple(policy.fields)
+    seen: dict[str, Field] = {}
+    for field in fields:
+        if field.name in seen:
+            raise ConfigurationError(
+                f"policy {policy.name!r} keeps field {field.name!r} twice: give one of two policies of a"
+                ' kind another name, Personal(name="...")',
+                value=field.name,
+            )
+        seen[field.name] = field
+    return fields
+
+
+def remembering(plan: Plan, policy: Policy, /) -> Plan:
+    """The plan with room for what this policy keeps in the subject record; what others kept stays there.
+
+    Raises:
+        ConfigurationError: A field of that name exists with another dtype, shape or default.
+        LayoutError: A field cannot be laid out.
+    """
+    have = {field.name: field for field in plan.remembered}
+    new = []
+    for field in fields_of(policy):
+        old = have.get(field.name)
+        if old is None:
+            new.append(field)
+        elif _kind(old) != _kind(field):
+            raise ConfigurationError(
+                f"policy {policy.name!r} keeps {field.name!r} as {_kind(field)!r}, the records of this agent"
+                f" hold it as {_kind(old)!r}: give the policy another name",
+                value=_kind(field),
+                expected=_kind(old),
+            )
+    if not new:
+        return plan
+    remembered = (*plan.remembered, *new)
+    components = {n: part.fields for n, part in plan.stateful.items()}
+    layout = Layout.compose(plan.layout.name, {CORE: CORE_FIELDS, **components, POLICIES: remembered})
+    return attrs.evolve(plan, layout=layout, remembered=remembered)
+
+
+def _kind(field: Field) -> tuple[str, tuple[int, ...], bytes]:
+    dtype = np.dtype(field.dtype)
+    return dtype.str, tuple(field.shape), np.full(field.shape, field.default, dtype=dtype).tobytes()
 
 
 def part(value: object, socket: type, what: str, needs: str, /) -> None:

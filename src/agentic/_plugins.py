@@ -7,7 +7,6 @@ that is installed, and nothing else is ever imported for it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -115,6 +114,8 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def _not_found(kind: str, name: str, names: list[str]) -> PluginNotFoundError:
+    import difflib  # only a mistake needs it
+
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return PluginNotFoundError(

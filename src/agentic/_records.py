@@ -228,12 +228,17 @@ def _reasons(bits: list[int], ids: Sequence[str], codes: Sequence[str]) -> Mappi
     return {code: tuple(sorted(struck)) for code, struck in found.items() if struck}
 
 
-def reason_bits(reasons: Sequence[str], /) -> list[tuple[str, int, int]]:
+def reason_bits(reasons: Sequence[str], /) -> Sequence[tuple[str, int, int]]:
     """How to read ``denied``: (code, mask, value) triples; a code holds where bits & mask == value.
 
     Args:
         reasons: The guardrails' reason codes, in order.
     """
+    return _reason_bits(tuple(reasons))
+
+
+@functools.lru_cache(maxsize=256)
+def _reason_bits(reasons: tuple[str, ...]) -> Sequence[tuple[str, int, int]]:
     found = [(code, 1 << bit, 1 << bit) for bit, code in enumerate(REASONS)]
     for index, code in enumerate(reasons):
         low = 1 << (len(REASONS) + 2 * index)
@@ -257,8 +262,14 @@ def joined(batches: Sequence[DecisionBatch], /) -> DecisionBatch:
                 metas.append(meta)
         which.append([metas.index(batch.meta(row)) for row in range(len(batch))])
     first = batches[0]
+    # What policies remembered is packed differently, or not at all, under different policies.
+    alike = [
+        name
+        for name, column in first.columns.items()
+        if all(name in b.columns and b.columns[name].shape[1:] == column.shape[1:] for b in batches)
+    ]
     return DecisionBatch(
-        {name: np.concatenate([batch.columns[name] for batch in batches]) for name in first.columns},
+        {name: np.concatenate([batch.columns[name] for batch in batches]) for name in alike},
         tuple(metas),
         np.concatenate([batch.positions for batch in batches]),
         first.catalogue,

@@ -9,9 +9,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import POLICY, REASONS, Drawn, Plan, delivery_times, draw, probabilities, propose
+from agentic._flow import POLICIES, POLICY, REASONS, Drawn, Plan, delivery_times, draw, probabilities, propose
 from agentic._records import DecisionBatch
-from agentic.arrays import Batch, Status
+from agentic.arrays import Batch, Records, Status
 from agentic.conditions import Unlisted
 from agentic.features import Schema
 from agentic.protocols import Explainer, Policy
@@ -114,7 +114,10 @@ class Replayed:
 
 
 def logged_batch(plan: Plan, schema: Schema, found: DecisionBatch, /) -> Batch:
-    """The batch as a policy saw it, from the log; ``allowed`` is what the rules left."""
+    """The batch as a policy saw it, from the log; ``allowed`` is what the rules left.
+
+    What policies remembered is as it was used; fields that were not logged have their defaults.
+    """
     columns = found.columns
     matrix = np.asfortranarray(columns["values"])
     return Batch(
@@ -127,7 +130,19 @@ def logged_batch(plan: Plan, schema: Schema, found: DecisionBatch, /) -> Batch:
         schema.columns(matrix),
         columns["denied"] == 0,
         columns["action"].shape[1],
+        _recalled(plan, found) if plan.remembered else None,
     )
+
+
+def _recalled(plan: Plan, found: DecisionBatch) -> Records:
+    meta = found.metas[0]
+    packed = found.columns.get("remembered")
+    if packed is None or found.meta_of is not None:
+        packed = np.zeros((len(found), 0), dtype=np.uint8)
+        meta = {}
+    rows = plan.layout.unpack(packed, meta.get("remembered", ()), POLICIES)
+    rows.flags.writeable = False
+    return rows
 
 
 def replay_rows(

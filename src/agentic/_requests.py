@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Event, Lock, get_ident
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from agentic.errors import InvalidContextError
 
@@ -15,21 +13,20 @@ _REMEMBERED: Final = 1 << 17
 Request = tuple[str, str]  # subject and request id
 
 
-@attrs.frozen
-class Answer:
+class Answer(NamedTuple):
     """Where the log keeps the answer, and how many slots it has."""
 
     position: int
     slots: int
 
 
-@attrs.define(eq=False)
 class Going:
     """A request that a thread is deciding; its answer when that is over, ``None`` if it failed."""
 
-    thread: int
-    over: Event = attrs.field(factory=Event)
-    answer: Answer | None = None
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+        self.over = Event()
+        self.answer: Answer | None = None
 
 
 class Requests:

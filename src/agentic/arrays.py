@@ -2,13 +2,12 @@
 
 ``n`` rows are subjects, ``k`` columns are actions in order of id, ``d`` is the width of the encoded
 features, ``s`` slots. Times are int64 microseconds since 1970 UTC. Arrays handed to a plugin are to be
-read, except a component's own fields of ``rows`` in ``settle`` and ``hear``.
+read, except a component's own fields of ``rows`` in ``settle``, ``hear`` and ``remember``.
 """
 
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
@@ -18,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from agentic.catalogue import Catalogue
 from agentic.conditions import Coded, Column
-from agentic.errors import LayoutError
+from agentic.errors import LayoutError, LearningError
 
 Bools = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -46,6 +45,20 @@ USABLE: Final = (Status.PRESENT, Status.CLIPPED, Status.OTHER)
 """Statuses with a value; every other one marks the decision degraded."""
 
 
+def _told(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {value.shape}>"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_told(item)}' for key, item in value.items())}}}"
+    return repr(value)
+
+
+def _shown(self: attrs.AttrsInstance) -> str:
+    """Show arrays by dtype and shape: of their values there may be millions, and they may be somebody's."""
+    fields = (f"{field.name}={_told(getattr(self, field.name))}" for field in attrs.fields(type(self)))
+    return f"{type(self).__name__}({', '.join(fields)})"
+
+
 @attrs.frozen(eq=False)
 class Columns:
     """What a feature provider returns: one column per name, a value or a reason for each row.
@@ -55,6 +68,8 @@ class Columns:
         status: Shape (n,) each, uint8, a ``Status``; a missing name means all ``PRESENT``.
         at: Shape (n,) each, float64: seconds since 1970 when the value was true, ``nan`` when unknown.
     """
+
+    __repr__ = _shown
 
     values: Mapping[str, NDArray[Any]]
     status: Mapping[str, NDArray[np.uint8]] = attrs.field(factory=dict)
@@ -72,6 +87,8 @@ class Field:
         default: What a subject nobody has seen has.
         role: ``"behaviour"`` (short-lived) or ``"profile"`` (kept until erased).
     """
+
+    __repr__ = _shown
 
     name: str
     dtype: DTypeLike
@@ -92,6 +109,8 @@ class Layout:
         parts: For each component the dtype that shows only its fields, under their own names.
     """
 
+    __repr__ = _shown
+
     name: str
     dtype: np.dtype[Any]
     blank: Records
@@ -105,6 +124,8 @@ class Layout:
         Raises:
             LayoutError: A field appears twice, or its dtype holds objects.
         """
+        import hashlib  # loads OpenSSL
+
         placed: list[tuple[str, str, Field, np.dtype[Any]]] = []
         for component, fields in components.items():
             if len({field.name for field in fields}) < len(fields):
@@ -152,7 +173,63 @@ class Layout:
 
     def part(self, rows: Records, component: str, /) -> Records:
         """Show a component its own fields of ``rows``: a view, shape (n,)."""
+        if rows.flags.c_contiguous:  # what `view` does, at half its price
+            return np.ndarray(rows.shape, self.parts[component], rows)
         return rows.view(self.parts[component])
+
+    def pack(self, rows: Records, component: str, /) -> NDArray[np.uint8]:
+        """A component's fields of ``rows`` as they are stored, and nothing else: bytes, shape (n, w)."""
+        width = self.dtype.itemsize
+        whole = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), width)
+        spans = [whole[:, lo:hi] for lo, hi in _spans(self.parts[component])]
+        return spans[0].copy() if len(spans) == 1 else np.concatenate([whole[:, :0], *spans], axis=1)
+
+    def packing(self, component: str, /) -> list[list[Any]]:  # JSON-compatible
+        """How to read what ``pack`` returns: name, dtype, shape and first byte of each field."""
+        dtype = self.parts[component]
+        found: list[list[Any]] = []
+        begin = 0
+        for lo, hi in _spans(dtype):
+            for name, (kind, offset) in _entries(dtype):
+                if lo <= offset < hi:
+                    found.append([name, kind.base.str, list(kind.shape), begin + offset - lo])
+            begin += hi - lo
+        return found
+
+    def unpack(
+        self, packed: NDArray[np.uint8], packing: Sequence[Sequence[Any]], component: str, /
+    ) -> Records:
+        """A component's fields from what ``pack`` returned, perhaps of another layout: shape (n,).
+
+        Fields are found by name. Those that were not packed, or that were of another dtype or shape, have
+        their defaults.
+        """
+        part = self.part(self.new(len(packed)), component)
+        for name, dtype, shape, begin in packing:
+            kind = np.dtype((np.dtype(dtype), tuple(shape)))
+            if name in (part.dtype.names or ()) and part.dtype[name] == kind:
+                raw = np.ascontiguousarray(packed[:, begin : begin + kind.itemsize])
+                part[name] = raw.view(kind.base).reshape(len(packed), *kind.shape)
+        return part
+
+
+def _entries(dtype: np.dtype[Any]) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
+    """Name, dtype and offset of each field, by offset."""
+    fields: Mapping[str, Any] = dtype.fields or {}  # numpy has no one type of them
+    return sorted(
+        ((name, (entry[0], entry[1])) for name, entry in fields.items()), key=lambda item: item[1][1]
+    )
+
+
+def _spans(dtype: np.dtype[Any]) -> list[tuple[int, int]]:
+    """The bytes of a record that these fields take, as few ranges as possible."""
+    spans: list[tuple[int, int]] = []
+    for _, (kind, offset) in _entries(dtype):
+        if spans and spans[-1][1] == offset:
+            spans[-1] = spans[-1][0], offset + kind.itemsize
+        else:
+            spans.append((offset, offset + kind.itemsize))
+    return spans
 
 
 @attrs.define(eq=False)
@@ -163,6 +240,8 @@ class Rows:
         rows: Shape (n,), structured as the layout says; a private copy.
         versions: Shape (n,), int64; 0 for a subject the store does not know.
     """
+
+    __repr__ = _shown
 
     rows: Records
     versions: I64
@@ -179,6 +258,8 @@ class Space:
         fields: Names that conditions may use.
         categories: Declared values by the name of a category.
     """
+
+    __repr__ = _shown
 
     catalogue: Catalogue
     width: int
@@ -202,8 +283,11 @@ class Batch:
         allowed: Shape (n, k), bool: candidates that may still be chosen.
         slots: How many actions each row gets.
         rows: Shape (n,), structured: the component's own fields, a private copy; ``None`` without fields.
+            To a policy, the fields of all policies of the agent, read-only.
         available: The component's shared pool in millionths; ``None`` without a pool.
     """
+
+    __repr__ = _shown
 
     catalogue: Catalogue
     keys: U64
@@ -258,7 +342,7 @@ class Batch:
         )
 
 
-def take_column(column: Column, index: I64 | slice, /) -> Column:
+def take_column(column: Column, index: I64 | Bools | slice, /) -> Column:
     """The same column with only these rows."""
     if isinstance(column, Coded):
         return Coded(column.codes[index], column.categories)
@@ -276,6 +360,8 @@ class Proposal:
         spread: Shape (n, k), standard deviation of that estimate, or ``None``.
     """
 
+    __repr__ = _shown
+
     weights: F64
     score: F64 | None = None
     spread: F64 | None = None
@@ -291,6 +377,8 @@ class Review:
         unknown: Bool, broadcastable to (n, k): denials made because something was not known.
     """
 
+    __repr__ = _shown
+
     allowed: Bools
     reason: str
     unknown: Bools | None = None
@@ -305,6 +393,8 @@ class Chosen:
         delivery: Shape (n, s), int64: when each reaches the subject.
         sends: Shape (n, s), bool: the slot really sends something.
     """
+
+    __repr__ = _shown
 
     action: I64
     delivery: I64
@@ -324,7 +414,13 @@ class Feedback:
         allowed: Shape (n, k), bool: the candidates there were.
         keys: Shape (n,), uint64: subjects.
         at: Shape (n,), int64: when it was decided.
+        columns: Feature values before defaults, for conditions, as logged; only for policies with fields.
+        rows: Shape (g,), structured: what the records of the g subjects hold of the policies' fields now,
+            read-only; ``None`` for policies without.
+        subject: Shape (n,), int64: whose of ``rows`` each is; ``None`` without ``rows``.
     """
+
+    __repr__ = _shown
 
     catalogue: Catalogue
     X: F64
@@ -334,9 +430,45 @@ class Feedback:
     allowed: Bools
     keys: U64
     at: I64
+    columns: Mapping[str, Column] = attrs.field(factory=dict)
+    rows: Records | None = None
+    subject: I64 | None = None
 
     def __len__(self) -> int:
         return len(self.action)
+
+    def take(self, index: I64 | Bools | slice, /) -> Self:
+        """The same with only these choices; ``rows`` stay as they are."""
+        return attrs.evolve(
+            self,
+            X=self.X[index],
+            action=self.action[index],
+            reward=self.reward[index],
+            probability=self.probability[index],
+            allowed=self.allowed[index],
+            keys=self.keys[index],
+            at=self.at[index],
+            columns={name: take_column(column, index) for name, column in self.columns.items()},
+            subject=None if self.subject is None else self.subject[index],
+        )
+
+    def about(self, which: I64, /) -> Self:
+        """The same with only the choices of some subjects, who are numbered anew in this order.
+
+        Args:
+            which: Shape (h,), distinct: rows of ``rows``.
+
+        Raises:
+            LearningError: The feedback has no ``rows``.
+        """
+        if self.rows is None or self.subject is None:
+            raise LearningError(
+                "feedback without rows does not say whom it is about: give it rows and subject"
+            )
+        number = np.full(len(self.rows), -1)
+        number[which] = np.arange(len(which))
+        part = self.take(number[self.subject] >= 0)
+        return attrs.evolve(part, rows=self.rows[which], subject=number[part.subject])
 
 
 @attrs.define(eq=False)
@@ -348,6 +480,8 @@ class Block:
         columns: Arrays of the same length, by name.
         meta: What holds for all records of the block: JSON-compatible.
     """
+
+    __repr__ = _shown
 
     kind: str
     columns: dict[str, NDArray[Any]]

@@ -109,6 +109,68 @@ class Learns:
         return attrs.evolve(self, total=self.total + float(feedback.reward.sum()))
 
 
+@attrs.define
+class Remembers(Learns):
+    """A learner that counts each subject's rewards, in a way that a test may break."""
+
+    name = "remembers"
+    fields = (Field("remembers.n", "i8"), Field("remembers.sum", "f8"))
+
+    def remember(self, feedback, rows):
+        np.add.at(rows["remembers.n"], feedback.subject, 1)
+        np.add.at(rows["remembers.sum"], feedback.subject, feedback.reward)
+
+
+@attrs.define
+class GrowsFields(Remembers):
+    @property
+    def fields(self):
+        return (*Remembers.fields, Field(f"remembers.{int(self.total)}", "f8"))
+
+
+class ForgetsToRemember(Remembers):
+    def remember(self, feedback, rows):
+        pass
+
+
+class KeepsForItself(Remembers):
+    def remember(self, feedback, rows):
+        super().remember(feedback, rows)
+        self.total += 1.0
+
+
+class WritesNextDoor(Remembers):
+    def remember(self, feedback, rows):
+        super().remember(feedback, rows)
+        whole = rows.base if rows.base is not None else rows
+        for name in whole.dtype.names or ():
+            if name.endswith("flag"):
+                whole[name] = 0
+
+
+class RemembersTheCompany(Remembers):
+    def remember(self, feedback, rows):
+        super().remember(feedback, rows)
+        rows["remembers.sum"][feedback.subject] += len(rows)
+
+
+class RemembersByChance(Remembers):
+    def remember(self, feedback, rows):
+        rows["remembers.sum"][feedback.subject] += DICE.random()
+
+
+class KeepsTheLast(Remembers):
+    def remember(self, feedback, rows):
+        rows["remembers.n"][feedback.subject] = 0
+        super().remember(feedback, rows)
+
+
+class RemembersNobody(Remembers):
+    def remember(self, feedback, rows):
+        super().remember(feedback, rows)
+        rows["remembers.sum"] += 1.0
+
+
 class LearnsInPlace(Learns):
     def learn(self, feedback):
         self.total += float(feedback.reward.sum())
@@ -515,6 +577,14 @@ LEARNER = {
     "what_learned_is_still_a_policy": [TurnsNegative],
     "two_batches_teach_what_one_does": [RemembersTheLast],
 }
+REMEMBERING = {
+    "remembered_fields_fit_a_record": [GrowsFields, Learns],
+    "remember_writes_only_its_own_fields": [ForgetsToRemember, KeepsForItself, WritesNextDoor],
+    "remember_alone_equals_company": [RemembersTheCompany],
+    "remember_twice_is_the_same": [RemembersByChance],
+    "remember_one_by_one": [KeepsTheLast, RemembersNobody],
+    "remember_nothing": [RemembersNobody],
+}
 GUARDRAIL = {
     "review_is_well_formed": [
         reviews(lambda batch: yes(batch).astype(np.int8)),
@@ -578,11 +648,12 @@ LOG = {
     "blocks_once_read_stay_as_they_are": [WritesOver],
     "log_against_a_model": [Reorders],
 }
-BROKEN = POLICY | LEARNER | GUARDRAIL | STATEFUL | PROVIDER | STORE | LOG
+BROKEN = POLICY | LEARNER | REMEMBERING | GUARDRAIL | STATEFUL | PROVIDER | STORE | LOG
 CHECKS = (
     testing.policy_checks()
     | testing.learner_checks()
     | testing.additive_learner_checks()
+    | testing.remembering_checks()
     | testing.guardrail_checks()
     | testing.stateful_checks()
     | testing.provider_checks()
@@ -594,6 +665,9 @@ CLASSES = {
     testing.LearnerConformance: testing.policy_checks() | testing.learner_checks(),
     testing.AdditiveLearnerConformance: (
         testing.policy_checks() | testing.learner_checks() | testing.additive_learner_checks()
+    ),
+    testing.RememberingConformance: (
+        testing.policy_checks() | testing.learner_checks() | testing.remembering_checks()
     ),
     testing.GuardrailConformance: testing.guardrail_checks(),
     testing.StatefulConformance: testing.stateful_checks(),
@@ -705,6 +779,8 @@ def test_sound_parts_pass():
         check(Sound)
     for check in (testing.learner_checks() | testing.additive_learner_checks()).values():
         check(Learns)
+    for check in (testing.policy_checks() | testing.learner_checks() | testing.remembering_checks()).values():
+        check(Remembers)
     for check in (testing.guardrail_checks() | testing.stateful_checks()).values():
         check(settles(counts))
     for check in testing.guardrail_checks().values():

@@ -1,5 +1,7 @@
 """Every policy in the box passes the kit that strangers' policies pass."""
 
+from datetime import timedelta
+
 import pytest
 
 import agentic.policies
@@ -13,6 +15,7 @@ from agentic.policies import (
     LinearThompson,
     LinearUCB,
     Mixture,
+    Personal,
     RandomFeatures,
     Rules,
     Softmax,
@@ -20,7 +23,12 @@ from agentic.policies import (
     TemplateRanking,
     Uniform,
 )
-from agentic.testing import AdditiveLearnerConformance, LearnerConformance, PolicyConformance
+from agentic.testing import (
+    AdditiveLearnerConformance,
+    LearnerConformance,
+    PolicyConformance,
+    RememberingConformance,
+)
 
 UNTAUGHT = {
     "fixed": lambda: Fixed({"a0": 1.0, "a2": 0.5}),
@@ -39,6 +47,24 @@ LEARNING = {
     "square_cb": SquareCB,
     "template_ranking": lambda: TemplateRanking({"m0": None, "m1": F("age") > 40}, Softmax()),
 }
+REMEMBERING = {
+    "personal": Personal,
+}
+"""Policies in the box that keep something about each subject, by the name they give."""
+
+TWISTS = {
+    "adults": lambda: Personal(only_if=F("age") >= 18),
+    "bends": lambda: RandomFeatures(policy=Personal(), width=8),
+    "crossed": lambda: Personal(dimensions=["message", "channel"]),
+    "each_action": lambda: Personal(dimensions=["action"], guess=1.0),
+    "fading": lambda: Personal(
+        population=LinearThompson(half_life=timedelta(days=20)), dimensions=["message", "channel"]
+    ),
+    "first_of": lambda: FirstOf(Rules([(F("age") > 60, "a1")]), Personal()),
+    "mixture": lambda: Mixture([(Personal(), 1.0), (Personal(name="other", guess=0.5), 3.0)]),
+    "ranker": lambda: TemplateRanking({"m0": None, "m1": F("age") > 40}, Personal()),
+}
+"""Others that remember: with other settings, and inside policies made of policies."""
 
 
 @pytest.mark.parametrize("name", sorted(UNTAUGHT))
@@ -80,16 +106,27 @@ class TestFreezing(LearnerConformance):
         return FREEZING[self.name]()
 
 
+@pytest.mark.parametrize("name", sorted(REMEMBERING | TWISTS))
+class TestRemembering(RememberingConformance):
+    """A policy in the box that remembers keeps every promise of one, alone and inside another policy."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name):
+        self.name = name
+
+    def make(self):
+        return (REMEMBERING | TWISTS)[self.name]()
+
+
 def test_every_public_policy_is_listed():
     """A policy that the room exports and this file does not try fails here."""
     room = {name: getattr(agentic.policies, name) for name in agentic.policies.__all__}
     public = {part for part in room.values() if isinstance(part, type) and hasattr(part, "propose")}
-    assert {type(make()) for make in (UNTAUGHT | LEARNING | FREEZING).values()} == public
+    assert {type(make()) for make in (UNTAUGHT | LEARNING | FREEZING | REMEMBERING).values()} == public
 
 
 def test_every_policy_is_listed_by_its_name():
     """The name that a policy gives is the one it is listed under, and learners are tried as learners."""
-    assert {name: make().name for name, make in (UNTAUGHT | LEARNING | FREEZING).items()} == {
-        name: name for name in UNTAUGHT | LEARNING | FREEZING
-    }
+    listed = UNTAUGHT | LEARNING | FREEZING | REMEMBERING
+    assert {name: make().name for name, make in listed.items()} == {name: name for name in listed}
     assert not [name for name, make in UNTAUGHT.items() if hasattr(make(), "learn")]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
+from agentic._statistics import student_t
 from agentic.errors import EvaluationError
 from agentic.evaluation import (
     DR,
@@ -30,7 +31,6 @@ from agentic.evaluation import (
     estimate,
     standard_error,
 )
-from agentic.evaluation._intervals import student_t
 
 LEVEL = 0.95
 CLICK = (0.0, 1.0)

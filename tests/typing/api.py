@@ -6,11 +6,12 @@ from typing import assert_type
 import numpy as np
 
 from agentic import Action, Agent, Decision, DecisionBatch, Explanation, F, Learned, Replayed, product
+from agentic.arrays import Field
 from agentic.conditions import Condition
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
-from agentic.policies import FirstOf, LinearThompson, Rules, Uniform
-from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, StateStore
+from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
+from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
 from agentic.provenance import MemoryLog
 from agentic.rewards import Goals, Recorded
 from agentic.state import MemoryStore
@@ -24,6 +25,12 @@ log: ProvenanceLog = MemoryLog()
 
 assert_type((F("age") >= 18) & F("tier").is_in(["gold"]), Condition)
 assert_type(product({"message": ["a"], "channel": ["sms"]}), list[Action])
+
+personal = Personal(population=LinearThompson(), dimensions=["channel"], only_if=F("age") >= 18)
+remembers: Remembers = personal
+also_learns: Learner = personal
+assert_type(personal.between, Between | None)
+assert_type(Personal().fields, tuple[Field, ...])
 
 agent = Agent(
     "name",

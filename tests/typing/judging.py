@@ -5,7 +5,9 @@ from typing import assert_type
 import numpy as np
 
 from agentic import Action, Agent
+from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
+    BEST_GUESS,
     DR,
     IPW,
     Difference,
@@ -13,11 +15,15 @@ from agentic.evaluation import (
     Estimator,
     Joined,
     ModelFree,
+    Trial,
+    Trials,
     difference,
     evaluate,
     joined,
     paired_difference,
+    playbook,
     teach,
+    templates,
 )
 from agentic.policies import SquareCB
 
@@ -32,3 +38,12 @@ assert_type(paired_difference(np.ones(2), np.zeros(2)), Difference)
 
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
+
+trials = Trials(customers=10, weeks=1)
+assert_type(trials.run(SquareCB(), 0), Trial)
+found = frontier(
+    ladder(BEST_GUESS, playbook(), templates()), trials, seeds=range(2), prices=Prices(core_hour=1)
+)
+assert_type(found, Frontier)
+assert_type(found.efficient("compute"), tuple[Row, ...])
+assert_type(plot(found), str)

@@ -19,10 +19,24 @@ levels and `MAX_NODES` nodes, however it was made, so that one from a stranger c
 does, and whatever can be written can be read back.
 """
 
+from typing import TYPE_CHECKING
+
+from agentic._doors import door
+from agentic.conditions._condition import Condition
 from agentic.conditions._literals import MAX_DEPTH, MAX_ITEMS, MAX_NODES, MAX_TEXT
-from agentic.conditions._nodes import Condition, Expression, F, Field, always, never
 from agentic.conditions._values import Coded, Column, Scalar, Truth, Unlisted
-from agentic.conditions._wire import load, load_expression
+
+if TYPE_CHECKING:
+    from agentic.conditions._nodes import Expression, F, Field, always, never
+    from agentic.conditions._wire import load, load_expression
+else:
+    __getattr__, __dir__ = door(
+        __name__,
+        {
+            "._nodes": ["Expression", "F", "Field", "always", "never"],
+            "._wire": ["load", "load_expression"],
+        },
+    )
 
 __all__ = [
     "MAX_DEPTH",

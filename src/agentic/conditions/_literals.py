@@ -17,7 +17,7 @@ MAX_ITEMS = 10_000
 MAX_TEXT = 1_000
 """How many characters a text or a field's name may have."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 
 def refusal(what: str, *, expected: str, value: object, advice: str, seen: str = "") -> ConditionError:
@@ -58,7 +58,7 @@ def checked_literal(value: object) -> Scalar:
             return literal
         expected, advice = "a finite number", "leave the comparison out"
     elif isinstance(literal, str):
-        if len(literal) <= MAX_TEXT and not _SURROGATE.search(literal):
+        if len(literal) <= MAX_TEXT and not re.search(_SURROGATE, literal):
             return literal
         expected, advice = f"at most {MAX_TEXT:,} characters that UTF-8 can hold", "shorten or clean it"
     raise refusal("a literal", expected=expected, value=value, advice=advice)

@@ -22,7 +22,6 @@ import math
 import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, TypeAlias
 
 import attrs
@@ -176,6 +175,8 @@ def plain(value: object) -> object:
     try:
         if isinstance(value, numbers.Integral):
             return int(value)
+        from decimal import Decimal  # who has one has imported it before
+
         if isinstance(value, numbers.Real | Decimal):
             return plain(float(value))
     except (ArithmeticError, ValueError, TypeError):
@@ -226,19 +227,16 @@ def calculate(op: str, a: object, b: object) -> float | None:
     return None if math.isnan(result) else result
 
 
-@attrs.frozen
 class Members:
     """The literals of a list, by kind, so that ``True`` is not found among numbers."""
 
-    flags: frozenset[Scalar]
-    numbers: frozenset[Scalar]
-    texts: frozenset[Scalar]
+    __slots__ = ("flags", "numbers", "texts")
 
-    @classmethod
-    def of(cls, items: Sequence[Scalar]) -> Members:
-        """Sort literals by kind."""
+    def __init__(self, items: Sequence[Scalar]) -> None:
         kinds = (bool,), (int, float), (str,)
-        return cls(*(frozenset(item for item in items if type(item) in kind) for kind in kinds))
+        self.flags, self.numbers, self.texts = (
+            frozenset(item for item in items if type(item) in kind) for kind in kinds
+        )
 
     def contains(self, value: object) -> bool | None:
         """Say whether a plain value is in the list; ``None`` is unknown."""

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from agentic.conditions._condition import Condition, Node
 from agentic.conditions._literals import (
     MAX_DEPTH,
     MAX_NODES,
@@ -22,12 +23,10 @@ from agentic.conditions._literals import (
 from agentic.conditions._nodes import (
     AllOf,
     AnyOf,
-    Condition,
     Expression,
     Fallback,
     Field,
     Literal,
-    Node,
     Not,
     Presence,
     affixed,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from agentic._agent import Agent
 from agentic.catalogue import Level, product
-from agentic.conditions import F
+from agentic.conditions import Condition, F
 from agentic.evaluation._offers import CHANNELS
 from agentic.evaluation._world import AGES, COUNTRIES, PURPOSE, STAGES, TIERS, World
 from agentic.features import Category, Cyclic, Flag, Number, TimeZone
@@ -27,6 +28,9 @@ from agentic.types import MANDATORY, Action
 MARGIN = 0.25
 """What is earned of a purchase's amount."""
 
+BEST_GUESS = "new_arrivals/email/morning"
+"""What a marketer would send to everybody who had to choose one action for all."""
+
 
 def campaign(
     policy: Policy | None = None,
@@ -37,6 +41,7 @@ def campaign(
     holdout: float = 0.1,
     random_control: float = 0.1,
     exploration_floor: float = 0.02,
+    more_features: Sequence[Feature] = (),
 ) -> tuple[Agent, World]:
     """Set up the stock campaign and a world for it.
 
@@ -52,6 +57,7 @@ def campaign(
         holdout: Share of customers that get nothing but the recall notice.
         random_control: Share of customers decided uniformly among what the rules allow.
         exploration_floor: Share of probability spread evenly over what the rules allow.
+        more_features: Declared besides those of the campaign; those that the world knows are filled.
 
     Raises:
         ConfigurationError: An argument is out of range.
@@ -60,7 +66,7 @@ def campaign(
     agent = Agent(
         "win-back",
         actions=actions(),
-        features=features(),
+        features=[*features(), *more_features],
         policy=LinearThompson() if policy is None else policy,
         guardrails=contact_policy(customers) if guardrails is None else guardrails,
         goals=Goals({"purchase": MARGIN, "click": 0.05, "unsubscribe": -5.0}, window=timedelta(hours=72)),
@@ -138,5 +144,14 @@ def playbook() -> Rules:
             (F("discount_share") >= 0.6, "voucher/email/morning"),
             (F("age").is_in(["18-24", "25-39"]), "new_arrivals/push/evening"),
         ],
-        otherwise="new_arrivals/email/morning",
+        otherwise=BEST_GUESS,
     )
+
+
+def templates() -> Mapping[str, Condition | None]:
+    """To whom each message may go, by a marketer's rules, for a policy that ranks what they leave."""
+    return {
+        "reminder": F("stage") == "due",
+        "voucher": F("discount_share") >= 0.4,
+        "new_arrivals": None,
+    }

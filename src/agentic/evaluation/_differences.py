@@ -6,8 +6,8 @@ import math
 
 import attrs
 
+from agentic._statistics import student_t
 from agentic.arrays import F64
-from agentic.evaluation._intervals import student_t
 from agentic.evaluation._logged import reject
 
 

@@ -19,17 +19,18 @@ import numpy as np
 
 from agentic._agent import Agent
 from agentic._codec import fingerprint
-from agentic._flow import probabilities
-from agentic._learning import feedback_of
-from agentic._plan import bind, checked
+from agentic._flow import POLICIES, probabilities
+from agentic._learning import lessons_of
+from agentic._plan import bind, checked, fields_of, remembering
 from agentic._replay import logged_batch
-from agentic.arrays import F64
+from agentic.arrays import F64, Records
 from agentic.errors import CodecError, ConfigurationError
 from agentic.evaluation._estimators import DR, Estimate, Estimator, ModelFree, estimate
 from agentic.evaluation._intervals import Interval, Normal
 from agentic.evaluation._joined import Joined, joined, logged_decisions
+from agentic.evaluation._recall import logged_it, recall
 from agentic.evaluation._reward_models import cross_fit
-from agentic.protocols import Learner, Policy
+from agentic.protocols import Learner, Policy, Remembers
 
 Learning = TypeVar("Learning", bound=Learner)
 
@@ -39,6 +40,9 @@ _NORMAL = Normal()
 
 def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple[F64, F64]:
     """How likely another policy would have made each choice, by the rules and features as logged.
+
+    A policy that remembers subjects knows of each what it knew then, if it made the log; what it would have
+    known by then, had it listened to the log, if another policy did.
 
     Args:
         agent: Whose log it is; its rules and its exploration floor hold for the policy too.
@@ -52,12 +56,18 @@ def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple
         EvaluationError: The policy fails.
         ConfigurationError: It does not fit the agent.
     """
-    plan, schema = agent.plan, agent.schema
-    asked: Policy = bind(checked(policy), plan.space)
+    schema = agent.schema
+    asked: Policy = bind(checked(policy), agent.plan.space)
+    plan = remembering(agent.plan, asked)
     target = np.empty((len(rows), len(plan.catalogue)))
     X = np.empty((len(rows), plan.space.width))
+    known: Records | None = None
     for where, found in logged_decisions(agent, rows.position):
         batch = logged_batch(plan, schema, found)
+        if fields_of(asked) and not logged_it(asked, found):
+            if known is None:
+                known = recall(agent, plan, asked, rows)
+            batch.rows = known[where]
         target[where] = probabilities(plan, asked, batch)
         X[where] = batch.X
     return target, X
@@ -66,7 +76,9 @@ def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple
 def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
     """Return the policy that has also learned from these rows; the agent and its policy stay as they are.
 
-    Feedback comes as in ``agent.learn()``: in the order of the log, without the holdout.
+    Feedback comes as in ``agent.learn()``: in the order of the log, without the holdout. Of a policy that
+    remembers subjects, what it learns of all of them together is returned; what it would keep of each is
+    kept only while it learns.
 
     Args:
         agent: Whose log it is.
@@ -85,8 +97,19 @@ def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
     plan = agent.plan
     taught: Learning = bind(policy, plan.space)
     slot = np.zeros(len(rows), np.int64)
-    for feedback in feedback_of(agent.name, plan, agent.schema, agent.log, rows.position, slot, rows.reward):
+    where = rows.position, slot, rows.reward
+    if not fields_of(taught):
+        for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where):
+            taught = taught.learn(lesson.feedback)
+        return taught
+    layout, keys = remembering(plan, taught).layout, np.unique(rows.key)
+    held = layout.part(layout.new(len(keys)), POLICIES)
+    for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where, named=True):
+        subject = np.searchsorted(keys, lesson.feedback.keys)
+        feedback = attrs.evolve(lesson.feedback, rows=held.copy(), subject=subject)
         taught = taught.learn(feedback)
+        if isinstance(taught, Remembers):
+            taught.remember(feedback, held)
     return taught
 
 

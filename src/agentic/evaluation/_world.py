@@ -95,6 +95,14 @@ class Response:
     click: F64
     unsubscribe: F64
 
+    def worth(self, goals: Goals, /) -> dict[str, F64]:
+        """What each kind of outcome is worth on average, by these goals, whenever it comes."""
+        return {
+            PURCHASE: goals.values.get(PURCHASE, 0.0) * self.purchase * self.amount,
+            CLICK: goals.values.get(CLICK, 0.0) * self.click,
+            UNSUBSCRIBE: goals.values.get(UNSUBSCRIBE, 0.0) * self.unsubscribe,
+        }
+
 
 @attrs.frozen(eq=False)
 class World:
@@ -288,17 +296,11 @@ class World:
         m, k = len(moment.row), len(catalogue)
         answer = self.response(moment, catalogue, np.broadcast_to(np.arange(k), (m, k)), now)
         waits = waiting_times(catalogue, self.zone[moment.row], now)
-        chances = {
-            PURCHASE: answer.purchase * answer.amount,
-            CLICK: answer.click,
-            UNSUBSCRIBE: answer.unsubscribe,
-        }
         window = span(goals.window, "window")
         out = np.zeros((m, k))
-        for goal, chance in chances.items():
+        for goal, worth in answer.worth(goals).items():
             left = np.maximum(window - waits, 0) / HOUR
-            share = (1.0 - LOST - LATE) * -np.expm1(-left / MEANS[goal])
-            out += goals.values.get(goal, 0.0) * chance * share
+            out += worth * (1.0 - LOST - LATE) * -np.expm1(-left / MEANS[goal])
         return out
 
     def context(self, moment: Moment, recent: I64, recall: Bools, now: int) -> dict[str, Column]:

@@ -21,6 +21,7 @@ from agentic.features._raw import (
     PRESENT,
     Reading,
     Statuses,
+    affine,
     check_max_age,
     check_name,
     declared_number,
@@ -33,21 +34,6 @@ from agentic.features._raw import (
 )
 
 _FLAGS: Final = np.array([False, True, None], dtype=object)
-
-
-def affine(values: F64, offset: Any, divisor: Any, default: Any, /) -> F64:  # scalars, or one for each row
-    """Return ``(values - offset) / divisor``, with defaults in place of ``nan``.
-
-    Args:
-        values: Float64, any shape.
-        offset: Broadcastable to it; likewise ``divisor``, not 0, and ``default``, which is not yet scaled.
-    """
-    missing = np.isnan(values)
-    if missing.any():
-        values = np.where(missing, default, values)
-    out: F64 = np.subtract(values, offset)
-    out /= divisor
-    return out
 
 
 @attrs.frozen

@@ -214,3 +214,18 @@ def filled(values: F64, default: float, /) -> F64:
     """Return values with a default in place of ``nan``; the same array where none is missing."""
     missing = np.isnan(values)
     return np.where(missing, default, values) if missing.any() else values
+
+
+def affine(values: F64, offset: Any, divisor: Any, default: Any, /) -> F64:  # scalars, or one for each row
+    """Return ``(values - offset) / divisor``, with defaults in place of ``nan``.
+
+    Args:
+        values: Float64, any shape.
+        offset: Broadcastable to it; likewise ``divisor``, not 0, and ``default``, which is not yet scaled.
+    """
+    missing = np.isnan(values)
+    if missing.any():
+        values = np.where(missing, default, values)
+    out: F64 = np.subtract(values, offset)
+    out /= divisor
+    return out

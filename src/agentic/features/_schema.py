@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -15,8 +14,7 @@ from agentic.arrays import F64, Status
 from agentic.conditions import Coded, Column, Unlisted
 from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
 from agentic.features._answers import Answer, answers, as_column, better, failure, usable
-from agentic.features._numeric import affine
-from agentic.features._raw import NAN, PRESENT, Reading, Statuses
+from agentic.features._raw import NAN, PRESENT, Reading, Statuses, affine
 from agentic.features._rule_only import capability
 from agentic.protocols import Feature, FeatureProvider
 
@@ -332,6 +330,8 @@ class Schema:
     def _place(self, name: str) -> int:
         found = self._index.get(name)
         if found is None:
+            import difflib  # only a mistake needs it
+
             close = difflib.get_close_matches(str(name)[:200], self.names, n=1)
             there = ", ".join(self.names[:20]) or "none"
             hint = f"did you mean {close[0]!r}?" if close else f"there are {there}"

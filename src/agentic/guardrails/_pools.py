@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -149,6 +150,7 @@ class VolumeLimit:
         return _payable(ready(self._plan, self.name), batch, "VOLUME_LIMIT")
 
 
+@functools.lru_cache(maxsize=1024)
 def _millionths(amount: float) -> int:
     # As it was written: the product of binary fractions is off, 0.29 * 1e6 is 289999.99999999994.
     return int(Decimal(repr(amount)) * MICROS)

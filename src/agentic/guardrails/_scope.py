@@ -253,7 +253,9 @@ def together(rows: Records | None, names: tuple[str, ...], shape: tuple[int, ...
     if len(names) == 1 and names[0] in (rows.dtype.names or ()):
         one: NDArray[Any] = rows[names[0]][:, None]
         return one
-    view: NDArray[Any] = rows.view(_joined(rows.dtype, names, shape))["all"]
+    joined = _joined(rows.dtype, names, shape)
+    every: Records = np.ndarray(rows.shape, joined, rows) if rows.flags.c_contiguous else rows.view(joined)
+    view: NDArray[Any] = every["all"]
     return view
 
 

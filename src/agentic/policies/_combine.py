@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from agentic.arrays import F64, Batch, Feedback, Proposal, Space
+from agentic.arrays import F64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
 from agentic.policies._fixed import check_fields
-from agentic.protocols import Binds, Learner, Policy
+from agentic.protocols import Binds, Learner, Policy, Remembers
 from agentic.types import NO_ACTION
 
 
@@ -24,6 +24,18 @@ def bound(policy: Policy, space: Space, /) -> Policy:
 def taught(policy: Policy, feedback: Feedback, /) -> Policy:
     """Teach a policy that learns; return others as they are."""
     return policy.learn(feedback) if isinstance(policy, Learner) else policy
+
+
+def held(policies: Iterable[Policy], /) -> tuple[Field, ...]:
+    """What these policies keep about a subject, together."""
+    return tuple(field for policy in policies if isinstance(policy, Remembers) for field in policy.fields)
+
+
+def reminded(policies: Iterable[Policy], feedback: Feedback, rows: Records, /) -> None:
+    """Let those that keep something about a subject write it; each finds its own fields."""
+    for policy in policies:
+        if isinstance(policy, Remembers) and policy.fields:
+            policy.remember(feedback, rows)
 
 
 def member(policy: object, /) -> Policy:
@@ -81,6 +93,15 @@ class FirstOf:
         """Teach every member that learns."""
         return type(self)(*(taught(policy, feedback) for policy in self.policies))
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the members keep about a subject."""
+        return held(self.policies)
+
+    def remember(self, feedback: Feedback, rows: Records, /) -> None:
+        """Let the members write it."""
+        reminded(self.policies, feedback, rows)
+
     def propose(self, batch: Batch, /) -> Proposal:
         """Ask in order; a later policy only fills rows the earlier ones left empty."""
         first = self.policies[0].propose(batch)
@@ -130,6 +151,15 @@ class Mixture:
         return attrs.evolve(
             self, members=[(taught(policy, feedback), share) for policy, share in self.members]
         )
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the members keep about a subject."""
+        return held(policy for policy, _ in self.members)
+
+    def remember(self, feedback: Feedback, rows: Records, /) -> None:
+        """Let the members write it."""
+        reminded((policy for policy, _ in self.members), feedback, rows)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Add up the members' probabilities; a member without an opinion leaves its share to the others.
@@ -215,6 +245,15 @@ class TemplateRanking:
     def learn(self, feedback: Feedback, /) -> Self:
         """Teach the ranker."""
         return attrs.evolve(self, ranker=taught(self.ranker, feedback))
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the ranker keeps about a subject."""
+        return held([self.ranker])
+
+    def remember(self, feedback: Feedback, rows: Records, /) -> None:
+        """Let the ranker write it."""
+        reminded([self.ranker], feedback, rows)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Narrow the candidates to the templates whose rule holds, then ask the ranker."""

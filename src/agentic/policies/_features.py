@@ -8,9 +8,9 @@ import attrs
 import numpy as np
 
 from agentic._numerics import matmul, padded
-from agentic.arrays import F64, Batch, Feedback, Proposal, Space
+from agentic.arrays import F64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.errors import ConfigurationError
-from agentic.policies._combine import bound, member, taught
+from agentic.policies._combine import bound, held, member, reminded, taught
 from agentic.policies._linear import LinearThompson
 
 _FAR: Final = 3.0
@@ -147,13 +147,25 @@ class RandomFeatures:
             return self
         if self.lens is not None and self.waiting is None:
             return attrs.evolve(self, policy=taught(self.policy, self._seen(self.lens, feedback)))
+        # What records hold is for those who remember, now; it is not kept.
+        bare = attrs.evolve(feedback, columns={}, rows=None, subject=None)
         untaught = self.policy if self.waiting is None else self.untaught
-        known = feedback if self.waiting is None else _joined(self.waiting, feedback)
+        known = bare if self.waiting is None else _joined(self.waiting, bare)
         lens = Lens.of(known.X, self.width, self.seed)
         policy = taught(untaught, self._seen(lens, known))
         if len(known) >= self.warmup:
             return attrs.evolve(self, policy=policy, lens=lens, waiting=None, untaught=None)
         return attrs.evolve(self, policy=policy, lens=lens, waiting=known, untaught=untaught)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the policy inside keeps about a subject."""
+        return held([self.policy])
+
+    def remember(self, feedback: Feedback, rows: Records, /) -> None:
+        """Let the policy inside write it, once the lens is fixed."""
+        if self.lens is not None and self.waiting is None and len(feedback):
+            reminded([self.policy], self._seen(self.lens, feedback), rows)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Ask the policy inside."""

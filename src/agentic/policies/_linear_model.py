@@ -10,12 +10,12 @@ from typing import Any, Final, Self
 import attrs
 import numpy as np
 
-from agentic._numerics import matmul
+from agentic._numerics import ROWS, matmul
 from agentic.arrays import F64, Feedback
 from agentic.errors import ConfigurationError, LearningError
 from agentic.policies._ridge import Solution, solved
 
-_ROWS_AT_ONCE: Final = 512
+_AT_ONCE: Final = 1 << 17  # numbers that stay in the processor's cache
 _LARGEST: Final = 1e60
 
 
@@ -284,9 +284,10 @@ class LinearModel:
         solution = self.solution
         rows = X.astype(np.float32)
         out = np.empty((len(X), k))
-        for lo in range(0, len(X), _ROWS_AT_ONCE):
-            parts = matmul(rows[lo : lo + _ROWS_AT_ONCE], solution.root).reshape(-1, k, d)
-            out[lo : lo + _ROWS_AT_ONCE] = np.einsum("nkd,nkd->nk", parts, parts)
+        step = max(_AT_ONCE // (k * d) // ROWS, 1) * ROWS
+        for lo in range(0, len(X), step):
+            parts = matmul(rows[lo : lo + step], solution.root).reshape(-1, k, d)
+            out[lo : lo + step] = np.einsum("nkd,nkd->nk", parts, parts)
         np.sqrt(out, out=out)
         out *= solution.noise
         return out

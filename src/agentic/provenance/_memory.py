@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import heapq
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,15 +19,22 @@ _FULL: Final = 4096
 _END: Final = 1 << 62
 
 
-@attrs.define(eq=False)
 class _Segment:
     """Records of one kind and meta, with the number of each; ``count`` of the buffers' rows are used."""
 
-    kind: str
-    meta: dict[str, Any]  # JSON-compatible
-    columns: dict[str, NDArray[Any]]
-    numbers: NDArray[np.int64]
-    count: int
+    def __init__(
+        self,
+        kind: str,
+        meta: dict[str, Any],  # JSON-compatible
+        columns: dict[str, NDArray[Any]],
+        numbers: NDArray[np.int64],
+        count: int,
+    ) -> None:
+        self.kind = kind
+        self.meta = meta
+        self.columns = columns
+        self.numbers = numbers
+        self.count = count
 
     def fits(self, block: Block) -> bool:
         if self.count + len(block) > _FULL or not (self.meta is block.meta or self.meta == block.meta):
@@ -118,7 +123,9 @@ class MemoryLog:
                 self._gather(kind)
             at = max(0, bisect.bisect_right(self._starts, after) - 1)
             end, most = self._next, len(self._large)
-            cursors = [_Cursor.of(segments, after, end) for segments in self._gathered.values()]
+            cursors = [_Cursor(segments, after, end) for segments in self._gathered.values()]
+        import heapq  # only readers need it
+
         heap = [(cursor.head, place) for place, cursor in enumerate(cursors) if cursor.head < end]
         heapq.heapify(heap)
         for place in range(at, most):
@@ -134,29 +141,27 @@ class MemoryLog:
         return self._next
 
 
-@attrs.define(eq=False)
 class _Cursor:
-    """A place in the gathered segments of one kind; segments and their records are only ever added."""
+    """A place in the gathered segments of one kind; segments and their records are only ever added.
 
-    segments: list[_Segment]
-    which: int
-    at: int
-    end: int
-    numbers: NDArray[np.int64] = attrs.field(init=False)
-    head: int = attrs.field(init=False)
+    Args:
+        segments: Of this kind, in the order of their records.
+        after: Number of the first record to read.
+        end: Number after the last.
+    """
 
-    @classmethod
-    def of(cls, segments: list[_Segment], after: int, end: int) -> _Cursor:
-        which = bisect.bisect_left(
+    def __init__(self, segments: list[_Segment], after: int, end: int) -> None:
+        self.segments = segments
+        self.end = end
+        self.which = bisect.bisect_left(
             segments, after, key=lambda segment: int(segment.numbers[segment.count - 1])
         )
-        at = 0
-        if which < len(segments):
-            segment = segments[which]
-            at = int(np.searchsorted(segment.numbers[: segment.count], after))
-        return cls(segments, which, at, end)
-
-    def __attrs_post_init__(self) -> None:
+        self.at = 0
+        if self.which < len(segments):
+            segment = segments[self.which]
+            self.at = int(np.searchsorted(segment.numbers[: segment.count], after))
+        self.numbers = np.empty(0, dtype=np.int64)
+        self.head = _END
         self._look()
 
     def _look(self) -> None:
@@ -173,6 +178,8 @@ class _Cursor:
 
     def step(self, heap: list[tuple[int, int]], limit: int) -> tuple[Receipt, Block]:
         """Take the run of records up to the next one that stands elsewhere, and move on."""
+        import heapq
+
         first, place = heapq.heappop(heap)
         if heap:
             limit = min(limit, heap[0][0])

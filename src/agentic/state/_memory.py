@@ -1,25 +1,23 @@
-"""Subject records in this process: one contiguous slab per layout, and a dict from subject to slot."""
+"""Subject records in this process: one contiguous slab per layout, and an index from subject to slot."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Final
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic.arrays import I64, Bools, Layout, Records, Rows
 from agentic.errors import StoreError
+from agentic.state._index import Index
 from agentic.state._migrate import migrate
 
 _FIRST: Final = 256
 _GROWTH: Final = 1.5
 
 
-@attrs.define(eq=False)
 class _Slab:
     """Records of one name. Slots of deleted subjects are used again.
 
@@ -27,73 +25,97 @@ class _Slab:
     run side by side each see their own fields, and neither loses what the other counts.
     """
 
-    layout: Layout
-    slots: dict[str, int] = attrs.field(factory=dict)
-    rows: Records = attrs.field(init=False)
-    versions: I64 = attrs.field(init=False)
-    free: list[int] = attrs.field(factory=list)
-    blank: Records = attrs.field(init=False)
-    shared: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        self.rows, self.blank = self.layout.new(_FIRST), self.layout.blank
-        self.versions = np.zeros(_FIRST, dtype=np.int64)
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.index = Index()
+        self.rows, self.blank = layout.new(_FIRST), layout.blank
+        self.versions: I64 = np.zeros(_FIRST, dtype=np.int64)
 
     def admit(self, layout: Layout) -> None:
         """Make room for the fields of another layout; existing ones must agree."""
         migrate(self.rows[:0], layout)  # refuses a field that changed
-        have = set(self.rows.dtype.names or ())
-        if new := [name for name in layout.dtype.names or () if name not in have]:
+        have, asked = set(self.rows.dtype.names or ()), layout.dtype.names or ()
+        if new := [name for name in asked if name not in have]:
             dtype = np.dtype([*self.rows.dtype.descr, *((name, layout.dtype[name]) for name in new)])
+            if have < set(asked):  # an agent that grew: from now on it is served without a detour
+                dtype = layout.dtype
             rows: Records = np.empty(len(self.rows), dtype=dtype)
+            taken = slice(self.index.slots)
             blank: Records = np.zeros((), dtype=dtype)
             for name in self.rows.dtype.names or ():
-                rows[name], blank[name] = self.rows[name], self.blank[name]
+                rows[name][taken], blank[name] = self.rows[name][taken], self.blank[name]
             for name in new:
-                rows[name] = blank[name] = layout.blank[name]
+                rows[name][taken] = blank[name] = layout.blank[name]
             self.rows, self.blank = rows, blank
-        self.layout, self.shared = layout, True
+        self.layout = layout
 
-    def find(self, subjects: Sequence[str]) -> I64:
-        return np.fromiter(map(self.slots.get, subjects, repeat(-1)), dtype=np.int64, count=len(subjects))
-
-    def read(self, slots: I64, layout: Layout) -> Records:
+    def read(self, slots: I64 | slice, layout: Layout) -> Records:
         """Rows in these slots as the layout shows them: a copy."""
-        return migrate(self.rows[slots], layout) if self.shared else self.rows[slots]
+        rows = self.rows
+        if isinstance(slots, slice):
+            found: Records = np.frombuffer(bytearray(rows[slots].tobytes()), dtype=rows.dtype)
+        else:
+            found = rows.take(slots)  # whole records: an index would copy field by field
+        return found if rows.dtype == layout.dtype else migrate(found, layout)
 
-    def write(self, slots: I64, rows: Records) -> None:
+    def write(self, slots: I64 | slice, rows: Records) -> None:
         """Set the fields that these rows have."""
-        if self.shared:
+        if self.rows.dtype == rows.dtype:
+            _opaque(self.rows)[slots] = _opaque(np.ascontiguousarray(rows))
+        else:
             for name in rows.dtype.names or ():
                 self.rows[name][slots] = rows[name]
-        else:
-            self.rows[slots] = rows
 
-    def add(self, subjects: Iterable[str]) -> I64:
+    def add(self, subjects: Sequence[str]) -> I64:
         """Give each of these strangers a slot."""
-        given = []
-        for subject in subjects:
-            slot = self.free.pop() if self.free else len(self.slots)
-            self.slots[subject] = slot
-            given.append(slot)
-        need = max(given, default=-1) + 1
-        if need > len(self.rows):
-            size = max(need, int(len(self.rows) * _GROWTH))
+        self._make_room(len(subjects))
+        slots = self.index.add(subjects)
+        self.rows[slots] = self.blank
+        return slots
+
+    def _make_room(self, strangers: int) -> None:
+        taken = self.index.slots
+        if taken + strangers > len(self.rows):
+            size = max(taken + strangers, int(len(self.rows) * _GROWTH))
             rows = np.empty(size, dtype=self.rows.dtype)
-            rows[: len(self.rows)] = self.rows
+            rows[:taken] = self.rows[:taken]
             versions = np.zeros(size, dtype=np.int64)
-            versions[: len(self.versions)] = self.versions
+            versions[:taken] = self.versions[:taken]
             self.rows, self.versions = rows, versions
-        found = np.array(given, dtype=np.int64)
-        self.rows[found] = self.blank
-        return found
+
+    def replace(self, subject: str, row: Records, expected: int, version: int) -> bool:
+        """Write the row, shape (1,), of one subject if its version is the expected one; say whether."""
+        slot = self.index.find_one(subject)
+        if expected != (int(self.versions[slot]) if slot >= 0 else 0):
+            return False
+        if slot < 0:
+            self._make_room(1)
+            slot = self.index.add_one(subject)
+            self.rows[slot] = self.blank
+        self.write(slice(slot, slot + 1), row)
+        self.versions[slot] = version
+        return True
+
+    def remove(self, subject: str) -> bool:
+        """Forget a subject; say whether it was known. The other slots stay where they are."""
+        slot = self.index.remove(subject)
+        if slot < 0:
+            return False
+        self.rows[slot] = self.blank
+        self.versions[slot] = 0
+        return True
+
+
+def _opaque(rows: Records) -> NDArray[np.void]:
+    """Records as so many bytes each, to be written whole and not field by field: a view."""
+    return np.ndarray(rows.shape, np.dtype((np.void, rows.dtype.itemsize)), rows)
 
 
 class MemoryStore:
     """Keeps subject records in memory; they are gone when the process ends.
 
-    Linearizable per subject, safe for threads. One record costs the layout's width, 8 bytes of
-    version, and what Python needs for a string in a dict.
+    Linearizable per subject, safe for threads. A subject costs the layout's width, 8 bytes of version, its
+    id in UTF-8, and 20 to 32 bytes to find it by; no Python object is kept for it.
     """
 
     consistency: Final = "linearizable"
@@ -115,11 +137,16 @@ class MemoryStore:
         """Return private copies, in the order asked; blank and version 0 for strangers."""
         with self._lock:
             slab = self._slab(layout)
-            slots = slab.find(subjects)
+            if len(subjects) == 1:
+                slot = slab.index.find_one(subjects[0])
+                if slot >= 0:
+                    one = slice(slot, slot + 1)
+                    return Rows(slab.read(one, layout), slab.versions[one].copy())
+            slots = slab.index.find(subjects)
             rows = slab.read(slots, layout)
             versions = slab.versions[slots]
         strangers = slots < 0
-        if strangers.any():
+        if np.count_nonzero(strangers):
             rows[strangers] = layout.blank
             versions[strangers] = 0
         return Rows(rows, versions)
@@ -127,7 +154,11 @@ class MemoryStore:
     def store(
         self, subjects: Sequence[str], rows: Records, expected: NDArray[np.int64], layout: Layout, /
     ) -> Bools:
-        """Write rows whose version is still the expected one; say which. Subjects are distinct."""
+        """Write rows whose version is still the expected one; say which. Subjects are distinct.
+
+        Raises:
+            StoreError: There are not as many rows and versions as subjects, or an id takes a megabyte.
+        """
         if not len(subjects) == len(rows) == len(expected):
             raise StoreError(
                 f"store needs as many rows and versions as subjects, got {len(subjects)}, {len(rows)} and"
@@ -135,14 +166,16 @@ class MemoryStore:
             )
         with self._lock:
             slab = self._slab(layout)
-            slots = slab.find(subjects)
+            self._clock += 1
+            if len(subjects) == 1:
+                return np.array([slab.replace(subjects[0], rows, int(expected[0]), self._clock)])
+            slots = slab.index.find(subjects)
             known = slots >= 0
             accepted: Bools = np.where(known, slab.versions[slots], 0) == expected
             fresh = accepted & ~known
             if fresh.any():
                 new = np.flatnonzero(fresh)
                 slots[new] = slab.add([subjects[i] for i in new.tolist()])
-            self._clock += 1
             if accepted.all():
                 slab.write(slots, rows)
                 slab.versions[slots] = self._clock
@@ -156,29 +189,22 @@ class MemoryStore:
         known = set()
         with self._lock:
             for slab in self._slabs.values():
-                for subject in subjects:
-                    slot = slab.slots.get(subject)
-                    if slot is None:
-                        continue
-                    # The last slot moves into the gap only by reuse: slots stay where they are.
-                    known.add(subject)
-                    del slab.slots[subject]
-                    slab.rows[slot] = slab.blank
-                    slab.versions[slot] = 0
-                    slab.free.append(slot)
+                known.update([subject for subject in subjects if slab.remove(subject)])
         return len(known)
 
     def subjects(self) -> list[str]:
         """Every subject known, without the records that agents keep for themselves."""
         with self._lock:
-            found = {subject for slab in self._slabs.values() for subject in slab.slots}
-        return sorted(subject for subject in found if not subject.startswith("\x00"))
+            found = [slab.index.texts() for slab in self._slabs.values()]
+        return sorted({subject for texts in found for subject in texts if not subject.startswith("\x00")})
 
     def __len__(self) -> int:
         return len(self.subjects())
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of records and versions, without Python's own strings and dicts."""
+        """Bytes of records, versions, ids and what finds them, room for more included."""
         with self._lock:
-            return sum(slab.rows.nbytes + slab.versions.nbytes for slab in self._slabs.values())
+            return sum(
+                slab.rows.nbytes + slab.versions.nbytes + slab.index.nbytes for slab in self._slabs.values()
+            )

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-import attrs
-
 from agentic.arrays import Field, Layout, Space
 from agentic.errors import StoreError
 from agentic.protocols import Pooled, StateStore
@@ -16,13 +14,13 @@ _RECORD: Final = "\x00pools"
 _TRIES: Final = 1000
 
 
-@attrs.define(eq=False)
 class _Pool:
-    rule: Pooled
-    lease: int
-    dearest: int
-    held: int = 0
-    period: int = -1
+    def __init__(self, rule: Pooled, lease: int, dearest: int) -> None:
+        self.rule = rule
+        self.lease = lease
+        self.dearest = dearest
+        self.held = 0
+        self.period = -1
 
 
 class Pools:

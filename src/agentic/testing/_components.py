@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from agentic.arrays import Batch, Field, Layout, Records
-from agentic.protocols import Binds, Declares, Hears, Pooled, Stateful
+from agentic.protocols import Binds, Declares, Hears, Pooled, Remembers, Stateful
 from agentic.testing import _build
 from agentic.testing._compare import copied
 from agentic.types import (
@@ -58,6 +58,8 @@ def fitted(make: Callable[[], T], batch: Callable[[], Batch] | None, /) -> tuple
         of = attrs.evolve(of, available=component.allowance(int(of.now.min(initial=_build.START)))[1])
     if isinstance(component, Stateful):
         of = attrs.evolve(of, rows=lived_in(component, of))
+    elif isinstance(component, Remembers) and component.fields:
+        of = attrs.evolve(of, rows=recalled(component, of))
     return component, copied(of)
 
 
@@ -68,7 +70,17 @@ def bound(component: T, of: Batch, /) -> T:
     return component
 
 
-def layout(component: Stateful, /) -> Layout:
+def recalled(component: Remembers, of: Batch, /) -> Records:
+    """Let a policy remember a reward of every other subject; show its fields."""
+    shape = layout(component)
+    rows = shape.part(shape.new(len(of)), OWN)
+    told = _build.feedback(of).take(slice(0, None, 2))
+    subject = np.arange(0, len(of), 2)
+    component.remember(attrs.evolve(told, columns=of.take(subject).columns, rows=rows, subject=subject), rows)
+    return rows
+
+
+def layout(component: Stateful | Remembers, /) -> Layout:
     """Lay out the component's fields beside somebody else's."""
     other = [Field("mark", np.int64, (3,), 7), Field("flag", np.uint8, (), 9)]
     return Layout.compose("conformance", {OWN: component.fields, OTHER: other})

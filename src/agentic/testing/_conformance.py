@@ -118,6 +118,32 @@ class AdditiveLearnerConformance(LearnerConformance):
         policies.check_two_batches_teach_what_one_does(self.make, self.batch, self.feedback)
 
 
+class RememberingConformance(LearnerConformance):
+    """For learners that keep something about each subject in its record; fill in ``make``."""
+
+    def make(self) -> Any:  # a Learner that Remembers
+        """Return a fresh policy that learns, with fields and remember()."""
+        raise _missing(self, "a fresh policy that learns, with fields and remember()")
+
+    def test_remembered_fields_fit_a_record(self) -> None:
+        policies.check_remembered_fields_fit_a_record(self.make, self.batch, self.feedback)
+
+    def test_remember_writes_only_its_own_fields(self) -> None:
+        policies.check_remember_writes_only_its_own_fields(self.make, self.batch, self.feedback)
+
+    def test_remember_alone_equals_company(self) -> None:
+        policies.check_remember_alone_equals_company(self.make, self.batch, self.feedback)
+
+    def test_remember_twice_is_the_same(self) -> None:
+        policies.check_remember_twice_is_the_same(self.make, self.batch, self.feedback)
+
+    def test_remember_one_by_one(self) -> None:
+        policies.check_remember_one_by_one(self.make, self.batch, self.feedback)
+
+    def test_remember_nothing(self) -> None:
+        policies.check_remember_nothing(self.make, self.batch, self.feedback)
+
+
 class GuardrailConformance:
     """What every guardrail must do; fill in ``make``."""
 

@@ -15,21 +15,23 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic.arrays import F64, Batch, Feedback, Proposal
+from agentic.arrays import F64, Batch, Feedback, Layout, Proposal
 from agentic.errors import CodecError
-from agentic.protocols import Learner, Policy
+from agentic.protocols import Learner, Policy, Remembers
 from agentic.testing import _build
 from agentic.testing._compare import (
     Array,
     copied,
+    fields_of,
     require,
     require_alone_equals_company,
     require_same,
     require_same_answers,
     require_untouched,
     together,
+    unlike,
 )
-from agentic.testing._components import bound, fitted
+from agentic.testing._components import OTHER, OWN, bound, fitted, layout
 
 MakePolicy = Callable[[], Policy]
 MakeLearner = Callable[[], Learner]
@@ -271,7 +273,22 @@ def _taught(
     """A policy, a batch to ask it with, and feedback to teach it."""
     policy, of = fitted(make, batch)
     told = _build.feedback(_build.tiled(of, 1000)) if feedback is None else feedback(of)
-    return policy, of, told
+    return policy, of, _told_of_subjects(policy, told, of)
+
+
+def _told_of_subjects(policy: Policy, told: Feedback, of: Batch) -> Feedback:
+    """The feedback with the records of its subjects, blank ones, if the policy keeps any."""
+    if not isinstance(policy, Remembers) or not policy.fields or told.rows is not None:
+        return told
+    keys, number = np.unique(told.keys, return_inverse=True)
+    shape = layout(policy)
+    rows = shape.part(shape.new(len(keys)), OWN)
+    rows.flags.writeable = False
+    # Whom the batch does not hold, nothing is known of.
+    order = np.argsort(of.keys, kind="stable")
+    place = order[np.searchsorted(of.keys[order], keys).clip(max=max(len(of) - 1, 0))] if len(of) else order
+    columns = of.take(place[number.reshape(-1)]).columns if len(of) else {}
+    return attrs.evolve(told, columns=columns, rows=rows, subject=number.reshape(-1))
 
 
 def check_learning_leaves_the_old_value_alone(
@@ -310,8 +327,8 @@ def check_feedback_is_left_alone(
     """``learn`` writes to nothing it is given, and learns when everything is read-only."""
     fact = "feedback is left alone"
     policy, _, told = _taught(make, batch, feedback)
-    arrays = {field.name: getattr(told, field.name) for field in attrs.fields(Feedback)}
-    arrays.pop("catalogue")
+    held = {field.name: getattr(told, field.name) for field in attrs.fields(Feedback)}
+    arrays: dict[str, Any] = {n: values for n, values in held.items() if isinstance(values, np.ndarray)}
     mine = attrs.evolve(told, **{name: values.copy() for name, values in arrays.items()})
     policy.learn(mine)
     for name, values in arrays.items():
@@ -327,7 +344,7 @@ def check_learning_from_nothing(
     """Feedback without rows is learned from without complaint, before and after real feedback."""
     fact = "learning from nothing"
     policy, of, told = _taught(make, batch, feedback)
-    nothing = _part(told, slice(0, 0))
+    nothing = told.take(slice(0, 0))
     for new in (policy.learn(nothing), policy.learn(told).learn(nothing)):
         _require_sound(_asked(new, of, fact)["weights"], of, fact)
 
@@ -369,7 +386,7 @@ def check_two_batches_teach_what_one_does(
     fact = "two batches teach what one does"
     policy, of, told = _taught(make, batch, feedback)
     order = np.random.default_rng(3).permutation(len(told))
-    head, tail = _part(told, order[: len(told) // 3]), _part(told, order[len(told) // 3 :])
+    head, tail = told.take(order[: len(told) // 3]), told.take(order[len(told) // 3 :])
     want = _asked(policy.learn(told), of, fact)["weights"]
     for new, this in (
         (policy.learn(head).learn(tail), "in two batches"),
@@ -387,17 +404,129 @@ def check_two_batches_teach_what_one_does(
             )
 
 
-def _part(told: Feedback, rows: Array | slice) -> Feedback:
-    return attrs.evolve(
-        told,
-        X=told.X[rows],
-        action=told.action[rows],
-        reward=told.reward[rows],
-        at=told.at[rows],
-        probability=told.probability[rows],
-        allowed=told.allowed[rows],
-        keys=told.keys[rows],
+MakeRemembering = Callable[[], Any]  # a Learner that Remembers
+
+
+def _remembering(
+    make: MakeRemembering, batch: MakeBatch | None, feedback: MakeFeedback | None, fact: str, /
+) -> tuple[Any, Feedback, Layout]:
+    """A policy that has learned from feedback it has not remembered yet, the feedback, and the records."""
+    policy, _, told = _taught(make, batch, feedback)
+    require(
+        isinstance(policy, Remembers) and policy.fields,
+        f"{fact}: {type(policy).__name__} needs fields and remember(feedback, rows)",
     )
+    learned: Any = policy.learn(told)  # and still remembers
+    return learned, told, layout(learned)
+
+
+def _remembered(policy: Any, told: Feedback, shape: Layout, /) -> dict[str, Array]:
+    """What blank records hold after a feedback, field by field, other components' too."""
+    count = 0 if told.rows is None else len(told.rows)
+    whole = shape.new(count)
+    policy.remember(told, shape.part(whole, OWN))
+    return fields_of(whole)
+
+
+def check_remembered_fields_fit_a_record(
+    make: MakeRemembering, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """Fields have distinct names and fixed widths, and learning changes neither names nor widths."""
+    fact = "remembered fields fit a record"
+    policy, told, shape = _remembering(make, batch, feedback, fact)
+    require(
+        layout(policy).fingerprint == shape.fingerprint == layout(policy.learn(told)).fingerprint,
+        f"{fact}: {type(policy).__name__} has other fields after learning",
+    )
+
+
+def check_remember_writes_only_its_own_fields(
+    make: MakeRemembering, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """``remember`` writes to its own fields of some records, and to nothing else it is given."""
+    fact = "remember writes only its own fields"
+    policy, told, shape = _remembering(make, batch, feedback, fact)
+    held = {field.name: getattr(told, field.name) for field in attrs.fields(Feedback)}
+    before = {name: values.copy() for name, values in held.items() if isinstance(values, np.ndarray)}
+    first = _print_of(policy, fact)
+    blank = fields_of(shape.new(0 if told.rows is None else len(told.rows)))
+    after = _remembered(policy, told, shape)
+    for name, values in before.items():
+        require_same(getattr(told, name), values, fact, what=name, this="after", that="before")
+    for name, values in after.items():
+        if name.startswith(f"{OTHER}."):
+            require_same(values, blank[name], fact, what=name, this="after", that="before")
+    changed = any(unlike(values, blank[name]).any() for name, values in after.items())
+    require(changed, f"{fact}: {len(told)} rewards change no record")
+    found = _print_of(policy, fact)
+    require(found == first, f"{fact}: the policy's fingerprint was {first} and is {found}")
+
+
+def check_remember_alone_equals_company(
+    make: MakeRemembering, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """What is remembered of a subject has the same bits whoever else is in the feedback, in any order."""
+    fact = "a subject alone is remembered as in company"
+    policy, told, shape = _remembering(make, batch, feedback, fact)
+    want = _remembered(policy, told, shape)
+    count = 0 if told.rows is None else len(told.rows)
+    turned = np.random.default_rng(4).permutation(count)
+    for which in [*(np.array([row]) for row in range(count)), turned, turned[: count // 2]]:
+        got = _remembered(policy, told.about(which), shape)
+        for name, values in got.items():
+            require_same(
+                values, want[name][which], fact, what=name, this=f"among {len(which)}", that="among all"
+            )
+
+
+def check_remember_twice_is_the_same(
+    make: MakeRemembering, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """The same feedback on the same records leaves the same, also from a policy made the same way."""
+    fact = "remembered twice is the same"
+    policy, told, shape = _remembering(make, batch, feedback, fact)
+    want = _remembered(policy, told, shape)
+    for again, this in (
+        (policy, "the second time"),
+        (_remembering(make, batch, feedback, fact)[0], "by a twin"),
+    ):
+        for name, values in _remembered(again, told, shape).items():
+            require_same(values, want[name], fact, what=name, this=this, that="the first time")
+
+
+def check_remember_one_by_one(
+    make: MakeRemembering, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """Several choices of one subject at once leave what they leave one after the other, but for rounding."""
+    fact = "remembered one by one"
+    policy, told, shape = _remembering(make, batch, feedback, fact)
+    want = _remembered(policy, told, shape)
+    whole = shape.new(0 if told.rows is None else len(told.rows))
+    for lo in range(0, len(told), max(1, len(told) // 7)):
+        policy.remember(told.take(slice(lo, lo + max(1, len(told) // 7))), shape.part(whole, OWN))
+    for name, values in fields_of(whole).items():
+        if values.dtype.kind == "f":
+            scale = np.abs(want[name]).max(initial=1.0)
+            far = np.abs(values - want[name]).max(initial=0.0)
+            require(far <= 1e-4 * scale, f"{fact}: {name} is off by {far!r} in seven parts, of {scale!r}")
+        else:
+            require_same(values, want[name], fact, what=name, this="in seven parts", that="at once")
+
+
+def check_remember_nothing(
+    make: MakeRemembering, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """Feedback without rows changes no record."""
+    fact = "nothing to remember changes nothing"
+    policy, told, shape = _remembering(make, batch, feedback, fact)
+    blank = fields_of(shape.new(0 if told.rows is None else len(told.rows)))
+    for name, values in _remembered(policy, told.take(slice(0, 0)), shape).items():
+        require_same(values, blank[name], fact, what=name, this="after", that="before")
+
+
+def remembering_checks() -> dict[str, Check]:
+    """The checks of a policy that keeps something about each subject, by name."""
+    return dict(_REMEMBERING)
 
 
 def learner_checks() -> dict[str, Check]:
@@ -431,6 +560,14 @@ _LEARNER: Final[Mapping[str, Check]] = {
     "learning_from_nothing": check_learning_from_nothing,
     "binding_again_keeps_what_was_learned": check_binding_again_keeps_what_was_learned,
     "what_learned_is_still_a_policy": check_what_learned_is_still_a_policy,
+}
+_REMEMBERING: Final[Mapping[str, Check]] = {
+    "remembered_fields_fit_a_record": check_remembered_fields_fit_a_record,
+    "remember_writes_only_its_own_fields": check_remember_writes_only_its_own_fields,
+    "remember_alone_equals_company": check_remember_alone_equals_company,
+    "remember_twice_is_the_same": check_remember_twice_is_the_same,
+    "remember_one_by_one": check_remember_one_by_one,
+    "remember_nothing": check_remember_nothing,
 }
 _ADDITIVE: Final[Mapping[str, Check]] = {
     "two_batches_teach_what_one_does": check_two_batches_teach_what_one_does,

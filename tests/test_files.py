@@ -1,0 +1,98 @@
+"""Files come whole or not at all, and a path that cannot be written to is refused before the work."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from agentic._files import check_paths, write_whole
+from agentic.errors import AgenticError, ConfigurationError
+
+
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    """New or in place of another, with nothing left beside it, and for others to read as the mask says."""
+    path = tmp_path / "report \N{SNOWMAN}.svg"
+    for text in ("first", "\N{SNOWMAN}\n" * 1000):
+        write_whole(str(path), text)
+        assert path.read_text(encoding="utf-8") == text
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_what_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full half-way, or Ctrl-C: the file is as it was, and nothing lies beside it."""
+    path = tmp_path / "report.json"
+    path.write_text("before")
+    for error, raised in (
+        (OSError(28, "No space left on device"), AgenticError),
+        (KeyboardInterrupt(), None),
+    ):
+
+        def full(self: Path, target: Path, error: BaseException = error) -> Path:
+            raise error
+
+        monkeypatch.setattr(Path, "replace", full)
+        with pytest.raises(raised or KeyboardInterrupt) as caught:
+            write_whole(str(path), "after")
+        if raised is not None:
+            assert "No space left" in str(caught.value)
+            assert str(path) in str(caught.value)
+    assert path.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_link_goes_on_pointing_where_it_did(tmp_path: Path) -> None:
+    """The file behind the link is replaced, not the link."""
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    write_whole(str(tmp_path / "link"), "after")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "after"
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
+    """What is no regular file is not replaced by one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard: list[str] = []
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_text()))
+    reader.start()
+    check_paths([str(pipe)])
+    write_whole(str(pipe), "through")
+    reader.join()
+    assert heard == ["through"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_reader_that_went_away_is_the_commands_business(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken pipe is passed on as it is."""
+
+    def gone(self: Path, text: str, encoding: str) -> int:
+        raise BrokenPipeError
+
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(Path, "write_text", gone)
+    with pytest.raises(BrokenPipeError):
+        write_whole(str(tmp_path / "pipe"), "text")
+
+
+def test_paths_that_cannot_be_written_to_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder, no folder, nothing at all, what may not be written to, and two documents in one file."""
+    for path in (tmp_path, tmp_path / "none" / "a.svg", ""):
+        with pytest.raises(ConfigurationError, match="expected the path of a file"):
+            check_paths([str(path)])
+    one, same = str(tmp_path / "a"), str(tmp_path / "." / "a")
+    check_paths([one, str(tmp_path / "b")])
+    with pytest.raises(ConfigurationError, match="two documents"):
+        check_paths([one, same])
+    monkeypatch.setattr(os, "access", lambda path, how: False)  # root may write anywhere
+    with pytest.raises(ConfigurationError, match="may not be written to"):
+        check_paths([one])
