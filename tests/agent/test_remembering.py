@@ -618,7 +618,7 @@ def test_policies_that_wait_keep_no_records() -> None:
     agent, subjects = made(Mixture([(Personal(), 1.0), (RandomFeatures(width=4), 1.0)])), names(6)
     live(agent, subjects, rounds=5)
     assert (kept(agent, subjects, "personal.minute") > 0).all()
-    agent.policy = RandomFeatures(policy=Personal(name="bent"), width=4)
+    agent.policy = RandomFeatures(policy=Personal(name="bent"), width=4, warmup=20)
     live(agent, subjects, rounds=8, start=6)
     assert kept(agent, subjects, "bent.count.sent").sum() + kept(agent, subjects, "bent.count.idle").sum() > 6
     assert agent.replay().identical
