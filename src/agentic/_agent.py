@@ -20,8 +20,9 @@ from agentic._learning import Lesson, lessons_of
 from agentic._logger import logger
 from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
+from agentic._remembering import Remembering
 from agentic._requests import Answer, Request, Requests
-from agentic.arrays import I64, U64, Block, Feedback, Layout, Receipt, Records
+from agentic.arrays import I64, U64, Block, Layout, Receipt
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
@@ -41,7 +42,6 @@ from agentic.protocols import (
     Learner,
     Policy,
     ProvenanceLog,
-    Remembers,
     StateStore,
 )
 from agentic.provenance import MemoryLog
@@ -79,27 +79,6 @@ class _Published:
     meta: dict[str, Any]  # JSON-compatible
     desk: Desk
     remembers: bool
-
-
-@attrs.define(eq=False)
-class _Unwritten:
-    """What a policy has learned about subjects and the store has not taken yet.
-
-    Attributes:
-        policy: Who remembers.
-        feedback: What, about the subjects that are left.
-        subjects: Who they are.
-        rows: Their records with what is remembered; ``None`` when they must be loaded first.
-        versions: Of these.
-        tried: What was offered to a store that raised: it may have taken it.
-    """
-
-    policy: Remembers
-    feedback: Feedback
-    subjects: list[str]
-    rows: Records | None
-    versions: I64
-    tried: Records | None = None
 
 
 @attrs.frozen
@@ -225,7 +204,7 @@ class Agent:
         self._unlogged: list[Closed] = []
         self._unlearned: list[Closed] = []
         self._offered: list[Closed] = []
-        self._unwritten: list[_Unwritten] = []
+        self._remembering = Remembering(self._store)
         self._versions: dict[str, Policy] = {}
         self._check_layout(self.plan.layout)
         self._published = self._publish(policies.SquareCB() if policy is None else policy)
@@ -700,7 +679,7 @@ class Agent:
             )
         at = micros(self._clock() if now is None else now)
         with self._learn_lock:
-            self._write_remembered()
+            self._remembering.write(self.plan.layout)
             before = self._published
             with self._log_lock:
                 closed = _together([*self._unlogged, self._ledger.close(at)])
@@ -742,15 +721,9 @@ class Agent:
         used = done = 0
         try:
             for lesson in self._lessons(closed, named=True):
-                rows, versions = self._recalled(lesson.subjects)
-                held = self.plan.layout.part(rows.copy(), POLICIES)
-                held.flags.writeable = False
-                feedback = attrs.evolve(lesson.feedback, rows=held)
-                learned = policy.learn(feedback)
-                learned.remember(feedback, self.plan.layout.part(rows, POLICIES))
-                self._unwritten.append(_Unwritten(learned, feedback, lesson.subjects, rows, versions))
-                policy, used, done = learned, used + len(feedback), lesson.done
-                self._write_remembered()
+                policy = self._remembering.learn(policy, lesson, self.plan.layout)
+                used, done = used + len(lesson.feedback), lesson.done
+                self._remembering.write(self.plan.layout)
         except LearningError:
             self._unlearned.append(_rest(closed, done))
             raise
@@ -761,82 +734,6 @@ class Agent:
             if used:
                 self._published = self._publish(policy)
         return used
-
-    def _recalled(self, subjects: list[str]) -> tuple[Records, I64]:
-        """Records and versions, ours to write to."""
-        try:
-            found = self._store.load(subjects, self.plan.layout)
-            return np.array(found.rows), np.asarray(found.versions)
-        except Exception as error:
-            raise StoreError(
-                f"the store failed while {len(subjects)} subjects were learned about ({error}): nothing is"
-                " lost, call learn() again"
-            ) from error
-
-    def _write_remembered(self) -> None:
-        """Store what policies remembered, each choice once, whatever else is written to the records.
-
-        Raises:
-            StoreError: The store kept changing or failed; what is left to write is kept.
-        """
-        while self._unwritten:
-            for _ in range(_RETRIES):
-                if not self._store_remembered(self._unwritten[0]):
-                    break
-            else:
-                raise StoreError(
-                    f"{len(self._unwritten[0].subjects)} subjects kept changing while they were learned"
-                    " about: nothing is lost, call learn() again",
-                    value=self._unwritten[0].subjects,
-                )
-            del self._unwritten[0]
-
-    def _store_remembered(self, task: _Unwritten) -> int:
-        """Try once to store what is left of a task; how many subjects are left then."""
-        layout = self.plan.layout
-        if task.rows is None or task.rows.dtype != layout.dtype:
-            task.rows, task.versions = self._recalled(task.subjects)
-            held = layout.part(task.rows, POLICIES)
-            if task.tried is not None:  # a store that raised may have written some of it
-                names = [field.name for field in task.policy.fields]
-                same = [(held[n] == task.tried[n]).reshape(len(held), -1).all(axis=1) for n in names]
-                self._keep(task, ~np.logical_and.reduce(same))
-                held = layout.part(task.rows, POLICIES)
-            task.policy.remember(task.feedback, held)
-        # A record that was deleted is not made again to hold what is known of its subject.
-        self._keep(task, task.versions > 0)
-        rows = task.rows
-        if not task.subjects:
-            return 0
-        try:
-            stands = self._store.store(task.subjects, rows, task.versions, layout)
-            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(rows):
-                raise TypeError(f"a store must answer {len(rows)} times yes or no, got {stands!r}")
-        except BaseException as error:
-            task.tried, task.rows = layout.part(rows, POLICIES), None
-            if not isinstance(error, Exception):
-                raise
-            raise StoreError(
-                f"the store failed while {len(task.subjects)} subjects were learned about ({error}): nothing"
-                " is lost, call learn() again"
-            ) from error
-        self._keep(task, ~stands)
-        task.rows = task.tried = None
-        return len(task.subjects)
-
-    @staticmethod
-    def _keep(task: _Unwritten, which: NDArray[np.bool_]) -> None:
-        """Leave only these subjects in the task."""
-        if which.all():
-            return
-        left = which.nonzero()[0]
-        task.feedback = task.feedback.about(left)
-        task.subjects = [task.subjects[row] for row in left.tolist()]
-        task.versions = task.versions[left]
-        if task.rows is not None:
-            task.rows = task.rows[left]
-        if task.tried is not None:
-            task.tried = task.tried[left]
 
     # -- look back ----------------------------------------------------------------------------------
 

@@ -159,27 +159,30 @@ class Personal:
             return self.population.propose(batch)
         model, n = self.population.fitted, len(batch)
         mean, spread = model.mean(batch.X), model.spread(batch.X)
-        sums = self._recalled(batch)
-        asked = self._asked(batch.columns, n)
-        square = spread * spread
-        wide = np.empty_like(square)
+        sums, asked = self._recalled(batch), self._asked(batch.columns, n)
+        # Columns are rows until the end, as effects have them: nothing is turned more than once.
+        score, wide, square = np.empty((3, len(effects.sends), n))
         for lo in range(0, n, _ROWS_AT_ONCE):
             rows, padded = slice(lo, min(lo + _ROWS_AT_ONCE, n)), slice(lo, lo + _ROWS_AT_ONCE)
             known = effects.known(*_halves(sums[:, padded]), self._prior)
-            own, whole, choice = (part.T[: rows.stop - lo] for part in effects.of_actions(known, self._prior))
+            own, whole, choice = (
+                part[:, : rows.stop - lo] for part in effects.of_actions(known, self._prior)
+            )
             noise: Any = between.noise**2  # one, or one for each row
             if self.only_if is not None:
-                own *= asked[rows, None]
-                noise = noise * asked[rows, None]
-            mean[rows] += own
-            np.multiply(choice, noise, out=wide[rows])
-            wide[rows] += square[rows]
+                own *= asked[rows]
+                noise = noise * asked[rows]
+            pooled = spread[rows].T
+            np.add(own, mean[rows].T, out=score[:, rows])
+            np.multiply(pooled, pooled, out=square[:, rows])
+            choice *= noise
+            np.add(choice, square[:, rows], out=wide[:, rows])
             whole *= noise
-            square[rows] += whole
+            square[:, rows] += whole
         for variance in (wide, square):
             np.maximum(variance, _TINY, out=variance)
             np.sqrt(variance, out=variance)
-        return Proposal(self.population.wins(mean, wide, batch.allowed), mean, square)
+        return Proposal(self.population.wins(score.T, wide.T, batch.allowed), score.T, square.T)
 
     def learn(self, feedback: Feedback, /) -> Self:
         """Return the policy whose population and variances have also seen this feedback.
