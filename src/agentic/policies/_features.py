@@ -147,9 +147,10 @@ class RandomFeatures:
             return self
         if self.lens is not None and self.waiting is None:
             return attrs.evolve(self, policy=taught(self.policy, self._seen(self.lens, feedback)))
-        # What records hold is for those who remember, now; it is not kept.
-        bare = attrs.evolve(feedback, columns={}, rows=None, subject=None)
         untaught = self.policy if self.waiting is None else self.untaught
+        # What records hold is for those who remember, now; it is not kept.
+        held_back = feedback.columns or feedback.rows is not None or feedback.subject is not None
+        bare = attrs.evolve(feedback, columns={}, rows=None, subject=None) if held_back else feedback
         known = bare if self.waiting is None else _joined(self.waiting, bare)
         lens = Lens.of(known.X, self.width, self.seed)
         policy = taught(untaught, self._seen(lens, known))
@@ -163,8 +164,8 @@ class RandomFeatures:
         return held([self.policy])
 
     def remember(self, feedback: Feedback, rows: Records, /) -> None:
-        """Let the policy inside write it, once the lens is fixed."""
-        if self.lens is not None and self.waiting is None and len(feedback):
+        """Let the policy inside write it."""
+        if self.lens is not None and len(feedback):
             reminded([self.policy], self._seen(self.lens, feedback), rows)
 
     def propose(self, batch: Batch, /) -> Proposal:

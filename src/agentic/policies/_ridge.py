@@ -93,9 +93,10 @@ def solved(
     if which:
         prior = precision * scale
         prior[-1] = min(precision, 1.0)
-        lower = inverse_root(np.stack([gram[column] for column in which]), prior)
+        lower = inverse_root(np.array([gram[column] for column in which]), prior)
         upper = lower.transpose(0, 2, 1)
-        sums = np.stack([moment[which], totals[which]], axis=2)
+        sums = np.empty((len(which), d, 2))
+        sums[:, :, 0], sums[:, :, 1] = moment[which], totals[which]
         parts = np.matmul(upper, np.matmul(lower, sums))
         by_moment[which], by_total[which] = parts[:, :, 0], parts[:, :, 1]
         root[:, which] = upper.transpose(1, 0, 2)
@@ -164,15 +165,19 @@ def inverse_root(gram: F64, prior: F64) -> F64:
     Where features repeat each other at a large scale the prior drowns in rounding, and there is no such
     root; there, and only there, the diagonal is raised by a trillionth of itself, or as much as it takes.
     """
-    identity = np.eye(gram.shape[1])
-    ridge = gram + prior * identity
+    k, d = gram.shape[:2]
+    ridge = gram.copy()
+    diagonal = ridge.reshape(k, d * d)[:, :: d + 1]
+    diagonal += prior
     for share in (0.0, 1e-12, 1e-9, 1e-6):
+        if share:
+            diagonal *= 1.0 + share
         try:
-            lower = _inverse_of_lower(np.asarray(np.linalg.cholesky(ridge * (1.0 + share * identity))))
+            lower = _inverse_of_lower(np.asarray(np.linalg.cholesky(ridge)))
             if np.isfinite(lower).all():
                 return np.asarray(lower)
         except np.linalg.LinAlgError:
-            if len(gram) > 1:  # one action must not change the bits of another
+            if k > 1:  # one action must not change the bits of another
                 return np.concatenate([inverse_root(part[None], prior) for part in gram])
     raise LearningError(
         "gram is no sum of x x': its smallest eigenvalue is negative or not a number", value=gram
