@@ -133,8 +133,8 @@ def run(options: Options) -> Report:
             " threads share about one core, and what is above it is numpy or BLAS beside the lock"
         ),
         (
-            "BLAS wakes its threads for products of more than 262,144 multiplications: with blocks of 8 rows"
-            f" and a model for each action that is 8 x d x d x k, passed at k={LARGE} and not at k=10"
+            "OpenBLAS wakes its threads for products of more than 262,144 multiplications; a block of 8 rows"
+            f" has 8 x d x d x k of them with a model for each action, more at k={LARGE}: that one is cut up"
         ),
         f"a thread runs for {sys.getswitchinterval() * 1e3:g} ms, then waits for the other seven: see p99",
     ]

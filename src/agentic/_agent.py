@@ -11,26 +11,26 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, policies, zones
+from agentic import _noise, policies
+from agentic._archive import Archive
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
-from agentic._flow import CORE, POLICIES, Plan
+from agentic._flow import POLICIES, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._learning import Lesson, lessons_of
 from agentic._logger import logger
 from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
-from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
+from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._remembering import Remembering
 from agentic._requests import Answer, Request, Requests
-from agentic.arrays import I64, U64, Block, Layout, Receipt
+from agentic._telling import STOPS, hear, note
+from agentic.arrays import Block, Layout, Receipt
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
-    InvalidOutcomeError,
     LayoutError,
     LearningError,
     LogError,
-    StoreError,
     UnknownGoalError,
 )
 from agentic.features import Schema
@@ -38,7 +38,6 @@ from agentic.protocols import (
     Feature,
     FeatureProvider,
     Guardrail,
-    Hears,
     Learner,
     Policy,
     ProvenanceLog,
@@ -50,22 +49,16 @@ from agentic.state import MemoryStore, Pools
 from agentic.types import (
     NO_ACTION,
     Action,
-    ConsentWithdrawn,
     Decision,
     Fact,
-    Suppressed,
-    ZoneKnown,
     micros,
 )
 
 if TYPE_CHECKING:
     from agentic._replay import Explanation, Replayed
 
-_RETRIES: Final = 128
 _VERSIONS: Final = 256
 _SCHEMA: Final = 1
-# Facts that stop contact hold even where they could not be logged.
-_STOPS: Final = (ConsentWithdrawn, Suppressed)
 # Tickets of named requests keep clear of counted decisions.
 _NAMED: Final = np.uint64(1 << 63)
 
@@ -198,9 +191,9 @@ class Agent:
         self._ledger = Ledger(goals) if goals is not None else None
         self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
         self._log_lock = threading.Lock()
+        self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
         self._learn_lock = threading.Lock()
-        self._opened = (0, 0)  # log numbers of this agent's first decision, and after its last
         self._unlogged: list[Closed] = []
         self._unlearned: list[Closed] = []
         self._offered: list[Closed] = []
@@ -221,8 +214,6 @@ class Agent:
             raise
         except Exception:
             logger.warning("agent %s: the store cannot be read yet", self._name, exc_info=True)
-
-    # -- what it is ---------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
@@ -314,8 +305,6 @@ class Agent:
             "seed": self._seed,
             "layout": layout.fingerprint,
         }
-
-    # -- decide -------------------------------------------------------------------------------------
 
     def decide(
         self,
@@ -418,7 +407,7 @@ class Agent:
                 work.over.wait()
                 if work.answer is not None:  # where it failed for others, it is ours to take on
                     answers[request] = work.answer
-        return self._fetch([answers[request].position for request in asked])
+        return self._archive.fetch([answers[request].position for request in asked])
 
     def _decide(
         self,
@@ -438,7 +427,7 @@ class Agent:
             first = self._append(block, settled, at).first
             if self._ledger is not None and len(block):
                 self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
-                self._opened = self._opened[0] if self._opened[1] else first, first + len(block)
+                self._archive.note(first, len(block))
         return batch_of(block, first, self.plan.catalogue)
 
     def _current_meta(self, published: _Published) -> dict[str, Any]:
@@ -462,8 +451,6 @@ class Agent:
                 f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
             ) from error
 
-    # -- facts and outcomes -------------------------------------------------------------------------
-
     def tell(self, subject: str, *facts: Fact, now: datetime | None = None) -> None:
         """Take note of facts about a subject: consent, time zone, suppression.
 
@@ -481,7 +468,7 @@ class Agent:
                 "tell needs at least one fact, got none: tell(subject, ConsentGranted(...))"
             )
         for fact in facts:  # all of them are understood before one of them is noted
-            self._hear(self.plan, self.plan.layout.new(1), fact, 0)
+            hear(self._desk, self.plan.layout.new(1), fact, 0)
         for fact in facts:
             self.tell_many([subject], fact, now=now)
 
@@ -489,67 +476,17 @@ class Agent:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
-        settled = self._note(names, fact, at)
+        settled = note(self._desk, names, fact, at)
         who: NDArray[Any] = np.empty(len(names), dtype=object)
         who[:] = names
         columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
         meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
         # What stops contact stays, logged or not: the safe side. What allows it needs its record.
         block = Block("fact", columns, meta)
-        if isinstance(fact, _STOPS):
+        if isinstance(fact, STOPS):
             self._append(block, otherwise="hold all the same but are not on record")
         else:
             self._append(block, settled, at)
-
-    def _note(self, names: list[str], fact: Fact, at: int) -> list[Settled]:
-        """Write what a fact changes into the records; what was settled can be taken back."""
-        plan = self.plan
-        layout, idle = plan.layout, plan.catalogue.idle
-        todo: list[str] = names
-        settled: list[Settled] = []
-        try:
-            for _ in range(_RETRIES):
-                found = self._store.load(todo, layout)
-                before = found.rows.tobytes()
-                self._hear(plan, found.rows, fact, at)
-                stands = self._store.store(todo, found.rows, found.versions, layout)
-                action = np.full((len(todo), 1), idle)
-                settled.append(Settled(todo, before, found.rows, stands, action, layout))
-                todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
-                if not todo:
-                    return settled
-            raise StoreError(f"{len(todo)} subjects kept changing", value=todo)
-        except ConfigurationError:
-            raise
-        except Exception as error:
-            kept = "those noted before hold, which is the safe side"
-            if not isinstance(fact, _STOPS):
-                self._desk.take_back(settled, at)
-                kept = "nothing was noted"
-            raise StoreError(
-                f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
-            ) from error
-
-    def _hear(self, plan: Plan, rows: NDArray[Any], fact: Fact, at: int) -> None:
-        """Let everybody concerned write a fact into the records.
-
-        Raises:
-            ConfigurationError: Nobody is concerned, or the fact names no time zone.
-        """
-        if isinstance(fact, ZoneKnown):
-            code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
-            rows[f"{CORE}.zone"] = code
-            return
-        heard = False
-        for name, guardrail in plan.guardrails.items():
-            if isinstance(guardrail, Hears) and name in plan.stateful:
-                heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
-        if not heard:
-            raise ConfigurationError(
-                f"no guardrail of agent {self._name!r} listens to {fact!r}: check its purpose and channel, or"
-                " add the guardrail that needs it",
-                value=fact,
-            )
 
     def record(
         self,
@@ -620,7 +557,7 @@ class Agent:
             event_ids=event_ids,
         )
         tags, positions = read_ids(decision_ids)
-        self._check_decisions(decision_ids, tags, positions, columns["slot"])
+        self._archive.check(decision_ids, tags, positions, columns["slot"])
         columns["decision"] = positions
         block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
         order = ("decision", "slot", "goal", "value", "at", "event")
@@ -628,37 +565,6 @@ class Agent:
             self._append(block)
             found = self._ledger.record(*(columns[name] for name in order))
         return [Recorded(status) for status in found.tolist()]
-
-    def _check_decisions(self, decision_ids: Sequence[str], tags: U64, positions: I64, slots: I64) -> None:
-        """Refuse ids that name no decision of this agent; one pass over the blocks they lie in."""
-        known = np.zeros(len(positions), dtype=np.bool_)
-        order = np.argsort(positions, kind="stable")
-        ordered = positions[order]
-        at = int(np.searchsorted(ordered, self._opened[0]))
-        end = int(np.searchsorted(ordered, self._opened[1]))
-        while at < end:
-            receipt, block = next(self._log.read(int(ordered[at])))
-            stop = int(np.searchsorted(ordered[:end], receipt.first + receipt.count))
-            here = order[at:stop]
-            at = stop
-            if not self._is_mine(block):
-                continue
-            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
-            width = block.columns["action"].shape[1]
-            for row in here[known[here] & (slots[here] >= width)].tolist():
-                raise InvalidOutcomeError(
-                    f"decision {decision_ids[row]!r} has {width} slots, got slot {int(slots[row])}",
-                    value=int(slots[row]),
-                    expected=width,
-                )
-        for row in np.flatnonzero(~known).tolist():
-            raise unknown_decision(decision_ids[row])
-
-    def _is_mine(self, block: Block) -> bool:
-        """Whether a block holds decisions of this agent; agents may share a log."""
-        return block.kind == "decision" and bool(block.meta["agent"] == self._name)
-
-    # -- learn --------------------------------------------------------------------------------------
 
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
@@ -671,7 +577,8 @@ class Agent:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered
                 again when somebody assigns another policy.
             StoreError: The store failed while a policy remembered. Nothing is lost or counted twice: what
-                was not learned or not written yet is the next time ``learn`` is called.
+                was not learned or not written yet is the next time ``learn`` is called. The same holds for
+                whatever else a policy raises.
         """
         if self._ledger is None:
             raise UnknownGoalError(
@@ -701,6 +608,9 @@ class Agent:
                         used += len(lesson.feedback)
                 except LearningError:
                     self._unlearned.append(closed)
+                    raise
+                except BaseException:  # a plugin, the log, Ctrl-C: offered to the next call
+                    self._offered.append(closed)
                     raise
             if used and not before.remembers:
                 self._published = self._publish(policy)
@@ -735,8 +645,6 @@ class Agent:
                 self._published = self._publish(policy)
         return used
 
-    # -- look back ----------------------------------------------------------------------------------
-
     def explain(self, decision_id: str) -> Explanation:
         """Say why a decision came out as it did; ``str()`` of it is for people.
 
@@ -745,7 +653,7 @@ class Agent:
         """
         from agentic._replay import explain_row
 
-        found = self._named(decision_id)
+        found = self._archive.named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
 
@@ -766,42 +674,10 @@ class Agent:
         if other is not None:
             plan = remembering(plan, other)
         if decision_id is not None:
-            batches: Iterator[DecisionBatch] = iter([self._named(decision_id)])
+            batches: Iterator[DecisionBatch] = iter([self._archive.named(decision_id)])
         else:
-            batches = self._decisions()
+            batches = self._archive.batches()
         return replay_rows(plan, self.schema, self._versions, batches, other)
-
-    def _decisions(self) -> Iterator[DecisionBatch]:
-        for receipt, block in self._log.read():
-            if self._is_mine(block):
-                yield batch_of(block, receipt.first, self.plan.catalogue)
-
-    def _named(self, decision_id: str) -> DecisionBatch:
-        tags, positions = read_ids([decision_id])
-        found = self._find(int(positions[0]))
-        if found is None or found.columns["tag"][0] != tags[0]:
-            raise unknown_decision(decision_id)
-        return found
-
-    def _find(self, position: int) -> DecisionBatch | None:
-        """The decision at a place in the log, as a batch of one."""
-        if position < 0:
-            return None
-        for receipt, block in self._log.read(position):
-            if not (self._is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
-                return None
-            return batch_of(block, receipt.first, self.plan.catalogue).take(
-                np.array([position - receipt.first])
-            )
-        return None
-
-    def _fetch(self, positions: Sequence[int]) -> DecisionBatch:
-        """Decisions by their places in the log, in the order asked."""
-        found = [self._find(position) for position in positions]
-        there = [batch for batch in found if batch is not None]
-        if len(there) < len(found):
-            raise LogError("the log no longer holds the first answer of a request: give it another id")
-        return joined(there)
 
 
 def _rest(closed: Closed, done: int) -> Closed:

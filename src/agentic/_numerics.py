@@ -29,11 +29,11 @@ _REACH: Final = 4.0
 _WORK: Final = 1 << 15
 _BLOCK: Final = 1 << 14
 
-# What is summed changes as fast as the largest of k normals does, whose standard deviation is about that of one
-# over sqrt(1 + ln k). A midpoint sum of a bell is off by 2 exp(-2 (pi * deviation / step)^2), in relation: 3e-4
-# at a step of 1.5 deviations. Even nodes keep to that, 8, 16 or 24 of them, where the narrowest normal is not much
-# narrower than the whole is long; beyond, nodes are graded, and 48, 96 or 192 keep to it where the narrow ones
-# have their mass.
+# What is summed changes as fast as the largest of k normals does, whose standard deviation is about that
+# of one over sqrt(1 + ln k). A midpoint sum of a bell is off by 2 exp(-2 (pi * deviation / step)^2), in
+# relation: 3e-4 at a step of 1.5 deviations. Even nodes keep to that, 8, 16 or 24 of them, where the
+# narrowest normal is not much narrower than the whole is long; beyond, nodes are graded, and 48, 96 or
+# 192 keep to it where the narrow ones have their mass.
 _NODES: Final = (8, 16, 24, 48, 96, 192)
 _GRADED: Final = 3
 _STEP: Final = 1.5
@@ -62,10 +62,10 @@ _PLACES: Final = tuple(_places(nodes) for nodes in _NODES)
 
 @functools.cache
 def _sharpness(k: int) -> tuple[np.float32, F64]:
-    """Of the largest of k normals, and how long a row of each kind may be, in units of its narrowest spread.
+    """Of the largest of k normals; and how long a row of each kind may be, in its narrowest spreads.
 
-    Graded nodes stand ``bend / nodes`` apart at a unit's distance from the lower end, see ``_quadrature``; the
-    narrow normals have their mass up to some 7.5 spreads from it.
+    Graded nodes stand ``bend / nodes`` apart at a unit's distance from the lower end, see ``_quadrature``;
+    the narrow normals have their mass up to some 7.5 spreads from it.
     """
     sharp = math.sqrt(1.0 + math.log(k))
     even = [_STEP * nodes / sharp for nodes in _NODES[:_GRADED]]
@@ -76,7 +76,7 @@ def _sharpness(k: int) -> tuple[np.float32, F64]:
 
 @functools.cache
 def _floors(k: int) -> list[tuple[int, float]]:
-    """Places from the top, and scores: below that place's value of ``mean + score * spread`` there is no largest.
+    """Places from the top, and scores: below that place's ``mean + score * spread`` there is no largest.
 
     Where m normals are above a number with a probability of p each, none of them is with one of p^m.
     """
@@ -129,7 +129,7 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
     # In pieces, however many threads BLAS has: a server that decides must not seize all cores.
     product = np.empty((*block.shape[:-1], m), dtype=left.dtype)
     for lo in range(0, m, wide):
-        product[..., lo : lo + wide] = _product(block, right[:, lo : lo + wide])
+        product[..., lo : lo + wide] = _product(block, np.ascontiguousarray(right[:, lo : lo + wide]))
     return product.reshape(-1, m)[:n]
 
 

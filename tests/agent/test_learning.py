@@ -6,6 +6,7 @@ import threading
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -374,3 +375,26 @@ def test_an_agent_without_goals_decides_and_forgets() -> None:
     assert made.pending == 0
     assert made.goals is None
     assert len(ACTIONS) == 6
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_a_policy_failed_to_learn_from_is_offered_to_the_next_call(error: type[BaseException]) -> None:
+    """Whatever was raised, by a plugin or by somebody at the keyboard: no reward is lost."""
+    fails = [True]
+
+    @attrs.frozen
+    class Fickle(Uniform):
+        learned: int = 0
+
+        def learn(self, feedback: Any, /) -> Any:
+            if fails.pop() if fails else False:
+                raise error("not now")
+            return attrs.evolve(self, learned=self.learned + len(feedback))
+
+    made = open_agent(policy=Fickle())
+    made.decide_many(names(5), context(5), now=NOON)
+    with pytest.raises(error, match="not now"):
+        made.learn(now=NOON + 3 * DAY)
+    assert made.learn(now=NOON + 3 * DAY).used == 5
+    assert made.policy.learned == 5  # type: ignore[attr-defined]
+    assert len(rewards(made)) == 5

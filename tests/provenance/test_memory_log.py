@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentic.arrays import Block
 from agentic.errors import LogError
-from agentic.provenance import MemoryLog
+from agentic.provenance import MemoryLog, _memory
 
 
 def block(kind: str, first: int, n: int, meta: int = 0) -> Block:
@@ -76,3 +78,46 @@ def test_what_was_read_does_not_change_when_more_is_written() -> None:
         log.append(block("decision", i, 1))
     assert first.columns["x"].tolist() == [0, 1, 2]
     assert sum(receipt.count for receipt, _ in reading) >= 3
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("what", ["_runs", "fits", "add"])
+def test_interrupted_while_it_gathers_a_log_loses_nothing(
+    what: str, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was acknowledged is there, once, in order; what was not is not."""
+    owner: Any = _memory if what == "_runs" else _memory._Segment
+    inner, calls = getattr(owner, what), 0
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == turn:
+            raise KeyboardInterrupt
+        return inner(*args)
+
+    log, told = MemoryLog(), []
+    monkeypatch.setattr(owner, what, interrupted)
+    for i in range(200):
+        try:
+            log.append(block("decision", i, 1, meta=i // 10))
+            told.append(i)
+            if i % 50 == 40:
+                list(log.read())
+        except KeyboardInterrupt:
+            continue
+    assert calls >= turn
+    assert [int(x) for _, found in log.read() for x in found.columns["x"]] == told
+    assert len(log) == len(told)
+
+
+@pytest.mark.parametrize("n", [1, 255, 256])
+def test_what_becomes_of_a_block_s_mapping_later_is_not_what_was_logged(n: int) -> None:
+    """Columns that a caller puts in the place of others, or takes out, do not change the log."""
+    log, given = MemoryLog(), block("decision", 7, n)
+    log.append(given)
+    given.columns["x"] = np.zeros(n, dtype=np.int64)
+    del given.columns["y"]
+    ((_, found),) = log.read()
+    assert found.columns["x"][0] == 7
+    assert set(found.columns) == {"x", "y"}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Self
 
 import attrs
 
-from agentic.arrays import Batch, Feedback, Proposal, Space
+from agentic.arrays import Batch, Feedback, Field, Proposal, Records, Space
 from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
 from agentic.policies import (
@@ -18,7 +18,7 @@ from agentic.policies import (
     TemplateRanking,
     Uniform,
 )
-from agentic.protocols import Binds, Learner, Policy
+from agentic.protocols import Binds, Learner, Policy, Remembers
 
 Work = Callable[[int, int], float]
 """Multiply-adds of one decision, given the number of actions k and of feature columns d."""
@@ -105,6 +105,15 @@ class WithoutFeatures:
         if not isinstance(self.policy, Learner):
             return self
         return attrs.evolve(self, policy=self.policy.learn(attrs.evolve(feedback, X=feedback.X[:, -1:])))
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the policy keeps about a subject."""
+        return tuple(self.policy.fields) if isinstance(self.policy, Remembers) else ()
+
+    def remember(self, feedback: Feedback, rows: Records, /) -> None:
+        """Let the policy write it."""
+        self.policy.remember(attrs.evolve(feedback, X=feedback.X[:, -1:]), rows)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Ask the policy, showing the constant."""

@@ -95,31 +95,37 @@ class MemoryLog:
             first = self._next
             if count >= _SMALL:
                 numbers = np.arange(first, first + count)
-                columns = {name: _sealed(column) for name, column in block.columns.items()}
+                columns = {name: _sealed(_ours(column)) for name, column in block.columns.items()}
                 self._large.append(_Segment(block.kind, block.meta, columns, numbers, count))
                 self._starts.append(first)
             elif count:
                 waiting = self._waiting.setdefault(block.kind, [])
-                waiting.append((first, block))
                 if len(waiting) == _WAITING:
                     self._gather(block.kind)
+                columns = {name: _ours(column) for name, column in block.columns.items()}
+                waiting.append((first, Block(block.kind, columns, block.meta)))
             self._next += count
         return Receipt(first, count)
 
     def _gather(self, kind: str) -> None:
         """Copy the blocks that wait into the columns of their kind."""
-        waiting = self._waiting.pop(kind)
-        segments = self._gathered.setdefault(kind, [])
-        for numbers, block in _runs(waiting):
-            if not segments or not segments[-1].fits(block):
+        waiting, segments = self._waiting[kind], self._gathered.setdefault(kind, [])
+        # Interrupted half-way, it begins again behind what was copied: nothing is lost or comes twice.
+        done = int(segments[-1].numbers[segments[-1].count - 1]) if segments else -1
+        for numbers, block in _runs([(first, block) for first, block in waiting if first > done]):
+            if segments and segments[-1].fits(block):
+                segments[-1].add(block, numbers)
+            else:
                 empty = {name: column[:0] for name, column in block.columns.items()}
-                segments.append(_Segment(kind, block.meta, empty, np.empty(0, np.int64), 0))
-            segments[-1].add(block, numbers)
+                segment = _Segment(kind, block.meta, empty, np.empty(0, np.int64), 0)
+                segment.add(block, numbers)
+                segments.append(segment)
+        waiting.clear()
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``."""
         with self._lock:
-            for kind in tuple(self._waiting):
+            for kind in self._waiting:
                 self._gather(kind)
             at = max(0, bisect.bisect_right(self._starts, after) - 1)
             end, most = self._next, len(self._large)
@@ -197,6 +203,8 @@ def _runs(waiting: list[tuple[int, Block]]) -> Iterator[tuple[NDArray[np.int64],
     """Blocks with the numbers of their records: all in one where they are alike, as they mostly are."""
     numbers = [np.arange(first, first + len(block)) for first, block in waiting]
     blocks = [block for _, block in waiting]
+    if not blocks:
+        return
     one = blocks[0]
     names = tuple(one.columns)
     if all(block.meta is one.meta and tuple(block.columns) == names for block in blocks):
@@ -213,6 +221,11 @@ def _runs(waiting: list[tuple[int, Block]]) -> Iterator[tuple[NDArray[np.int64],
             yield np.concatenate(numbers), Block(one.kind, columns, one.meta)
             return
     yield from zip(numbers, blocks, strict=True)
+
+
+def _ours(column: NDArray[Any]) -> NDArray[Any]:
+    """The column, or a copy where somebody may still write to it: what comes after was not logged."""
+    return column.copy() if column.flags.writeable else column
 
 
 def _sealed(column: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,109 @@
+"""How are an agent's decisions found again in the log?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+import numpy as np
+
+from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
+from agentic.arrays import I64, U64, Block
+from agentic.catalogue import Catalogue
+from agentic.errors import InvalidOutcomeError, LogError
+from agentic.protocols import ProvenanceLog
+
+
+@attrs.define(eq=False)
+class Archive:
+    """The decisions of one agent in a log that others may share.
+
+    Attributes:
+        name: The agent's.
+        log: Where they are.
+        catalogue: The actions, in the order of the columns.
+    """
+
+    name: str
+    log: ProvenanceLog
+    catalogue: Catalogue
+    _first: int = attrs.field(default=0, init=False)  # log number of this agent's first decision
+    _end: int = attrs.field(default=0, init=False)  # after its last
+
+    def note(self, first: int, count: int) -> None:
+        """Take note that so many decisions begin at this log number."""
+        self._first, self._end = (self._first if self._end else first), first + count
+
+    def is_mine(self, block: Block) -> bool:
+        """Whether a block holds decisions of this agent."""
+        return block.kind == "decision" and bool(block.meta["agent"] == self.name)
+
+    def check(self, decision_ids: Sequence[str], tags: U64, positions: I64, slots: I64) -> None:
+        """Refuse ids that name no decision of this agent; one pass over the blocks they lie in.
+
+        Raises:
+            UnknownDecisionError: No such decision.
+            InvalidOutcomeError: It has no such slot.
+        """
+        known = np.zeros(len(positions), dtype=np.bool_)
+        order = np.argsort(positions, kind="stable")
+        ordered = positions[order]
+        at = int(np.searchsorted(ordered, self._first))
+        end = int(np.searchsorted(ordered, self._end))
+        while at < end:
+            receipt, block = next(self.log.read(int(ordered[at])))
+            stop = int(np.searchsorted(ordered[:end], receipt.first + receipt.count))
+            here = order[at:stop]
+            at = stop
+            if not self.is_mine(block):
+                continue
+            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            width = block.columns["action"].shape[1]
+            for row in here[known[here] & (slots[here] >= width)].tolist():
+                raise InvalidOutcomeError(
+                    f"decision {decision_ids[row]!r} has {width} slots, got slot {int(slots[row])}",
+                    value=int(slots[row]),
+                    expected=width,
+                )
+        for row in np.flatnonzero(~known).tolist():
+            raise unknown_decision(decision_ids[row])
+
+    def batches(self) -> Iterator[DecisionBatch]:
+        """All decisions, block by block."""
+        for receipt, block in self.log.read():
+            if self.is_mine(block):
+                yield batch_of(block, receipt.first, self.catalogue)
+
+    def named(self, decision_id: str) -> DecisionBatch:
+        """The decision of this id, as a batch of one.
+
+        Raises:
+            UnknownDecisionError: No such decision.
+        """
+        tags, positions = read_ids([decision_id])
+        found = self._find(int(positions[0]))
+        if found is None or found.columns["tag"][0] != tags[0]:
+            raise unknown_decision(decision_id)
+        return found
+
+    def fetch(self, positions: Sequence[int]) -> DecisionBatch:
+        """Decisions by their places in the log, in the order asked.
+
+        Raises:
+            LogError: The log no longer holds one of them.
+        """
+        found = [self._find(position) for position in positions]
+        there = [batch for batch in found if batch is not None]
+        if len(there) < len(found):
+            raise LogError("the log no longer holds the first answer of a request: give it another id")
+        return joined(there)
+
+    def _find(self, position: int) -> DecisionBatch | None:
+        """The decision at a place in the log, as a batch of one."""
+        if position < 0:
+            return None
+        for receipt, block in self.log.read(position):
+            if not (self.is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
+                return None
+            return batch_of(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
+        return None

@@ -1,0 +1,76 @@
+"""How is a fact written into the records of subjects, so that no rule forgets it?"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic import zones
+from agentic._deciding import Desk, Settled
+from agentic._flow import CORE
+from agentic.errors import ConfigurationError, StoreError
+from agentic.protocols import Hears
+from agentic.types import ConsentWithdrawn, Fact, Suppressed, ZoneKnown
+
+STOPS: Final = (ConsentWithdrawn, Suppressed)
+"""Facts that stop contact hold even where they could not be logged."""
+
+_RETRIES: Final = 128
+
+
+def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
+    """Write what a fact changes into the records; what was settled can be taken back.
+
+    Raises:
+        ConfigurationError: No guardrail listens to such a fact.
+        StoreError: The store kept changing or failed.
+    """
+    layout, idle = desk.plan.layout, desk.plan.catalogue.idle
+    todo: list[str] = names
+    settled: list[Settled] = []
+    try:
+        for _ in range(_RETRIES):
+            found = desk.store.load(todo, layout)
+            before = found.rows.tobytes()
+            hear(desk, found.rows, fact, at)
+            stands = desk.store.store(todo, found.rows, found.versions, layout)
+            action = np.full((len(todo), 1), idle)
+            settled.append(Settled(todo, before, found.rows, stands, action, layout))
+            todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
+            if not todo:
+                return settled
+        raise StoreError(f"{len(todo)} subjects kept changing", value=todo)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        kept = "those noted before hold, which is the safe side"
+        if not isinstance(fact, STOPS):
+            desk.take_back(settled, at)
+            kept = "nothing was noted"
+        raise StoreError(
+            f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
+        ) from error
+
+
+def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:
+    """Let everybody concerned write a fact into the records.
+
+    Raises:
+        ConfigurationError: Nobody is concerned, or the fact names no time zone.
+    """
+    if isinstance(fact, ZoneKnown):
+        code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
+        rows[f"{CORE}.zone"] = code
+        return
+    plan, heard = desk.plan, False
+    for name, guardrail in plan.guardrails.items():
+        if isinstance(guardrail, Hears) and name in plan.stateful:
+            heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
+    if not heard:
+        raise ConfigurationError(
+            f"no guardrail of agent {desk.name!r} listens to {fact!r}: check its purpose and channel, or"
+            " add the guardrail that needs it",
+            value=fact,
+        )
