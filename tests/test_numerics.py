@@ -316,7 +316,7 @@ def test_a_blas_that_looks_at_the_neighbours_is_found_out(monkeypatch):
     """The probe refuses a product whose rows depend on their place or on each other."""
     honest = np.matmul
     probe = _numerics._blocks_agree.__wrapped__
-    assert probe(5, 3, "<f8")
+    assert probe(5, 3, 3, "<f8")
 
     def by_place(blocks, right):
         out = honest(blocks, right)
@@ -328,7 +328,7 @@ def test_a_blas_that_looks_at_the_neighbours_is_found_out(monkeypatch):
 
     for dishonest in (by_place, by_company):
         monkeypatch.setattr(np, "matmul", dishonest)
-        assert not probe(5, 3, "<f8")
+        assert not probe(5, 3, 3, "<f8")
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7, 10, 33, 300])

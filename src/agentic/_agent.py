@@ -105,7 +105,7 @@ class Agent:
         name: Names the use case in records and logs.
         actions: The candidates; ``NO_ACTION`` is always one.
         features: What is known of subjects; anything else in a context is refused.
-        policy: Weighs the candidates; ``SquareCB()`` by default, the frugal one.
+        policy: Weighs the candidates; ``LinearThompson()`` by default. ``SquareCB()`` is the frugal one.
         guardrails: Hard rules, in any order.
         goals: Turn outcomes into rewards; without goals nothing is learned.
         providers: Fetch features the context does not bring; earlier ones win.
@@ -200,7 +200,7 @@ class Agent:
         self._remembering = Remembering(self._store)
         self._versions: dict[str, Policy] = {}
         self._check_layout(self.plan.layout)
-        self._published = self._publish(policies.SquareCB() if policy is None else policy)
+        self._published = self._publish(policies.LinearThompson() if policy is None else policy)
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1
@@ -570,8 +570,8 @@ class Agent:
         """Close the rewards that are final, learn from them, and publish the next policy.
 
         The holdout is never learned from. Rewards are logged as they close. What a policy remembers of
-        subjects is written to their records before the policy is published, each reward once; a subject
-        whose record was deleted meanwhile gets none.
+        subjects is written to their records before the policy is published, each reward once as long as one
+        agent learns for these subjects at a time; a record that was deleted and not made anew gets none.
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered

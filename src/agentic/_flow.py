@@ -591,6 +591,8 @@ def settle(
     if plan.stateful:
         line = np.arange(len(batch))[:, None]
         chosen = Chosen(action, batch.delivery[line, action], action != plan.catalogue.idle)
+        for column in (chosen.action, chosen.delivery, chosen.sends):
+            column.flags.writeable = False  # all of them are told the same
         for name, component in plan.stateful.items():
             if name in wave.broken:
                 continue

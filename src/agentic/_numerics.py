@@ -129,22 +129,23 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
     # In pieces, however many threads BLAS has: a server that decides must not seize all cores.
     product = np.empty((*block.shape[:-1], m), dtype=left.dtype)
     for lo in range(0, m, wide):
-        product[..., lo : lo + wide] = _product(block, np.ascontiguousarray(right[:, lo : lo + wide]))
+        product[..., lo : lo + wide] = _product(block, right[:, lo : lo + wide])
     return product.reshape(-1, m)[:n]
 
 
 def _product(block: Floats, right: Floats) -> Floats:
-    if _blocks_agree(block.shape[-1], right.shape[1], block.dtype.char):
+    apart = max(right.strides[0] // right.itemsize, right.shape[1])  # a piece of a wider matrix is read in steps
+    if _blocks_agree(block.shape[-1], right.shape[1], apart, block.dtype.char):
         return np.asarray(np.matmul(block, right))
     return np.asarray(np.einsum("...nd,dm->...nm", block, right))
 
 
 @functools.cache
-def _blocks_agree(d: int, m: int, dtype: str) -> bool:
+def _blocks_agree(d: int, m: int, apart: int, dtype: str) -> bool:
     """Whether a row keeps its bits wherever it stands in a block of this shape, alone or in company."""
     sample = np.random.default_rng(d * 1_000_003 + m)
     rows = sample.standard_normal((ROWS, d)).astype(dtype)
-    right = sample.standard_normal((d, m)).astype(dtype)
+    right = sample.standard_normal((d, apart)).astype(dtype)[:, :m]
     want = np.matmul(rows, right)
     places = np.arange(ROWS)
     # Every row in every place, in company and alone, each in a block of its own.

@@ -106,12 +106,13 @@ class Remembering:
     def _write(self, task: _Unwritten, layout: Layout) -> int:
         """Try once to store what is left of a task; how many subjects are left then."""
         if task.rows is None or task.rows.dtype != layout.dtype:
+            before = task.versions
             task.rows, task.versions = self._recalled(task.subjects, layout)
             held = layout.part(task.rows, POLICIES)
             if task.tried is not None:  # a store that raised may have written some of it
                 names = [field.name for field in task.policy.fields]
                 same = [(held[n] == task.tried[n]).reshape(len(held), -1).all(axis=1) for n in names]
-                task.keep(~np.logical_and.reduce(same))
+                task.keep(~np.logical_and.reduce([task.versions != before, *same]))
                 held = layout.part(task.rows, POLICIES)
             task.policy.remember(task.feedback, held)
         # A record that was deleted is not made again to hold what is known of its subject.
