@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from agentic.economics._axes import LogAxis, even_ticks, number
-from agentic.economics._frontier import Frontier
+from agentic.economics._frontier import Frontier, check_frontier
 from agentic.economics._labels import Box, placed
 from agentic.economics._rows import Kind, Row
 
@@ -73,7 +73,11 @@ def plot(found: Frontier, /) -> str:
     Every policy is a point with its 95 % interval, over the total cost per thousand decisions on the left and
     over its compute on the right, both on logarithmic axes; the line is the frontier. What is free stands at
     the left edge.
+
+    Raises:
+        ConfigurationError: This is no frontier.
     """
+    check_frontier(found)
     scale = _Scale.over(found)
     size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
     names = 'role="img" aria-labelledby="frontier-title frontier-desc"'
