@@ -328,7 +328,7 @@ def test_the_frontier_says_who_is_worth_it(frontier: tuple[str, str, dict[str, A
     assert text.isascii()
     names = [one["name"] for one in facts["policies"]]
     assert names[0] == "random"
-    assert names[-1] == "linear_thompson"
+    assert names[-1] == "personal"
     for name in names:
         assert f">{name}</text>" in svg
         assert f" {name} " in text

@@ -94,11 +94,10 @@ def plot(found: Frontier, /) -> str:
         '<text class="title" x="22" y="32">The frugality frontier</text>',
         f'<text class="soft" x="22" y="53">{_text(_subtitle(found))}</text>',
     ]
-    per_decision: Callable[[Row], float] = lambda row: row.decide_us + row.learn_us  # noqa: E731
     total = "messages and compute, money per 1,000 decisions (log)"
     compute = "compute, microseconds per decision, measured (log)"
     parts += _panel(found, scale, _PANELS[0], "total", lambda row: row.cost, f"total cost: {total}")
-    parts += _panel(found, scale, _PANELS[1], "compute", per_decision, compute)
+    parts += _panel(found, scale, _PANELS[1], "compute", lambda row: row.compute_us, compute)
     parts += [
         f'<text class="soft" x="22" y="{_HEIGHT - 16}">{foot}</text>',
         "</svg>",
@@ -110,7 +109,7 @@ def _told(found: Frontier) -> str:
     """The picture in words."""
     rows = [
         f"{row.name}: {_percent(row.share.value)} of the attainable benefit, {number(row.cost)} per thousand"
-        f" decisions in all, {row.decide_us + row.learn_us:.1f} microseconds per decision"
+        f" decisions in all, {row.compute_us:.1f} microseconds per decision"
         for row in found.rows
     ]
     names = ", ".join(row.name for row in found.efficient("total"))
@@ -256,7 +255,7 @@ def _points(
 def _hint(row: Row) -> str:
     return (
         f"{row.name}: {_percent(row.share.value)} of the attainable, benefit {row.benefit.value:,.2f}, cost"
-        f" {number(row.cost)} per 1,000 decisions, {row.decide_us + row.learn_us:.1f} us a decision"
+        f" {number(row.cost)} per 1,000 decisions, {row.compute_us:.1f} us a decision"
     )
 
 
