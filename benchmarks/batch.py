@@ -9,7 +9,7 @@ from benchmarks import peers, pipeline
 from benchmarks.measure import Figure, Options, Report, best, by_turns, rate, tell, versus
 
 from agentic.arrays import Batch
-from agentic.policies import EpsilonGreedy, LinearThompson, SquareCB
+from agentic.policies import EpsilonGreedy, FactoredThompson, LinearThompson, SquareCB
 from agentic.protocols import Policy
 
 
@@ -23,10 +23,9 @@ def bare(k: int, n: int, options: Options) -> list[Figure]:
     rows = pipeline.batch(n, k)
     parts = [rows.take(slice(lo, lo + pipeline.AT_ONCE)) for lo in range(0, n, pipeline.AT_ONCE)]
     trained = options.size(20_000, 1_000)
-    shared, there = pipeline.shared_policy()
     ours: dict[str, Policy] = {
         "LinearThompson": LinearThompson(),
-        **({type(shared).__name__: shared} if there else {}),
+        "FactoredThompson": FactoredThompson(),
         "SquareCB": SquareCB(),
         "EpsilonGreedy": EpsilonGreedy(),
         "Rules": pipeline.rules(rows.catalogue.ids),

@@ -10,7 +10,7 @@ from benchmarks import pipeline
 from benchmarks.measure import Figure, Options, Report, by_turns, rate, tell
 
 from agentic import NO_ACTION
-from agentic.policies import EpsilonGreedy, Fixed, LinearThompson, SquareCB
+from agentic.policies import EpsilonGreedy, FactoredThompson, Fixed, LinearThompson, SquareCB
 from agentic.protocols import Policy
 from agentic.state import MemoryStore
 
@@ -68,8 +68,6 @@ def run(options: Options) -> Report:
     known, n = options.size(1_000_000, 1_000), options.size(100_000, 300)
     crowd, store = pipeline.Crowd.of(known, known), MemoryStore()
     pipeline.introduce(pipeline.agent(store=store, trained_on=500), crowd.subjects)
-    shared, there = pipeline.shared_policy()
-    mine = type(shared).__name__
     ids = pipeline.space(10).catalogue.ids
     entries = {
         "LinearThompson, k=10": Entry(LinearThompson(), 10, n),
@@ -81,8 +79,7 @@ def run(options: Options) -> Report:
         "Fixed, k=10": Entry(Fixed({ids[0]: 1.0, NO_ACTION.id: 1.0}), 10, n),
     }
     for k, rows in ((50, n // 2), (200, n // 5)):
-        if there:
-            entries[f"{mine}, k={k} factored"] = Entry(shared, k, rows, True)
+        entries[f"FactoredThompson, k={k} factored"] = Entry(FactoredThompson(), k, rows, True)
         entries[f"LinearThompson, k={k} factored"] = Entry(LinearThompson(), k, rows, True)
         entries[f"SquareCB, k={k} factored"] = Entry(SquareCB(), k, rows, True)
     figures = contend(entries, crowd, store, options)
@@ -98,8 +95,7 @@ def run(options: Options) -> Report:
             f"calls are for {n:,} of {known:,} known subjects at k=10, {n // 2:,} at k=50 and"
             f" {n // 5:,} at k=200, in the order in which they became known but where it says shuffled"
         ),
-        "factored actions are a product of message, offer and channel"
-        + ("" if there else "; this version has no policy that shares over dimensions"),
+        "factored actions are a product of message, offer and channel",
     ]
     title = (
         "consent, 2 caps, quiet hours, budget, exact probabilities, memory log, d=20; one core, one thread"

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import peers, pipeline
 from benchmarks.measure import Figure, Options, Report, best, by_turns, figure, rate, seconds, tell, versus
 
-from agentic.policies import LinearThompson, SquareCB
+from agentic.policies import FactoredThompson, LinearThompson, SquareCB
 from agentic.protocols import Learner
 from agentic.rewards import Goals
 
@@ -23,9 +23,8 @@ AIM_US = 20.0
 def alone(k: int, n: int, options: Options) -> list[Figure]:
     """``policy.learn`` on feedback that is at hand, by turns with the peers."""
     seen = pipeline.feedback(n, k)
-    shared, there = pipeline.shared_policy()
     acts: dict[str, Callable[[], object]] = {}
-    for policy in (LinearThompson(), *((shared,) if there else ())):
+    for policy in (LinearThompson(), FactoredThompson()):
         ready = pipeline.taught(policy, k, 500)
         assert isinstance(ready, Learner)
         acts[f"{type(policy).__name__}.learn, k={k}"] = functools.partial(ready.learn, seen)
@@ -66,10 +65,9 @@ class OneByOne:
 def single(k: int, options: Options) -> list[Figure]:
     """One reward at a time: median of the calls of each run, by turns with the peers."""
     calls = options.size(1_000, 10)
-    shared, there = pipeline.shared_policy()
     acts: dict[str, Callable[[int], object]] = {}
     ours = []
-    for policy in (LinearThompson(), SquareCB(), *((shared,) if there else ())):
+    for policy in (LinearThompson(), SquareCB(), FactoredThompson()):
         ready = pipeline.taught(policy, k, options.size(20_000, 500))
         assert isinstance(ready, Learner)
         act = OneByOne(ready, k)

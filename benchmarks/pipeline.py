@@ -12,7 +12,6 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-import agentic.policies
 from agentic import Action, Agent, ConsentGranted, F, ZoneKnown
 from agentic.arrays import Batch, Block, Feedback, Receipt, Space
 from agentic.catalogue import Catalogue
@@ -29,10 +28,6 @@ APART: Final = 3 * DAY  # decisions of one subject, so that the caps look at sen
 ZONES: Final = ("Europe/Berlin", "Europe/London", "Asia/Kolkata")  # none is quiet at noon in UTC
 TIERS: Final = ("free", "silver", "gold")
 AT_ONCE: Final = 8192  # rows that an agent lays before its policy together
-
-# A policy whose actions share what they learn over their dimensions, by the names it may have; the first
-# that there is. Where there is none, the factored catalogues are decided by a model for each action.
-SHARED: Final = ("SharedThompson", "FactoredThompson", "SharedLinearThompson", "FactoredLinearThompson")
 
 
 def numbers(d: int = 20) -> tuple[str, ...]:
@@ -102,15 +97,6 @@ def factored(k: int) -> list[Action]:
         )
         for message, offer, (channel, cost) in product
     ]
-
-
-def shared_policy() -> tuple[Policy, bool]:
-    """The policy for factored catalogues, and whether there is one that shares."""
-    for name in SHARED:
-        kind = getattr(agentic.policies, name, None)
-        if kind is not None:
-            return kind(), True
-    return LinearThompson(), False
 
 
 def rules(ids: Sequence[str]) -> Rules:

@@ -7,8 +7,7 @@ Features are the context, classes the actions; the reward is 1 when the action i
 Each seed is one pass over a shuffle. A learner learns when ``delay`` rewards are there, all of them at once.
 Data are arrays ``NAME_X`` and ``NAME_y`` of one npz file: by default ``data/classification.npz`` in the
 folder that AGENTIC_SHARED names, else sets made up here. Features are standardised, and a constant is
-appended where
-there is none; everybody gets the same.
+appended where there is none; everybody gets the same.
 """
 
 from __future__ import annotations

@@ -48,7 +48,6 @@ nitpick_ignore_regex = [
 ]
 nitpick_ignore = [
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
-    ("py:class", "agentic._replay.Candidate"),  # a line of an explanation
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
     ("py:class", "agentic.evaluation._evaluate.Learning"),  # a type variable: any policy that learns
     ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import agentic
+
 ROOMS = [
     "agentic",
     "agentic.conditions",
@@ -52,6 +54,12 @@ def test_every_name_a_room_lists_exists_once_and_is_public(room: str) -> None:
         assert not name.startswith("_")
         assert getattr(module, name) is not None
     assert set(module.__all__) <= set(dir(module))
+
+
+def test_the_version_is_there_and_listed() -> None:
+    """It is looked up when asked for, and the same as the terminal tells."""
+    assert "__version__" in dir(agentic)
+    assert agentic.__version__[0].isdigit()
 
 
 @pytest.mark.parametrize("room", ROOMS)

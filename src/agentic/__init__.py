@@ -26,17 +26,20 @@ if TYPE_CHECKING:
 
     __version__: str
 else:
-    _find, __dir__ = door(
+    _find, _names = door(
         __name__,
         {"agentic._replay": ["Candidate", "Explanation", "Replayed"], "agentic.conditions": ["F"]},
     )
 
     def __getattr__(name: str) -> Any:  # a name is whatever it is
         if name == "__version__":
-            from importlib.metadata import version
+            from agentic._plugins import version
 
-            return version("agentic-decisioning")
+            return version()
         return _find(name)
+
+    def __dir__() -> list[str]:
+        return sorted({"__version__", *_names()})
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, TextIO
 import attrs
 
 from agentic._files import check_paths, write_whole
+from agentic._plugins import version
 from agentic.errors import AgenticError, ConfigurationError
 
 WRONG_USE: Final = 2
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agentic", description="Customer decisions in-process: what to send, where, when, and whether."
     )
-    parser.add_argument("--version", action="version", version=f"agentic {_version()}")
+    parser.add_argument("--version", action="version", version=f"agentic {version()}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     demo = commands.add_parser(
         "demo",
@@ -101,7 +102,7 @@ def _add_frontier(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         " computing, messages and memory, and which of them are worth it.",
     )
     option = frontier.add_argument
-    option("--customers", "--subjects", type=_whole, default=2_000, metavar="N", help="default 2,000")
+    option("--customers", type=_whole, default=2_000, metavar="N", help="default 2,000")
     option("--weeks", type=_whole, default=4, metavar="N", help="default 4")
     option("--seeds", type=_whole, default=3, metavar="N", help="how many worlds, default 3")
     option("--seed", type=_seed, default=0, metavar="N", help="the first of them, default 0")
@@ -142,15 +143,6 @@ def _seed(text: str) -> int:
 
 def _refuse(text: str, expected: str) -> NoReturn:
     raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("agentic-decisioning")
-    except PackageNotFoundError:
-        return "(not installed: running from source)"
 
 
 def _demo(asked: argparse.Namespace) -> int:

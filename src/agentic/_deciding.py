@@ -15,6 +15,7 @@ from agentic import _noise, zones
 from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
 from agentic._logger import logger
 from agentic._plan import Assembly
+from agentic._stored import load, save
 from agentic.arrays import I64, U64, Layout
 from agentic.conditions import Coded
 from agentic.features import Values
@@ -149,7 +150,7 @@ class Desk:
         at: int,
     ) -> None:
         """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
-        todo, losses, denied = rows, 0, 0
+        plan, todo, losses, denied = self.plan, rows, 0, 0
         broken: frozenset[str] = frozenset()
         while True:
             names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
@@ -163,7 +164,7 @@ class Desk:
                 wave.denied |= failed
             unspent = wave.available
             try:
-                walked = walk(self.plan, policy, wave)
+                walked = walk(plan, policy, wave)
                 self._note(walked)
                 count, settled = walked.count, None
                 stands = np.ones(count, dtype=np.bool_)
@@ -171,10 +172,8 @@ class Desk:
                     stands, failed = self._save(names[:count], records[:count], versions[:count])
                     denied |= failed
                     action = walked.drawn.action[:count]
-                    settled = Settled(
-                        names[:count], before, records[:count], stands, action, self.plan.layout
-                    )
-                unspent = _unspent(self.plan, wave, walked, stands)
+                    settled = Settled(names[:count], before, records[:count], stands, action, plan.layout)
+                unspent = _unspent(plan, wave, walked, stands)
             finally:
                 if self.pools:
                     self._give(unspent, at)
@@ -197,10 +196,7 @@ class Desk:
     def _load(self, names: list[str]) -> tuple[NDArray[Any], I64, int]:
         """Records and versions; blank ones, and the reason to deny, when the store is down."""
         try:
-            found = self.store.load(names, self.plan.layout)
-            rows, versions = np.asarray(found.rows), np.asarray(found.versions)
-            if rows.dtype != self.plan.layout.dtype or not rows.shape == versions.shape == (len(names),):
-                raise TypeError(f"a store must load {len(names)} rows of the layout, got {rows.shape}")
+            rows, versions = load(self.store, names, self.plan.layout)
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
@@ -210,10 +206,7 @@ class Desk:
     def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
         """Which rows stand; none, and the reason to deny, when the store is down."""
         try:
-            stands = self.store.store(names, records, versions, self.plan.layout)
-            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(names):
-                raise TypeError(f"a store must answer {len(names)} times yes or no, got {stands!r}")
-            return stands, 0
+            return save(self.store, names, records, versions, self.plan.layout), 0
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
             return np.zeros(len(names), dtype=np.bool_), STATE_UNAVAILABLE
@@ -305,12 +298,12 @@ class Desk:
             layout = one.layout
             width = layout.dtype.itemsize
             try:
-                now = self.store.load(one.names, layout)
-                there, mine = (rows.view(np.uint8).reshape(-1, width) for rows in (now.rows, one.written))
+                now, versions = load(self.store, one.names, layout)
+                there, mine = (rows.view(np.uint8).reshape(-1, width) for rows in (now, one.written))
                 same = one.stands & (there == mine).all(axis=1)
                 names = [name for name, ok in zip(one.names, same.tolist(), strict=True) if ok]
                 before = np.frombuffer(one.before, dtype=layout.dtype)[: len(same)]
-                back = self.store.store(names, before[same], now.versions[same], layout)
+                back = save(self.store, names, before[same], versions[same], layout)
             except Exception as error:  # noqa: BLE001 - a store is a plugin: what it keeps stays counted
                 self._count_failure("store", error)
                 continue

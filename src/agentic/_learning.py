@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import HOLDOUT, Plan
-from agentic.arrays import F64, I64, Block, Feedback
+from agentic.arrays import F64, I64, U64, Block, Feedback, Records
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 
@@ -83,6 +83,19 @@ def lessons_of(
             count -= _AT_ONCE
     if count:
         yield _lesson(plan, schema, _joined(waiting))
+
+
+def with_records(feedback: Feedback, keys: U64, held: Records, /) -> Feedback:
+    """What feedback says about these subjects, with a copy of what is remembered of each so far.
+
+    Args:
+        feedback: About these subjects and perhaps others.
+        keys: Shape (g,), ascending: who they are.
+        held: Shape (g,): the policies' part of their records.
+    """
+    known = np.isin(feedback.keys, keys)
+    told = feedback.take(known)
+    return attrs.evolve(told, rows=held.copy(), subject=np.searchsorted(keys, told.keys))
 
 
 def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Parts:

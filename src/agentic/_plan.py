@@ -114,7 +114,8 @@ def assemble(
     )
     for stand_in in (plan.control, plan.fallback):
         plan = remembering(plan, stand_in)
-    from agentic.features import TimeZone  # with it come the categories, which most agents have
+    # Late: importing an agent does without. Whoever has categories has this file anyway.
+    from agentic.features import TimeZone
 
     zoned = [feature for feature in schema.features if isinstance(feature, TimeZone)]
     if len(zoned) > 1:

@@ -61,6 +61,16 @@ def installed(kind: str | None = None, /) -> list[Plugin]:
     )
 
 
+def version() -> str:
+    """The version of this distribution; ``0+source`` where it is imported without being installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("agentic-decisioning")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
 def load(kind: str, name: str, /) -> Any:  # whatever the plugin is: mostly a class
     """Import the plugin of this kind and name.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agentic._flow import POLICIES
 from agentic._learning import Lesson
+from agentic._stored import load, save
 from agentic.arrays import I64, Feedback, Layout, Records
 from agentic.errors import StoreError
 from agentic.protocols import Remembers, StateStore
@@ -95,8 +96,8 @@ class Remembering:
     def _recalled(self, subjects: list[str], layout: Layout) -> tuple[Records, I64]:
         """Records and versions, ours to write to."""
         try:
-            found = self._store.load(subjects, layout)
-            return np.array(found.rows), np.asarray(found.versions)
+            rows, versions = load(self._store, subjects, layout)
+            return rows.copy(), versions
         except Exception as error:
             raise StoreError(
                 f"the store failed while {len(subjects)} subjects were learned about ({error}): nothing is"
@@ -121,9 +122,7 @@ class Remembering:
         if not task.subjects:
             return 0
         try:
-            stands = self._store.store(task.subjects, rows, task.versions, layout)
-            if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(rows):
-                raise TypeError(f"a store must answer {len(rows)} times yes or no, got {stands!r}")
+            stands = save(self._store, task.subjects, rows, task.versions, layout)
         except BaseException as error:
             task.tried, task.rows = layout.part(rows, POLICIES), None
             if not isinstance(error, Exception):

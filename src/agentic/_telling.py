@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from agentic import zones
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE
+from agentic._stored import load, save
 from agentic.errors import ConfigurationError, StoreError
 from agentic.protocols import Hears
 from agentic.types import ConsentWithdrawn, Fact, Suppressed, ZoneKnown
@@ -32,12 +33,13 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
     settled: list[Settled] = []
     try:
         for _ in range(_RETRIES):
-            found = desk.store.load(todo, layout)
-            before = found.rows.tobytes()
-            hear(desk, found.rows, fact, at)
-            stands = desk.store.store(todo, found.rows, found.versions, layout)
-            action = np.full((len(todo), 1), idle)
-            settled.append(Settled(todo, before, found.rows, stands, action, layout))
+            rows, versions = load(desk.store, todo, layout)
+            before = rows.tobytes()
+            hear(desk, rows, fact, at)
+            action, stands = np.full((len(todo), 1), idle), np.ones(len(todo), dtype=np.bool_)
+            # As if all of it stood: a store that fails may have taken it.
+            settled.append(Settled(todo, before, rows, stands, action, layout))
+            settled[-1].stands = stands = save(desk.store, todo, rows, versions, layout)
             todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
             if not todo:
                 return settled

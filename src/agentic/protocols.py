@@ -63,13 +63,14 @@ class Learner(Policy, Protocol):
 class Remembers(Protocol):
     """Capability of a policy that learns: keep something about each subject in the subject's record.
 
-    ``batch.rows`` and ``feedback.rows`` then hold its fields. They are written when rewards are learned,
-    and only then: ``learn`` is asked first, and the policy it returns is told to ``remember`` the same
-    feedback. Each reward is remembered once. Where the record changed meanwhile, ``remember`` runs again
-    on what the record holds now; only the run that stands is stored.
+    ``batch.rows`` and ``feedback.rows`` then hold the fields of all the agent's policies, its own among them.
+    They are written when rewards are learned, and only then: ``learn`` is asked first, and the policy it
+    returns is told to ``remember`` the same feedback. Each reward is remembered once. Where the record
+    changed meanwhile, ``remember`` runs again on what the record holds now; only the run that stands is
+    stored.
 
     **Names** of fields begin with the policy's name and a dot, so that policies tell theirs apart.
-    **Shapes**: what is written for a subject depends on its own record and its own choices only.
+    **Independence**: what is written for a subject depends on its own record and its own choices only.
     A policy made of others offers their fields and passes ``remember`` on; without fields, nobody asks.
     """
 

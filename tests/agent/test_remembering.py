@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic import Action, Agent
-from agentic.arrays import Field, Layout, Proposal
+from agentic.arrays import Field, Layout
 from agentic.errors import ConfigurationError, LearningError, StoreError
 from agentic.features import Number
 from agentic.policies import (
@@ -30,35 +30,10 @@ from agentic.rewards import Goals
 from agentic.state import MemoryStore
 from agentic.testing import FlakyStore
 from agents import NOON, names
+from remembering import Counts
 
 HOUR = timedelta(hours=1)
 ACTIONS = [Action(f"{m}_{c}", channel=c, dimensions={"message": m, "channel": c}) for m in "ab" for c in "xy"]
-
-
-@attrs.frozen
-class Counts:
-    """Keeps how many rewards each subject had, and their sum; weighs evenly."""
-
-    name: str = "counts"
-    learned: int = 0
-
-    @property
-    def fields(self):
-        return (Field(f"{self.name}.n", "i8"), Field(f"{self.name}.sum", "f8", (2,)))
-
-    def propose(self, batch, /):
-        weights = np.ones(batch.allowed.shape)
-        weights[:, 0] += batch.rows[f"{self.name}.n"]
-        return Proposal(weights)
-
-    def learn(self, feedback, /):
-        if (feedback.reward < 0).any():
-            raise LearningError("no reward may be negative")
-        return attrs.evolve(self, learned=self.learned + len(feedback))
-
-    def remember(self, feedback, rows, /):
-        np.add.at(rows[f"{self.name}.n"], feedback.subject, 1)
-        np.add.at(rows[f"{self.name}.sum"], (feedback.subject, 0), feedback.reward)
 
 
 def made(policy: Any = None, **more: Any) -> Agent:

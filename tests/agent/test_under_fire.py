@@ -229,6 +229,53 @@ def test_a_fact_half_noted_stays_on_the_safe_side(fact: Any) -> None:
     assert not made.decide("a", {}, now=NOON).action.id.startswith(("sms", "push", "email"))
 
 
+class Wordy(MemoryStore):
+    """Answers with lists where arrays belong, once it has begun to."""
+
+    loads = stores = False
+
+    def load(self, *args: Any) -> Any:
+        found = super().load(*args)
+        return [found.rows, found.versions] if self.loads else found
+
+    def store(self, *args: Any) -> Any:
+        stands = super().store(*args)
+        return stands.tolist() if self.stores else stands
+
+
+def test_a_fact_is_not_noted_by_a_store_that_answers_anything() -> None:
+    """What it was asked for is said, and a grant that it took all the same is taken back."""
+    store = Wordy()
+    made = agent(guardrails=[Consent("marketing")], policy=SENDS, store=store)
+    grant = ConsentGranted("marketing")
+    store.loads = True
+    with pytest.raises(errors.StoreError, match=r"(?s)must load Rows.rows, .*nothing was noted"):
+        made.tell_many(["a", "b"], grant)
+    store.loads, store.stores = False, True
+    with pytest.raises(errors.StoreError, match=r"answer 2 times yes or no, got \[True, True\].*nothing was"):
+        made.tell_many(["a", "b"], grant)
+    store.stores = False
+    assert not made.decide_many(["a", "b"], context(2), now=NOON).sends.any()
+    made.tell_many(["a", "b"], grant)
+    assert made.decide_many(["a", "b"], context(2), now=NOON).sends.all()
+
+
+@pytest.mark.parametrize("wrong", ["loads", "stores"])
+def test_what_such_a_store_cannot_take_back_stays_counted(wrong: str) -> None:
+    """The log fails, then the store answers anything: that is counted and the first error is told."""
+    store = Wordy()
+
+    class Refuses(MemoryLog):
+        def append(self, block: Any, /) -> Any:
+            setattr(store, wrong, True)
+            raise OSError("disk full")
+
+    made = agent(guardrails=[FrequencyCap(1, per=DAY)], policy=SENDS, store=store, log=Refuses())
+    with pytest.raises(errors.AgenticError, match="disk full"):
+        made.decide("a", {}, now=NOON)
+    assert made.failures == {"store": 1}
+
+
 def test_two_versions_of_an_agent_share_a_store_and_keep_each_others_counts() -> None:
     """A rolling deploy that adds a guardrail forgets no contact."""
     store = MemoryStore()

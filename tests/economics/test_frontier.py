@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agentic.economics import Claim, Frontier, Prices, Rung, Step, frontier
+from agentic.economics import Claim, Frontier, Prices, Rung, Step, facts, frontier, plot
 from agentic.errors import ConfigurationError
 from agentic.evaluation import Trials, alone_in_charge
 from agentic.policies import Fixed, Uniform
@@ -395,8 +395,8 @@ def test_without_a_flip_no_price_changes_the_verdict() -> None:
         ("abc", [0], "a ladder is a list of rungs"),
         ([Uniform()], [0], "a ladder is a list of rungs"),
         ([Rung("a", Uniform()), Rung("a", Uniform())], [0], "'a' appears twice"),
-        ([Rung("oracle", Uniform())], [0], "give it another name"),
-        ([Rung("nothing", Uniform())], [0], "give it another name"),
+        ([Rung("oracle", Uniform())], [0], "the name 'oracle' is taken by the frontier itself"),
+        ([Rung("nothing", Uniform())], [0], "the name 'nothing' is taken by the frontier itself"),
         ([Rung("a", Uniform())], [], "seeds must be distinct integers"),
         ([Rung("a", Uniform())], [1, 1], "seeds must be distinct integers"),
         ([Rung("a", Uniform())], [0.5], "got \\[0.5\\]"),
@@ -408,6 +408,27 @@ def test_what_cannot_be_compared_is_refused(rungs: Any, seeds: Any, told: str) -
     """Before anything is simulated, with what was expected."""
     with pytest.raises(ConfigurationError, match=told):
         frontier(rungs, Written({}), seeds=seeds)
+
+
+@pytest.mark.parametrize("campaign", [None, "trials", Trials], ids=["none", "text", "class"])
+def test_what_is_no_campaign_is_refused(campaign: Any) -> None:
+    """Before anything is simulated, with what it must offer; a class is none."""
+    with pytest.raises(ConfigurationError, match=r"must offer run, nothing and oracle, got .*use Trials"):
+        frontier([Rung("a", Uniform())], campaign)
+
+
+def test_progress_is_told_to_a_function() -> None:
+    """Anything else is refused before anything is simulated."""
+    wrong: Any = 3
+    with pytest.raises(ConfigurationError, match=r"progress must be a function .*got 3"):
+        frontier([Rung("a", Uniform())], Written({}), progress=wrong)
+
+
+@pytest.mark.parametrize("told", [plot, facts])
+def test_only_a_frontier_is_drawn_or_told(told: Any) -> None:
+    """Anything else is refused with what to pass."""
+    with pytest.raises(ConfigurationError, match="this is no frontier: 3; pass what frontier"):
+        told(3)
 
 
 def test_a_row_is_found_by_its_name() -> None:

@@ -9,11 +9,12 @@ import attrs
 import numpy as np
 import pytest
 
+from agentic.arrays import Layout
 from agentic.conditions import F
 from agentic.economics import Rung, WithoutFeatures, ladder
 from agentic.errors import ConfigurationError
 from agentic.evaluation import BEST_GUESS, campaign, playbook, templates
-from agentic.policies import LinearThompson, Rules, SquareCB, Uniform
+from agentic.policies import LinearThompson, Personal, Rules, SquareCB, Uniform
 from agentic.testing import LearnerConformance, PolicyConformance, batch, feedback, space
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -26,6 +27,7 @@ NAMES = [
     "epsilon_greedy",
     "square_cb",
     "linear_thompson",
+    "personal",
 ]
 
 
@@ -68,6 +70,24 @@ def test_a_blind_policy_sees_the_constant_alone() -> None:
     )
 
 
+def test_a_blind_policy_remembers_as_the_one_inside_does() -> None:
+    """It has the same fields, and writes what the policy would write had it seen the constant alone."""
+    rows, seen = batch(6), feedback(batch(40))
+    here = space(rows)
+    blind: Any = WithoutFeatures(Personal()).bind(here).learn(seen)
+    assert blind.fields == blind.policy.fields != ()
+    keys, subject = np.unique(seen.keys, return_inverse=True)
+    told = attrs.evolve(seen, subject=subject.reshape(-1))
+    bare = attrs.evolve(told, X=told.X[:, -1:])
+    layout = Layout.compose("blind", {"policy": blind.fields})
+    mine, same = (layout.part(layout.new(len(keys)), "policy") for _ in range(2))
+    blind.remember(attrs.evolve(told, rows=mine.copy()), mine)
+    blind.policy.remember(attrs.evolve(bare, rows=same.copy()), same)
+    assert mine.tobytes() == same.tobytes()
+    assert any(mine[field.name].any() for field in blind.fields)
+    assert WithoutFeatures(Uniform()).fields == ()
+
+
 def test_a_blind_policy_that_does_not_learn_stays_as_it_is() -> None:
     """Feedback is offered to everybody, and ignored by those who do not learn."""
     policy = WithoutFeatures(Rules([(F("age") > 1, "a0")])).bind(space())
@@ -94,7 +114,8 @@ def test_a_name_can_be_shown(name: Any) -> None:
 def test_work_is_what_is_really_multiplied(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiply-adds of products in one decision, counted as they happen, are within twice what is said.
 
-    The quadrature of win probabilities is no product, so it is left out on both sides.
+    The quadrature of win probabilities and a subject's effects are no products, so they are left out on both
+    sides.
     """
     (rung,) = [one for one in ladder(BEST_GUESS, playbook(), templates()) if one.name == name]
     agent, _ = campaign(rung.policy, customers=1)
@@ -119,7 +140,8 @@ def test_work_is_what_is_really_multiplied(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(np, "einsum", count_einsum)
     agent.decide_many(subjects, now=NOON)
     assert rung.work is not None
-    said = rung.work(k, d) - (24 * 12 * k if name in {"context_free", "linear_thompson"} else 0)
+    elsewhere = {"context_free": 256, "linear_thompson": 256, "personal": 256 + 34}
+    said = rung.work(k, d) - k * elsewhere.get(name, 0)
     if said == 0:
         assert counted == 0
     else:

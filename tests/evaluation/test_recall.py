@@ -5,43 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import attrs
 import numpy as np
 import pytest
 
 from agentic import Action, Agent
-from agentic.arrays import Field, Proposal
 from agentic.evaluation import DM, campaign, evaluate, joined, simulate, target_probabilities, teach
 from agentic.features import Number
 from agentic.policies import LinearThompson, Personal, Uniform
 from agentic.provenance import MemoryLog
 from agentic.rewards import Goals
 from agents import NOON, names
+from remembering import Counts
 
 HOUR = timedelta(hours=1)
-
-
-@attrs.frozen
-class Counts:
-    """Weighs the first action by how many rewards it remembers of the subject."""
-
-    name: str = "counts"
-    learned: int = 0
-
-    @property
-    def fields(self):
-        return (Field(f"{self.name}.n", "i8"),)
-
-    def propose(self, batch, /):
-        weights = np.ones(batch.allowed.shape)
-        weights[:, 0] += batch.rows[f"{self.name}.n"]
-        return Proposal(weights)
-
-    def learn(self, feedback, /):
-        return attrs.evolve(self, learned=self.learned + len(feedback))
-
-    def remember(self, feedback, rows, /):
-        np.add.at(rows[f"{self.name}.n"], feedback.subject, 1)
 
 
 def lived(policy: Any, rounds: int = 5, seed: int = 0, name: str = "shop", log: Any = None) -> Agent:

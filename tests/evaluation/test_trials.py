@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import attrs
 import numpy as np
@@ -164,6 +165,13 @@ def test_sizes_are_checked(arguments: dict[str, int], told: str) -> None:
     """What cannot be simulated is refused before anything is."""
     with pytest.raises(ConfigurationError, match=told):
         Trials(**arguments)
+
+
+def test_a_campaign_is_set_up_by_a_function() -> None:
+    """Anything else is refused where it is given."""
+    wrong: Any = "newsletter"
+    with pytest.raises(ConfigurationError, match=r"sets up .agent, world., got 'newsletter'"):
+        Trials(make=wrong)
 
 
 def test_held_bytes_count_every_array_once() -> None:

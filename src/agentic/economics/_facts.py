@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from agentic.economics._claims import FRACTION
-from agentic.economics._frontier import Frontier
+from agentic.economics._frontier import Frontier, check_frontier
 from agentic.economics._rows import KINDS, Row
 
 Facts = dict[str, Any]  # JSON-compatible
@@ -18,8 +18,12 @@ def facts(found: Frontier, /) -> Facts:
     """Lay the frontier out as JSON-compatible values; what is not finite is ``None``.
 
     What was measured, and so differs from run to run, stands under ``"measured"`` and in what is worked
-    out from it: costs of computing, steps, claims and flips.
+    out from it: costs of computing and in all, ``net``, the frontiers, steps, claims and flips.
+
+    Raises:
+        ConfigurationError: This is no frontier.
     """
+    check_frontier(found)
     out: Facts = {
         "seeds": list(found.seeds),
         "decisions": found.decisions,

@@ -123,9 +123,16 @@ def frontier(
         progress: Told what is being done, how many runs are done, and of how many.
 
     Raises:
-        ConfigurationError: The ladder is empty, a name appears twice, or seeds are no distinct integers.
+        ConfigurationError: The ladder is empty, a name appears twice, seeds are no distinct integers, the
+            campaign is none, or the progress cannot be told.
     """
     rungs, seeds = _checked_ladder(ladder), _checked_seeds(seeds)
+    _check_campaign(campaign)
+    if progress is not None and not callable(progress):
+        raise ConfigurationError(
+            f"progress must be a function of what, done and total, or None, got {progress!r:.200}",
+            value=progress,
+        )
     told = progress or (lambda what, done, total: None)
     total = len(seeds) * (len(rungs) + 2)
     tried: dict[str, list[Tried]] = {name: [] for name in (NOTHING, ORACLE, *(rung.name for rung in rungs))}
@@ -168,13 +175,36 @@ def _checked_ladder(ladder: Any) -> tuple[Rung, ...]:  # rungs, or a mistake
         )
     names = [rung.name for rung in listed]
     for name in names:
-        if name in {NOTHING, ORACLE} or names.count(name) > 1:
+        if name in {NOTHING, ORACLE}:
             raise ConfigurationError(
-                f"the rung {name!r} appears twice, {NOTHING!r} and {ORACLE!r} being there already: give it"
-                " another name",
-                value=name,
+                f"the name {name!r} is taken by the frontier itself: give the rung another", value=name
+            )
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"the rung {name!r} appears twice: give one of them another name", value=name
             )
     return listed
+
+
+def _check_campaign(campaign: Any) -> None:  # a campaign, or a mistake
+    offers = (getattr(campaign, name, None) for name in ("run", NOTHING, ORACLE))
+    if isinstance(campaign, type) or not all(map(callable, offers)):
+        raise ConfigurationError(
+            f"a campaign must offer run, nothing and oracle, got {campaign!r:.200}: use Trials()",
+            value=campaign,
+        )
+
+
+def check_frontier(found: Any) -> None:  # a frontier, or a mistake
+    """Check that this is a frontier.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(found, Frontier):
+        raise ConfigurationError(
+            f"this is no frontier: {found!r:.200}; pass what frontier(...) returned", value=found
+        )
 
 
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:  # integers, or a mistake

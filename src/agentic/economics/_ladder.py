@@ -1,4 +1,4 @@
-"""Which policies are compared: the rungs from a fixed choice to what learns most."""
+"""Which policies are compared: the rungs from a fixed choice to an agent for every customer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ from agentic.protocols import Binds, Learner, Policy, Remembers
 Work = Callable[[int, int], float]
 """Multiply-adds of one decision, given the number of actions k and of feature columns d."""
 
-_QUADRATURE: Final = 24 * 12
-"""Of one action's win probability: twenty-four nodes, a dozen multiply-adds at each."""
+_QUADRATURE: Final = 16 * 16
+"""Of one action's win probability: sixteen nodes, as most rows take, sixteen multiply-adds at each."""
+
+_EFFECTS: Final = 13 + 21
+"""Of one action's effects on one subject: thirteen multiply-adds for the posterior of a level, of which there
+are seldom more than actions; twenty-one to add up those of the action and to weigh by them."""
 
 
 def no_work(k: int, d: int, /) -> float:
@@ -42,8 +46,13 @@ def thompson_work(k: int, d: int, /) -> float:
     return float(k * d + k * d * d + k * d + k * _QUADRATURE)
 
 
+def personal_work(k: int, d: int, /) -> float:
+    """The same, and the subject's own effects beside it."""
+    return thompson_work(k, d) + float(k * _EFFECTS)
+
+
 def blind_thompson_work(k: int, d: int, /) -> float:
-    """The same with a single column."""
+    """As ``thompson_work``, with a single column."""
     return thompson_work(k, 1)
 
 
@@ -132,6 +141,8 @@ def ladder(guess: str, rules: Policy, templates: Mapping[str, Condition | None],
     Raises:
         ConfigurationError: The templates are none.
     """
+    from agentic.policies import Personal  # late: whoever only reads a frontier does without
+
     return (
         Rung("random", Uniform(), work=no_work),
         Rung("fixed", Fixed(guess), work=no_work),
@@ -141,4 +152,5 @@ def ladder(guess: str, rules: Policy, templates: Mapping[str, Condition | None],
         Rung("epsilon_greedy", EpsilonGreedy(), work=mean_work),
         Rung("square_cb", SquareCB(), work=mean_work),
         Rung("linear_thompson", LinearThompson(), work=thompson_work),
+        Rung("personal", Personal(), work=personal_work),
     )

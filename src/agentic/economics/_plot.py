@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from agentic.economics._axes import LogAxis, even_ticks, number
-from agentic.economics._frontier import Frontier
+from agentic.economics._frontier import Frontier, check_frontier
 from agentic.economics._labels import Box, placed
 from agentic.economics._rows import Kind, Row
 
@@ -73,7 +73,11 @@ def plot(found: Frontier, /) -> str:
     Every policy is a point with its 95 % interval, over the total cost per thousand decisions on the left and
     over its compute on the right, both on logarithmic axes; the line is the frontier. What is free stands at
     the left edge.
+
+    Raises:
+        ConfigurationError: This is no frontier.
     """
+    check_frontier(found)
     scale = _Scale.over(found)
     size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
     names = 'role="img" aria-labelledby="frontier-title frontier-desc"'
@@ -90,11 +94,10 @@ def plot(found: Frontier, /) -> str:
         '<text class="title" x="22" y="32">The frugality frontier</text>',
         f'<text class="soft" x="22" y="53">{_text(_subtitle(found))}</text>',
     ]
-    per_decision: Callable[[Row], float] = lambda row: row.decide_us + row.learn_us  # noqa: E731
     total = "messages and compute, money per 1,000 decisions (log)"
     compute = "compute, microseconds per decision, measured (log)"
     parts += _panel(found, scale, _PANELS[0], "total", lambda row: row.cost, f"total cost: {total}")
-    parts += _panel(found, scale, _PANELS[1], "compute", per_decision, compute)
+    parts += _panel(found, scale, _PANELS[1], "compute", lambda row: row.compute_us, compute)
     parts += [
         f'<text class="soft" x="22" y="{_HEIGHT - 16}">{foot}</text>',
         "</svg>",
@@ -106,7 +109,7 @@ def _told(found: Frontier) -> str:
     """The picture in words."""
     rows = [
         f"{row.name}: {_percent(row.share.value)} of the attainable benefit, {number(row.cost)} per thousand"
-        f" decisions in all, {row.decide_us + row.learn_us:.1f} microseconds per decision"
+        f" decisions in all, {row.compute_us:.1f} microseconds per decision"
         for row in found.rows
     ]
     names = ", ".join(row.name for row in found.efficient("total"))
@@ -252,7 +255,7 @@ def _points(
 def _hint(row: Row) -> str:
     return (
         f"{row.name}: {_percent(row.share.value)} of the attainable, benefit {row.benefit.value:,.2f}, cost"
-        f" {number(row.cost)} per 1,000 decisions, {row.decide_us + row.learn_us:.1f} us a decision"
+        f" {number(row.cost)} per 1,000 decisions, {row.compute_us:.1f} us a decision"
     )
 
 

@@ -74,7 +74,6 @@ def _table(found: Frontier) -> list[str]:
 
 
 def _line(row: Row) -> str:
-    took = row.decide_us + row.learn_us
     name = _short(row.name, _NAME)
     work = "-" if row.work is None else f"{row.work:,.0f}"
     cells = (
@@ -84,7 +83,7 @@ def _line(row: Row) -> str:
         _money(row.message_cost),
         _small(row.compute_cost),
         _money(row.net),
-        f"{took:,.1f}",
+        f"{row.compute_us:,.1f}",
         work,
         f"{row.policy_bytes / 1024:,.1f}",
         f"{row.subject_bytes:,}",

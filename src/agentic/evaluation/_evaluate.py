@@ -20,7 +20,7 @@ import numpy as np
 from agentic._agent import Agent
 from agentic._codec import fingerprint
 from agentic._flow import POLICIES, probabilities
-from agentic._learning import lessons_of
+from agentic._learning import lessons_of, with_records
 from agentic._plan import bind, checked, fields_of, remembering
 from agentic._replay import logged_batch
 from agentic.arrays import F64, Records
@@ -105,8 +105,7 @@ def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
     layout, keys = remembering(plan, taught).layout, np.unique(rows.key)
     held = layout.part(layout.new(len(keys)), POLICIES)
     for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where, named=True):
-        subject = np.searchsorted(keys, lesson.feedback.keys)
-        feedback = attrs.evolve(lesson.feedback, rows=held.copy(), subject=subject)
+        feedback = with_records(lesson.feedback, keys, held)
         taught = taught.learn(feedback)
         if isinstance(taught, Remembers):
             taught.remember(feedback, held)

@@ -8,12 +8,11 @@ decision asks what was known before. What the policy itself has learned of the p
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 
 from agentic._agent import Agent
 from agentic._flow import POLICIES, Plan
-from agentic._learning import lessons_of
+from agentic._learning import lessons_of, with_records
 from agentic._plan import fields_of
 from agentic._records import DecisionBatch
 from agentic.arrays import Records
@@ -56,8 +55,5 @@ def recall(agent: Agent, plan: Plan, policy: Policy, rows: Joined, /) -> Records
             order = np.lexsort((columns["slot"], columns["decision"]))
             where = (columns[name][order] for name in ("decision", "slot", "reward"))
             for lesson in lessons_of(agent.name, plan, agent.schema, agent.log, *where, named=True):
-                number = np.searchsorted(keys, lesson.feedback.keys)
-                known = np.isin(lesson.feedback.keys, keys)
-                told = attrs.evolve(lesson.feedback.take(known), rows=held, subject=number[known])
-                policy.remember(told, held)
+                policy.remember(with_records(lesson.feedback, keys, held), held)
     return out

@@ -90,7 +90,7 @@ class Trials:
         make: Sets up the campaign.
 
     Raises:
-        ConfigurationError: A number is out of range.
+        ConfigurationError: A number is out of range, or ``make`` is no function.
     """
 
     customers: int = attrs.field(default=2_000, kw_only=True)
@@ -103,6 +103,11 @@ class Trials:
                 raise ConfigurationError(
                     f"{what} must be a whole number from 1 to {most:,}, got {value!r}", value=value
                 )
+        if not callable(self.make):
+            raise ConfigurationError(
+                f"make must be a function that sets up (agent, world), got {self.make!r:.200}",
+                value=self.make,
+            )
 
     def run(self, policy: Policy, seed: int, /) -> Trial:
         """Simulate the campaign with this policy in charge.

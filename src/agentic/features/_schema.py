@@ -188,9 +188,8 @@ class Schema:
         n = len(subjects)
         matrix, status = self._read(context, n)
         failed: list[str] = []
-        if np.count_nonzero(
-            status == _ERROR
-        ):  # only a feature that raised says so before providers are asked
+        # Only a feature that raised says so before providers are asked.
+        if np.count_nonzero(status == _ERROR):
             broken = (status == _ERROR).any(axis=0)
             failed.extend(type(f).__name__ for f, fails in zip(self.features, broken, strict=True) if fails)
         for provider in providers:
@@ -221,6 +220,7 @@ class Schema:
         X[:, -1] = 1.0
         together = self._affine
         if together is not None:
+            # Without a look for nan: rarely is any missing, and then all of it is done again below.
             for start in range(0, n, _CHUNK):
                 rows = slice(start, start + _CHUNK)
                 source = matrix[rows, together.source].T

@@ -2,7 +2,7 @@
 
 A dict from text to number takes about 140 bytes a subject: a string, a number, and the table. Here it is
 the text's UTF-8, 8 bytes that say where it stands, and 8 for a place in the table, of which one to two
-thirds are taken: 32 to 40 bytes for short ids. Many subjects are looked up at once, by column; few of them
+thirds are taken: 20 to 36 bytes and the text. Many subjects are looked up at once, by column; few of them
 one by one. Two subjects are one when their texts are, whatever their hashes.
 
 Source: Knuth 1998, The Art of Computer Programming 3, section 6.4: linear probing (algorithm L) and deletion

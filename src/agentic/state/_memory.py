@@ -115,7 +115,8 @@ class MemoryStore:
     """Keeps subject records in memory; they are gone when the process ends.
 
     Linearizable per subject, safe for threads. A subject costs the layout's width, 8 bytes of version, its
-    id in UTF-8, and 20 to 32 bytes to find it by; no Python object is kept for it.
+    id in UTF-8, and 20 to 36 bytes to find it by, room for more included; records and versions grow by half
+    at a time. No Python object is kept for it.
     """
 
     consistency: Final = "linearizable"
