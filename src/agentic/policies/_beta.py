@@ -9,6 +9,7 @@ import numpy as np
 
 from agentic.arrays import F64, Batch, Feedback, Proposal, Space
 from agentic.errors import ConfigurationError, LearningError
+from agentic.policies._checks import is_number
 
 _MASKS: Final = 1024
 _REACH: Final = 9.0
@@ -51,13 +52,13 @@ class BetaThompson:
         if (
             not isinstance(prior, tuple | list)
             or len(prior) != 2
-            or not all(_number(part) and 0 < part < float("inf") for part in prior)
+            or not all(is_number(part) and 0 < part < float("inf") for part in prior)
         ):
             raise ConfigurationError(
                 f"prior must be two positive numbers (successes, failures), got {prior!r}", value=prior
             )
         bounds = (self.low, self.high)
-        if not all(map(_number, bounds)) or not -float("inf") < self.low < self.high < float("inf"):
+        if not all(map(is_number, bounds)) or not -float("inf") < self.low < self.high < float("inf"):
             raise ConfigurationError(
                 f"low must be a number below high, got {self.low!r} and {self.high!r}", value=bounds
             )
@@ -153,10 +154,6 @@ class BetaThompson:
                 self._known.clear()
             self._known[packed] = found
         return found
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def beta_wins(a: F64, b: F64, /) -> F64:

@@ -14,11 +14,11 @@ from agentic._numerics import matmul, win_probabilities
 from agentic.arrays import F64, I64, Batch, Feedback, Proposal, Space
 from agentic.catalogue import Catalogue
 from agentic.errors import ConfigurationError, LearningError
-from agentic.policies._linear import _TINY, _not_negative, _optional_span, _positive, eagerness
+from agentic.policies._checks import LARGEST, not_negative, optional_span, positive
+from agentic.policies._linear import NARROWEST, eagerness
 from agentic.policies._ridge import inverse_root, noise_of, scales_of
 
 _ROWS_AT_ONCE: Final = 512
-_LARGEST: Final = 1e60
 
 
 @attrs.frozen(eq=False)
@@ -65,10 +65,10 @@ class FactoredThompson:
     """
 
     name: ClassVar[str] = "factored_thompson"
-    precision: float = attrs.field(default=8.0, validator=_positive("prior precision of a coefficient"))
-    half_life: timedelta | None = attrs.field(default=None, validator=_optional_span)
-    exploration: float = attrs.field(default=0.2, validator=_positive("factor on the standard deviation"))
-    optimism: float = attrs.field(default=0.5, validator=_not_negative("standard deviations"))
+    precision: float = attrs.field(default=8.0, validator=positive("prior precision of a coefficient"))
+    half_life: timedelta | None = attrs.field(default=None, validator=optional_span)
+    exploration: float = attrs.field(default=0.2, validator=positive("factor on the standard deviation"))
+    optimism: float = attrs.field(default=0.5, validator=not_negative("standard deviations"))
     levels: tuple[str, ...] = ()
     gram: F64 = attrs.field(factory=lambda: np.zeros((0, 0, 0, 0)))
     moment: F64 = attrs.field(factory=lambda: np.zeros((0, 0)))
@@ -127,11 +127,11 @@ class FactoredThompson:
         if not len(feedback):
             return self
         for values, what in ((feedback.reward, "reward"), (feedback.X, "feature")):
-            if not (np.minimum.reduce(values, axis=None) > -_LARGEST) or not (
-                np.maximum.reduce(values, axis=None) < _LARGEST
+            if not (np.minimum.reduce(values, axis=None) > -LARGEST) or not (
+                np.maximum.reduce(values, axis=None) < LARGEST
             ):
                 raise LearningError(
-                    f"feedback must be finite and within {_LARGEST:g}, got a {what} that is not: leave such"
+                    f"feedback must be finite and within {LARGEST:g}, got a {what} that is not: leave such"
                     " rows out",
                     value=what,
                 )
@@ -227,7 +227,7 @@ class FactoredThompson:
         np.sqrt(spread, out=spread)
         spread *= solution.noise
         early = eagerness(self.count, len(self.levels))
-        wide = np.maximum(spread * (self.exploration * early), _TINY)
+        wide = np.maximum(spread * (self.exploration * early), NARROWEST)
         centre = score + spread * (self.optimism * early)
         return Proposal(win_probabilities(centre, wide, batch.allowed), score, spread)
 

@@ -10,6 +10,7 @@ import numpy as np
 from agentic._numerics import matmul, padded
 from agentic.arrays import F64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.errors import ConfigurationError
+from agentic.policies._checks import whole
 from agentic.policies._combine import bound, held, member, reminded, taught
 from agentic.policies._linear import LinearThompson
 
@@ -62,16 +63,6 @@ class Lens:
         return out
 
 
-def _whole(least: int) -> Any:  # a validator
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigurationError(
-                f"{attribute.name} must be a whole number from {least}, got {value!r}", value=value
-            )
-
-    return check
-
-
 @attrs.frozen(kw_only=True, eq=False)
 class RandomFeatures:
     """A policy over more columns than the agent encodes: ``width`` random bends beside the features.
@@ -107,9 +98,9 @@ class RandomFeatures:
     policy: Any = attrs.field(  # Policy; attrs resolves annotations
         factory=lambda: LinearThompson(precision=48.0), converter=member
     )
-    width: int = attrs.field(default=256, validator=_whole(0))
-    seed: int = attrs.field(default=0, validator=_whole(0))
-    warmup: int = attrs.field(default=50, validator=_whole(1))
+    width: int = attrs.field(default=256, validator=whole(0))
+    seed: int = attrs.field(default=0, validator=whole(0))
+    warmup: int = attrs.field(default=50, validator=whole(1))
     lens: Lens | None = None
     waiting: Feedback | None = None
     untaught: Any = None  # Policy | None; as above

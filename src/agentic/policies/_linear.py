@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Self
 
@@ -13,52 +12,17 @@ from numpy.typing import NDArray
 from agentic._numerics import win_probabilities
 from agentic.arrays import F64, Batch, Bools, Feedback, Proposal, Space
 from agentic.errors import ConfigurationError
+from agentic.policies._checks import not_negative, optional_span, positive, share
 from agentic.policies._linear_model import LinearModel
 
-_TINY: Final = 1e-9
+NARROWEST: Final = 1e-9
+"""Standard deviations that win probabilities are worked out with are no smaller."""
+
 # What exploration and optimism gain at the start, and observations per action at which half of it is left.
 _EARLY, _SETTLED = 2.0, 30.0
 
-# Validators take `Any`: what is checked may be anything, and mypy reads a field's type off its validator.
 
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _positive(what: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not _number(value) or not 0 < value < float("inf"):
-            raise ConfigurationError(
-                f"{attribute.name} must be a positive number ({what}), got {value!r}", value=value
-            )
-
-    return check
-
-
-def _not_negative(what: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not _number(value) or not 0 <= value < float("inf"):
-            raise ConfigurationError(
-                f"{attribute.name} must be a number from 0 ({what}), got {value!r}", value=value
-            )
-
-    return check
-
-
-def _share(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not _number(value) or not 0 <= value <= 1:
-        raise ConfigurationError(f"{attribute.name} must be a number from 0 to 1, got {value!r}", value=value)
-
-
-def _optional_span(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and (not isinstance(value, timedelta) or value <= timedelta(0)):
-        raise ConfigurationError(
-            f"{attribute.name} must be a positive timedelta or None, got {value!r}", value=value
-        )
-
-
-def _optional_model(_: object, __: object, value: Any) -> None:
+def _optional_model(_: object, __: object, value: Any) -> None:  # may be anything
     if value is not None and not isinstance(value, LinearModel):
         raise ConfigurationError(f"model must be a LinearModel or None, got {value!r:.200}", value=value)
 
@@ -73,8 +37,8 @@ class _Linear:
         model: What was learned; ``None`` until the policy is bound.
     """
 
-    precision: float = attrs.field(default=8.0, validator=_positive("prior precision of a coefficient"))
-    half_life: timedelta | None = attrs.field(default=None, validator=_optional_span)
+    precision: float = attrs.field(default=8.0, validator=positive("prior precision of a coefficient"))
+    half_life: timedelta | None = attrs.field(default=None, validator=optional_span)
     model: LinearModel | None = attrs.field(default=None, validator=_optional_model)
 
     def bind(self, space: Space, /) -> Self:
@@ -169,8 +133,8 @@ class LinearThompson(_Linear):
     """
 
     name: ClassVar[str] = "linear_thompson"
-    exploration: float = attrs.field(default=0.2, validator=_positive("factor on the standard deviation"))
-    optimism: float = attrs.field(default=0.5, validator=_not_negative("standard deviations"))
+    exploration: float = attrs.field(default=0.2, validator=positive("factor on the standard deviation"))
+    optimism: float = attrs.field(default=0.5, validator=not_negative("standard deviations"))
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the probability that each is best."""
@@ -187,7 +151,7 @@ class LinearThompson(_Linear):
         """
         early = eagerness(float(np.add.reduce(self.fitted.count)), len(self.fitted.ids))
         wide = spread * (self.exploration * early)
-        np.maximum(wide, _TINY, out=wide)
+        np.maximum(wide, NARROWEST, out=wide)
         return win_probabilities(mean + spread * (self.optimism * early), wide, allowed)
 
 
@@ -206,7 +170,7 @@ class LinearUCB(_Linear):
     """
 
     name: ClassVar[str] = "linear_ucb"
-    alpha: float = attrs.field(default=1.0, validator=_positive("standard deviations"))
+    alpha: float = attrs.field(default=1.0, validator=positive("standard deviations"))
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Put all weight on the highest bound."""
@@ -233,8 +197,8 @@ class SquareCB(_Linear):
     """
 
     name: ClassVar[str] = "square_cb"
-    gamma: float = attrs.field(default=10.0, validator=_positive("1 / units of reward"))
-    exponent: float = attrs.field(default=0.5, validator=_share)
+    gamma: float = attrs.field(default=10.0, validator=positive("1 / units of reward"))
+    exponent: float = attrs.field(default=0.5, validator=share)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by the inverse of their gap."""
@@ -260,7 +224,7 @@ class EpsilonGreedy(_Linear):
     """
 
     name: ClassVar[str] = "epsilon_greedy"
-    epsilon: float = attrs.field(default=0.1, validator=_share)
+    epsilon: float = attrs.field(default=0.1, validator=share)
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Give every candidate its part of epsilon and the best one the rest."""
@@ -279,7 +243,7 @@ class Softmax(_Linear):
     """
 
     name: ClassVar[str] = "softmax"
-    temperature: float = attrs.field(default=0.1, validator=_positive("units of reward"))
+    temperature: float = attrs.field(default=0.1, validator=positive("units of reward"))
 
     def propose(self, batch: Batch, /) -> Proposal:
         """Weigh candidates by their exponentiated score."""

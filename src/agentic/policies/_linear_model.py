@@ -13,10 +13,10 @@ import numpy as np
 from agentic._numerics import ROWS, matmul
 from agentic.arrays import F64, Feedback
 from agentic.errors import ConfigurationError, LearningError
+from agentic.policies._checks import LARGEST
 from agentic.policies._ridge import Solution, solved
 
 _AT_ONCE: Final = 1 << 17  # numbers that stay in the processor's cache
-_LARGEST: Final = 1e60
 
 
 def _blocks(gram: Any) -> tuple[F64, ...]:  # one array, or one for each action
@@ -141,9 +141,9 @@ class LinearModel:
             low = np.minimum.reduce(values, axis=None, initial=0.0)
             high = np.maximum.reduce(values, axis=None, initial=0.0)
             # Asked this way round because nan answers no to everything.
-            if not (low > -_LARGEST and high < _LARGEST):
+            if not (low > -LARGEST and high < LARGEST):
                 raise LearningError(
-                    f"feedback must be finite and within {_LARGEST:g}, got a {what} from {low} to {high}:"
+                    f"feedback must be finite and within {LARGEST:g}, got a {what} from {low} to {high}:"
                     " leave such rows out",
                     value=(float(low), float(high)),
                 )

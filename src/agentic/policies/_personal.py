@@ -15,6 +15,7 @@ from agentic.arrays import F64, I64, Batch, Feedback, Field, Proposal, Records, 
 from agentic.conditions import Column, Condition
 from agentic.errors import ConfigurationError
 from agentic.policies._between import Between
+from agentic.policies._checks import optional_condition, positive_up_to, word
 from agentic.policies._effects import IDLE, LEVELS, SENT, Effects
 from agentic.policies._fixed import check_fields
 from agentic.policies._linear import LinearThompson
@@ -26,12 +27,7 @@ _ROWS_AT_ONCE: Final = 1024
 _MINUTE: Final = 60_000_000
 
 
-def _checked_name(_: object, __: object, value: Any) -> None:  # may be anything
-    if not isinstance(value, str) or not value.isidentifier():
-        raise ConfigurationError(f"a policy's name must be a word, got {value!r}", value=value)
-
-
-def _checked_population(_: object, __: object, value: Any) -> None:  # as above
+def _checked_population(_: object, __: object, value: Any) -> None:  # may be anything
     if not isinstance(value, LinearThompson):
         raise ConfigurationError(
             f"population must be a LinearThompson(...), got {value!r:.200}: its scores and spreads are what"
@@ -48,22 +44,6 @@ def _dimensions(value: Any) -> tuple[str, ...] | None:  # as above
     if not all(isinstance(name, str) for name in value) or len(set(value)) < len(value):
         raise ConfigurationError(f"dimensions must be names, each once, got {value!r}", value=value)
     return tuple(value)
-
-
-def _checked_guess(_: object, __: object, value: Any) -> None:  # as above
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10:
-        raise ConfigurationError(
-            f"guess must be a number above 0 and at most 10 (standard deviations of the reward noise), got"
-            f" {value!r}",
-            value=value,
-        )
-
-
-def _checked_condition(_: object, __: object, value: Any) -> None:  # as above
-    if value is not None and not isinstance(value, Condition):
-        raise ConfigurationError(
-            f"only_if must be a condition such as F('adult').is_true(), or None, got {value!r}", value=value
-        )
 
 
 @attrs.frozen(eq=False)
@@ -115,11 +95,13 @@ class Personal:
     bandits with linear payoffs. Ours takes the population's posterior and the subject's as independent.
     """
 
-    name: str = attrs.field(default="personal", validator=_checked_name)
+    name: str = attrs.field(default="personal", validator=word)
     population: LinearThompson = attrs.field(factory=LinearThompson, validator=_checked_population)
     dimensions: tuple[str, ...] | None = attrs.field(default=None, converter=_dimensions)
-    only_if: Condition | None = attrs.field(default=None, validator=_checked_condition)
-    guess: float = attrs.field(default=0.15, validator=_checked_guess)
+    only_if: Condition | None = attrs.field(default=None, validator=optional_condition)
+    guess: float = attrs.field(
+        default=0.15, validator=positive_up_to(10, "standard deviations of the reward noise")
+    )
     effects: Effects | None = None
     between: Between | None = None
     fields: tuple[Field, ...] = attrs.field(init=False, repr=False)
