@@ -5,6 +5,10 @@ the text's UTF-8, 8 bytes that say where it stands, and 8 for a place in the tab
 thirds are taken: 20 to 36 bytes and the text. Many subjects are looked up at once, by column; few of them
 one by one. Two subjects are one when their texts are, whatever their hashes.
 
+Ctrl-C or want of memory may end a change at any line. Where the texts stand is what counts, and one write
+tells it; all else can be made anew from that. What is marked as being changed when the next call comes was
+given up half-way, and is made anew; what only takes room is built aside and put in place whole.
+
 Source: Knuth 1998, The Art of Computer Programming 3, section 6.4: linear probing (algorithm L) and deletion
 from it (algorithm R, which leaves no tombstones).
 """
@@ -73,18 +77,20 @@ class Index:
         self._count = 0
         self._used = 0  # slots ever given
         self._free: list[int] = []
-        self._lost = 0  # bytes of the arena that no subject has any more
-        self._end = 0
+        self._dirty = False  # a change has begun and not ended
         self._set_table(np.zeros(_FIRST, dtype=np.uint64))
-        self._set_places(np.full(_FIRST, _NOWHERE, dtype=np.int64))
-        self._set_arena(_FIRST * _WORD)
+        self._set_texts(np.full(_FIRST, _NOWHERE, dtype=np.int64), bytearray(_FIRST * _WORD), 0, 0)
 
     def __len__(self) -> int:
+        if self._dirty:
+            self._mend()
         return self._count
 
     @property
     def slots(self) -> int:
         """How many slots were ever given: as many rows are needed."""
+        if self._dirty:
+            self._mend()
         return self._used
 
     @property
@@ -95,14 +101,15 @@ class Index:
     def _set_table(self, table: U64) -> None:
         self._table, self._entry, self._mask = table, table.data, len(table) - 1
 
-    def _set_places(self, places: I64) -> None:
-        self._places, self._place = places, places.data
-
-    def _set_arena(self, size: int) -> None:
+    def _set_texts(self, places: I64, text: bytearray, end: int, lost: int) -> None:
         # A byte array is compared with one text in half the time that a view of an array takes.
-        self._text = bytearray(size)
-        self._arena: Bytes = np.frombuffer(self._text, dtype=np.uint8)
-        self._words = _words(self._arena)
+        arena: Bytes = np.frombuffer(text, dtype=np.uint8)
+        words = _words(arena)
+        # One statement: nothing can come between texts and where they stand.
+        self._places, self._place, self._text, self._arena, self._words, self._end, self._lost = (
+            *(places, places.data, text, arena, words),
+            *(end, lost),  # bytes taken, and those of them that no subject has any more
+        )
 
     def find(self, subjects: Sequence[str], /) -> I64:
         """Slot of each, shape (n,); -1 for strangers."""
@@ -128,13 +135,16 @@ class Index:
         texts = Texts(subjects)
         _checked(int(texts.size.max(initial=0)))
         self._make_room(len(subjects), len(texts.bytes) - _WORD)
+        tags = self._tags(subjects)
+        self._dirty = True
         slots_given = self._next_slots(len(subjects))
         end = self._end + len(texts.bytes) - _WORD
         self._arena[self._end : end] = texts.bytes[:-_WORD]
         self._places[slots_given] = (texts.start + self._end) << _SIZE | texts.size
         self._end = end
         self._count += len(subjects)
-        self._insert(self._tags(subjects) << _SHIFT_64 | (slots_given + 1).astype(np.uint64))
+        self._insert(self._table, tags << _SHIFT_64 | (slots_given + 1).astype(np.uint64))
+        self._dirty = False
         return slots_given
 
     def add_one(self, subject: str, /) -> int:
@@ -142,6 +152,7 @@ class Index:
         raw = subject.encode("utf-8", "surrogatepass")
         size = _checked(len(raw))
         self._make_room(1, size)
+        self._dirty = True
         slot = self._free.pop() if self._free else self._used
         self._used = max(self._used, slot + 1)
         self._text[self._end : self._end + size] = raw
@@ -153,6 +164,7 @@ class Index:
         while table[at]:
             at = at + 1 & mask
         table[at] = tag << _SHIFT | slot + 1
+        self._dirty = False
         return slot
 
     def remove(self, subject: str, /) -> int:
@@ -162,26 +174,36 @@ class Index:
             return -1
         table, mask = self._entry, self._mask
         slot = (table[gap] & _LOW) - 1
+        place = self._place[slot]
+        self._dirty = True
+        self._place[slot] = _NOWHERE
         # Whoever was pushed on because the gap was taken moves into it.
         at = gap
         while entry := table[at := at + 1 & mask]:
             if at - (entry >> _SHIFT) & mask >= at - gap & mask:
                 table[gap], gap = entry, at
         table[gap] = 0
-        place = self._place[slot]
         self._arena[place >> _SIZE : (place >> _SIZE) + (place & _MOST)] = 0
-        self._place[slot] = _NOWHERE
         self._free.append(slot)
         self._count -= 1
         self._lost += place & _MOST
+        self._dirty = False
         if self._lost > max(self._end - self._lost, _FIRST * _WORD):
             self._close_up()
         return slot
 
-    def texts(self) -> Iterator[str]:
-        """Every subject there is at the time of the call, in the order of slots."""
-        places = self._places[: self._used]
-        return _read(places[places != _NOWHERE], bytes(self._text[: self._end]))
+    def texts(self, of: Bools | None = None) -> Iterator[str]:
+        """Every subject there is at the time of the call, in the order of slots.
+
+        Args:
+            of: Only those in these slots; shape (slots or more,).
+        """
+        slots = self.slots  # mends first
+        places = self._places[:slots]
+        there = places != _NOWHERE
+        if of is not None:
+            there &= of[:slots]
+        return _read(places[there], bytes(self._text[: self._end]))
 
     def _tags(self, subjects: Sequence[str]) -> U64:
         hashes = np.fromiter(map(self._hash, subjects), dtype=np.int64, count=len(subjects))
@@ -189,6 +211,8 @@ class Index:
 
     def _seek(self, subject: str) -> int:
         """Place of a subject in the table; -1 for a stranger."""
+        if self._dirty:
+            self._mend()
         tag, raw = self._hash(subject) >> _SHIFT & _LOW, subject.encode("utf-8", "surrogatepass")
         table, mask, size = self._entry, self._mask, len(raw)
         at = tag & mask
@@ -203,6 +227,8 @@ class Index:
 
     def _find(self, subjects: Sequence[str], texts: Texts, tags: U64) -> I64:
         """``find`` for many: every round looks at the next place of those who are still on their way."""
+        if self._dirty:
+            self._mend()
         at, mask = tags.view(np.int64) & np.int64(self._mask), np.int64(self._mask)
         found = self._table[at]
         rows = on = ((found != 0) & (found >> _SHIFT_64 != tags)).nonzero()[0]
@@ -238,14 +264,16 @@ class Index:
             done += _WORD
         return same
 
-    def _insert(self, entries: U64) -> None:
-        """Put entries into the table; every round those who find a place empty, and win it, are done."""
-        at = (entries >> _SHIFT_64).view(np.int64) & np.int64(self._mask)
+    @staticmethod
+    def _insert(table: U64, entries: U64) -> None:
+        """Put entries into a table; every round those who find a place empty, and win it, are done."""
+        mask = np.int64(len(table) - 1)
+        at = (entries >> _SHIFT_64).view(np.int64) & mask
         while len(at):
-            empty = np.flatnonzero(self._table[at] == 0)
-            self._table[at[empty]] = entries[empty]
-            on = np.flatnonzero(self._table[at] != entries)
-            entries, at = entries[on], at[on] + 1 & np.int64(self._mask)
+            empty = np.flatnonzero(table[at] == 0)
+            table[at[empty]] = entries[empty]
+            on = np.flatnonzero(table[at] != entries)
+            entries, at = entries[on], at[on] + 1 & mask
 
     def _next_slots(self, n: int) -> I64:
         again = [self._free.pop() for _ in range(min(n, len(self._free)))]
@@ -254,38 +282,62 @@ class Index:
         return np.concatenate([np.array(again, dtype=np.int64), np.arange(self._used - fresh, self._used)])
 
     def _make_room(self, subjects: int, size: int) -> None:
+        if self._dirty:
+            self._mend()
         if 3 * (self._count + subjects) > 2 * len(self._table):
             entries, length = self._table, len(self._table)
             while 3 * (self._count + subjects) > 2 * length:
                 length *= 2
-            self._set_table(np.zeros(length, dtype=np.uint64))
+            table = np.zeros(length, dtype=np.uint64)
             for lo in range(0, len(entries), _STEP):
                 part = entries[lo : lo + _STEP]
-                self._insert(part[part != 0])
+                self._insert(table, part[part != 0])
+            self._set_table(table)
+        places, text = self._places, self._text
         need = self._used + max(subjects - len(self._free), 0)
-        if need > len(self._places):
-            places = np.empty(max(need, int(len(self._places) * _GROWTH)), dtype=np.int64)
+        if need > len(places):
+            places = np.full(max(need, int(len(places) * _GROWTH)), _NOWHERE, dtype=np.int64)
             places[: self._used] = self._places[: self._used]
-            self._set_places(places)
-        if self._end + size + _WORD > len(self._arena):
-            old = self._arena
-            self._set_arena(max(self._end + size + _WORD, int(len(old) * _GROWTH)))
-            self._arena[: self._end] = old[: self._end]
+        need = self._end + size + _WORD
+        if need > len(text):
+            text = bytearray(max(need, int(len(text) * _GROWTH)))
+            np.frombuffer(text, dtype=np.uint8)[: self._end] = self._arena[: self._end]
+        if places is not self._places or text is not self._text:
+            self._set_texts(places, text, self._end, self._lost)
 
     def _close_up(self) -> None:
         """Move the texts together, so that what was removed takes no memory for long."""
-        old, self._end, self._lost = self._arena, 0, 0
-        live = np.flatnonzero(self._places[: self._used] != _NOWHERE)
-        sizes = self._places[live] & _MOST
-        self._set_arena(int(sizes.sum() * _GROWTH) + _FIRST * _WORD)
+        live = np.flatnonzero(self._places != _NOWHERE)
+        sizes, end = self._places[live] & _MOST, 0
+        places, text = self._places.copy(), bytearray(int(sizes.sum() * _GROWTH) + _FIRST * _WORD)
+        arena = np.frombuffer(text, dtype=np.uint8)
         for lo in range(0, len(live), _STEP):
             slots, size = live[lo : lo + _STEP], sizes[lo : lo + _STEP]
-            start = self._end + np.cumsum(size) - size
-            shift = np.repeat((self._places[slots] >> _SIZE) - start, size)
-            end = self._end + len(shift)
-            self._arena[self._end : end] = old[shift + np.arange(self._end, end)]
-            self._places[slots] = start << _SIZE | size
-            self._end = end
+            begin, start = end, end + np.cumsum(size) - size
+            shift = np.repeat((places[slots] >> _SIZE) - start, size)
+            end += len(shift)
+            arena[begin:end] = self._arena[shift + np.arange(begin, end)]
+            places[slots] = start << _SIZE | size
+        self._set_texts(places, text, end, 0)
+
+    def _mend(self) -> None:
+        """Make all of it anew from where texts stand, after a change that was given up half-way.
+
+        Whoever has a place is there, at the slot of before, and nobody else; so the change that was given
+        up has happened, or has not. Done twice it is as done once.
+        """
+        self._close_up()  # a text whose subject lost its place may not have been overwritten
+        live = np.flatnonzero(self._places != _NOWHERE)
+        table = np.zeros_like(self._table)
+        for lo in range(0, len(live), _STEP):
+            slots = live[lo : lo + _STEP]
+            tags = self._tags(list(_read(self._places[slots], self._text)))
+            self._insert(table, tags << _SHIFT_64 | (slots + 1).astype(np.uint64))
+        used = int(live.max(initial=-1)) + 1
+        self._set_table(table)
+        self._count, self._used = len(live), used
+        self._free = np.flatnonzero(self._places[:used] == _NOWHERE)[::-1].tolist()
+        self._dirty = False
 
 
 def _checked(size: int) -> int:
@@ -296,7 +348,7 @@ def _checked(size: int) -> int:
     return size
 
 
-def _read(places: I64, text: bytes) -> Iterator[str]:
+def _read(places: I64, text: bytes | bytearray) -> Iterator[str]:
     for lo in range(0, len(places), _STEP):
         for place in places[lo : lo + _STEP].tolist():
             start = place >> _SIZE

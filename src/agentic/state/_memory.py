@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,10 @@ class _Slab:
 
     The rows hold every field that any layout of this name has asked for: two versions of an agent that
     run side by side each see their own fields, and neither loses what the other counts.
+
+    Who has version 0 is a stranger, though the index may have a slot for them: what adds a subject ends with
+    the version, and what removes one begins with it, so that either may be given up at any line. Rows of
+    version 0 hold anything.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -67,11 +71,9 @@ class _Slab:
                 self.rows[name][slots] = rows[name]
 
     def add(self, subjects: Sequence[str]) -> I64:
-        """Give each of these strangers a slot."""
+        """Give each of these strangers a slot, whose row is still to be written."""
         self._make_room(len(subjects))
-        slots = self.index.add(subjects)
-        self.rows[slots] = self.blank
-        return slots
+        return self.index.add(subjects)
 
     def _make_room(self, strangers: int) -> None:
         taken = self.index.slots
@@ -81,16 +83,18 @@ class _Slab:
             rows[:taken] = self.rows[:taken]
             versions = np.zeros(size, dtype=np.int64)
             versions[:taken] = self.versions[:taken]
-            self.rows, self.versions = rows, versions
+            self.versions, self.rows = versions, rows
 
     def replace(self, subject: str, row: Records, expected: int, version: int) -> bool:
         """Write the row, shape (1,), of one subject if its version is the expected one; say whether."""
         slot = self.index.find_one(subject)
-        if expected != (int(self.versions[slot]) if slot >= 0 else 0):
+        held = int(self.versions[slot]) if slot >= 0 else 0
+        if expected != held:
             return False
         if slot < 0:
             self._make_room(1)
             slot = self.index.add_one(subject)
+        if not held:
             self.rows[slot] = self.blank
         self.write(slice(slot, slot + 1), row)
         self.versions[slot] = version
@@ -98,12 +102,18 @@ class _Slab:
 
     def remove(self, subject: str) -> bool:
         """Forget a subject; say whether it was known. The other slots stay where they are."""
-        slot = self.index.remove(subject)
+        slot = self.index.find_one(subject)
         if slot < 0:
             return False
-        self.rows[slot] = self.blank
+        known = bool(self.versions[slot])
         self.versions[slot] = 0
-        return True
+        self.rows[slot] = self.blank
+        self.index.remove(subject)
+        return known
+
+    def subjects(self) -> Iterator[str]:
+        """Those known at the time of the call, in the order of slots."""
+        return self.index.texts(self.versions != 0)
 
 
 def _opaque(rows: Records) -> NDArray[np.void]:
@@ -142,11 +152,12 @@ class MemoryStore:
                 slot = slab.index.find_one(subjects[0])
                 if slot >= 0:
                     one = slice(slot, slot + 1)
-                    return Rows(slab.read(one, layout), slab.versions[one].copy())
+                    if slab.versions[slot]:
+                        return Rows(slab.read(one, layout), slab.versions[one].copy())
             slots = slab.index.find(subjects)
             rows = slab.read(slots, layout)
             versions = slab.versions[slots]
-        strangers = slots < 0
+        strangers = (slots < 0) | (versions == 0)
         if np.count_nonzero(strangers):
             rows[strangers] = layout.blank
             versions[strangers] = 0
@@ -171,12 +182,13 @@ class MemoryStore:
             if len(subjects) == 1:
                 return np.array([slab.replace(subjects[0], rows, int(expected[0]), self._clock)])
             slots = slab.index.find(subjects)
-            known = slots >= 0
-            accepted: Bools = np.where(known, slab.versions[slots], 0) == expected
-            fresh = accepted & ~known
-            if fresh.any():
-                new = np.flatnonzero(fresh)
+            held = np.where(slots >= 0, slab.versions[slots], 0)
+            accepted: Bools = held == expected
+            strange = np.flatnonzero(accepted & (held == 0))
+            if len(strange):
+                new = strange[slots[strange] < 0]
                 slots[new] = slab.add([subjects[i] for i in new.tolist()])
+                slab.rows[slots[strange]] = slab.blank
             if accepted.all():
                 slab.write(slots, rows)
                 slab.versions[slots] = self._clock
@@ -196,7 +208,7 @@ class MemoryStore:
     def subjects(self) -> list[str]:
         """Every subject known, without the records that agents keep for themselves."""
         with self._lock:
-            found = [slab.index.texts() for slab in self._slabs.values()]
+            found = [slab.subjects() for slab in self._slabs.values()]
         return sorted({subject for texts in found for subject in texts if not subject.startswith("\x00")})
 
     def __len__(self) -> int:
