@@ -134,7 +134,7 @@ def matmul(left: Floats, right: Floats, /) -> Floats:
 
 
 def _product(block: Floats, right: Floats) -> Floats:
-    apart = max(right.strides[0] // right.itemsize, right.shape[1])  # a piece of a wider matrix is read in steps
+    apart = max(right.strides[0] // right.itemsize, right.shape[1])  # more, in a piece of a wider matrix
     if _blocks_agree(block.shape[-1], right.shape[1], apart, block.dtype.char):
         return np.asarray(np.matmul(block, right))
     return np.asarray(np.einsum("...nd,dm->...nm", block, right))
