@@ -258,6 +258,53 @@ def test_what_is_left_of_the_output_goes_nowhere(
     assert (tmp_path / "out").read_text(encoding="utf-8") == ""
 
 
+@pytest.mark.parametrize("words", [["plugins"], ["demo"], ["frontier"], ["--version"]], ids=" ".join)
+def test_without_standard_output_nothing_is_begun(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed by the shell, there is none: one line on standard error, exit code 1, no work."""
+    monkeypatch.setattr(_cli, "_run", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", told := io.StringIO())
+    assert _cli.main(words) == 1
+    assert told.getvalue().startswith("agentic: there is no standard output")
+    assert told.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["plugins"], [*SMALL, "--json"]], ids=" ".join)
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_cannot_be_written_is_one_line(words: list[str]) -> None:
+    """A full disk behind standard output: exit code 1 and a reason, also when Python closes."""
+    with pathlib.Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agentic", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "agentic: cannot write to standard output: No space left on device\n"
+
+
+def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown as it is."""
+
+    def lost(_: object) -> int:
+        raise FileNotFoundError(2, "No such file", "a-plugin.json")
+
+    monkeypatch.setattr(_cli, "_run", lost)
+    with pytest.raises(FileNotFoundError):
+        _cli.main(["plugins"])
+
+
+def test_without_standard_error_the_output_stays_clean(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be complained about is not printed among the results, and there is no bar."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run("demo", "--customers", "0")[:2] == (2, "")
+    code, out, _ = run("demo", "--customers", "20", "--weeks", "1", "--json")
+    assert code == 0
+    assert json.loads(out)["customers"] == 20
+
+
 def test_the_module_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``main`` returns is what a shell sees."""
     monkeypatch.setattr(sys, "argv", ["agentic", "fly"])
@@ -373,6 +420,8 @@ def test_prices_change_costs_and_nothing_else(run: Run, frontier: tuple[str, str
         (["--message-price", "inf"], "message must be a number from 0"),
         (["--svg", "."], "cannot write '.'"),
         (["--json", "no/such/folder/f.json"], "cannot write 'no/such/folder/f.json'"),
+        (["--svg", "n" * 300], "File name too long"),
+        (["--json", "a\0b"], "null byte"),
         (["--svg", "one", "--json", "one"], "cannot write two documents into 'one'"),
         (["--policy", "rules"], "unrecognized arguments"),
     ],

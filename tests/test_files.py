@@ -96,3 +96,63 @@ def test_paths_that_cannot_be_written_to_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "access", lambda path, how: False)  # root may write anywhere
     with pytest.raises(ConfigurationError, match="may not be written to"):
         check_paths([one])
+
+
+def test_what_is_no_path_is_refused_at_once(tmp_path: Path) -> None:
+    """A name too long, links in a circle or to nowhere, a NUL: before the work, and again at the write."""
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none" / "file")
+    (tmp_path / "file").write_text("before")
+    for name, told in (
+        ("n" * 300, "File name too long"),
+        ("circle", "symbolic links"),
+        ("nowhere", "expected the path of a file"),
+        ("a\0b", "null byte"),
+        ("file/below", "expected the path of a file"),
+    ):
+        path = str(tmp_path / name)
+        with pytest.raises(ConfigurationError, match=told):
+            check_paths([path])
+        with pytest.raises(AgenticError, match="cannot write"):
+            write_whole(path, "text")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["circle", "file", "nowhere"]
+
+
+def test_a_long_name_that_the_system_takes_is_written(tmp_path: Path) -> None:
+    """What lies beside it meanwhile has a shorter one."""
+    for name in ("n" * 255, "\N{SNOWMAN}" * 85):
+        path = tmp_path / name
+        check_paths([str(path)])
+        write_whole(str(path), "text")
+        assert path.read_text() == "text"
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_makes_it(tmp_path: Path) -> None:
+    """If its folder is there."""
+    (tmp_path / "link").symlink_to("real")
+    check_paths([str(tmp_path / "link")])
+    write_whole(str(tmp_path / "link"), "text")
+    assert (tmp_path / "real").read_text() == "text"
+    with pytest.raises(ConfigurationError, match="two documents"):
+        check_paths([str(tmp_path / "link"), str(tmp_path / "real")])
+
+
+def test_a_file_in_a_closed_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new file is made in the folder, so writing to the old one is not enough; a pipe is enough."""
+    (tmp_path / "file").write_text("before")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "access", lambda path, how: Path(path) != tmp_path)  # root may write anywhere
+    for name in ("file", "new"):
+        with pytest.raises(ConfigurationError, match="may not be written to"):
+            check_paths([str(tmp_path / name)])
+    check_paths([str(tmp_path / "pipe")])
+
+
+def test_a_secret_stays_one(tmp_path: Path) -> None:
+    """Who could read the file before can read it after, and nobody else."""
+    path = tmp_path / "secret"
+    for mode in (0o600, 0o640, 0o664):
+        path.touch()
+        path.chmod(mode)
+        write_whole(str(path), "text")
+        assert stat.S_IMODE(path.stat().st_mode) == mode

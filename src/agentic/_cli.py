@@ -15,6 +15,7 @@ from agentic._files import check_paths, write_whole
 from agentic._plugins import version
 from agentic.errors import AgenticError, ConfigurationError
 
+FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -31,21 +32,44 @@ def main(argv: Sequence[str] | None = None, /) -> int:
         argv: Words after ``python -m agentic``; those of the process by default.
 
     Returns:
-        The exit code: 0, 2 for wrong use, 130 when interrupted, 141 when the reader went away.
+        The exit code: 0, 1 for what failed, 2 for wrong use, 130 when interrupted, 141 when the reader
+        went away.
     """
+    if sys.stdout is None:  # closed by who called
+        _complain("agentic: there is no standard output to write to, redirect it to a file or to /dev/null")
+        return FAILED
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still in the buffer would fail once more when Python closes.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        _drop_output()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is not None:  # a file, and not a stream that is open
+            raise
+        _drop_output()
+        _complain(f"agentic: cannot write to standard output: {error.strerror or error}")
+        return FAILED
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        _complain("")
         return INTERRUPTED
     return code
+
+
+def _drop_output() -> None:
+    """Send what is still in the buffer nowhere: it would fail once more when Python closes."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _complain(line: str) -> None:
+    if sys.stderr is not None:  # else print would turn to standard output
+        print(line, file=sys.stderr)
+
+
+def _is_watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _run(words: list[str]) -> int:
@@ -60,8 +84,8 @@ def _run(words: list[str]) -> int:
     try:
         return int(asked.do(asked))
     except AgenticError as error:
-        print(f"agentic {asked.command}: {error}", file=sys.stderr)
-        return WRONG_USE if isinstance(error, ConfigurationError) else 1
+        _complain(f"agentic {asked.command}: {error}")
+        return WRONG_USE if isinstance(error, ConfigurationError) else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,7 +174,7 @@ def _demo(asked: argparse.Namespace) -> int:
     from agentic._codec import converter
     from agentic._report import report
 
-    bar = None if asked.json or not sys.stderr.isatty() else _Bar(sys.stderr)
+    bar = None if asked.json or not _is_watched() else _Bar(sys.stderr)
     try:
         facts = demo.run(
             customers=asked.customers,
@@ -183,7 +207,7 @@ def _frontier(asked: argparse.Namespace) -> int:
     printed = asked.json == "-"
     paths = [path for path in (asked.svg, None if printed else asked.json) if path is not None]
     check_paths(paths)  # now, and not after half a minute
-    bar = None if printed or not sys.stderr.isatty() else _Bar(sys.stderr)
+    bar = None if printed or not _is_watched() else _Bar(sys.stderr)
     try:
         found = economics.frontier(
             economics.ladder(evaluation.BEST_GUESS, evaluation.playbook(), evaluation.templates()),
