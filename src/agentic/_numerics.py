@@ -190,8 +190,10 @@ def win_probabilities(mean: F64, spread: F64, allowed: NDArray[np.bool_], /) -> 
 def _shares(mean: F64, spread: F64, allowed: NDArray[np.bool_]) -> F64:
     """``win_probabilities`` of as many rows as stay in the processor's cache."""
     n, k = mean.shape
-    m = n + -n % ROWS
-    # From here to the end columns are rows: no step of a reduction or of SIMD mixes two requests.
+    # From here to the end columns are rows, at least two of them: so a reduction goes step by step, for all
+    # rows at once, and mixes no two requests. Few rows stay below the 500 numbers where numpy lets go of
+    # Python's lock, for which eight threads would then queue.
+    m = max(n, 2)
     centre, width = np.zeros((k, m)), np.ones((k, m))
     centre[:, :n], width[:, :n] = mean.T, spread.T
     masked = None
@@ -223,7 +225,7 @@ def _shares(mean: F64, spread: F64, allowed: NDArray[np.bool_]) -> F64:
     shares = _integrated(offset, slope, kind)
     for other in set(kinds.tolist()) - {kind} if n > 1 else ():  # done twice: cheaper than to part the many
         rows = (kinds == other).nonzero()[0]
-        rows = rows[np.arange(len(rows) + -len(rows) % ROWS) % len(rows)]
+        rows = rows if len(rows) > 1 else rows.repeat(2)
         shares[:, rows] = _integrated(offset[:, rows], slope[:, rows], other)
     out = shares.astype(np.float64)
     if masked is not None:
@@ -242,7 +244,7 @@ def _integrated(offset: Floats, slope: Floats, kind: int) -> Floats:
         return _quadrature(offset, slope, kind)
     out = np.empty((k, m), dtype=np.float32)
     for lo in range(0, m, step):
-        part = slice(lo, lo + step)
+        part = slice(min(lo, m - 2), lo + step)  # two rows at least
         out[:, part] = _quadrature(offset[:, part], slope[:, part], kind)
     return out
 
@@ -251,7 +253,7 @@ def _quadrature(offset: Floats, slope: Floats, kind: int) -> Floats:
     """Sum the integrand over the nodes; a normal's score at node t is ``offset + slope * t``.
 
     Args:
-        offset: Shape (k, rows), float32; rows is a multiple of ``ROWS``.
+        offset: Shape (k, rows), float32; at least two rows.
         slope: Shape (k, rows), float32.
         kind: Place in ``_NODES``.
 
