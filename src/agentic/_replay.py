@@ -199,12 +199,13 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
     odds = np.full(len(plan.catalogue), np.nan)
     contributions: dict[str, float] = {}
     if policy is not None:
-        if decision.arm == "policy":
+        failed = bool(found.columns["policy_failed"][0])  # the fallback decided, which `propose` asks then
+        if decision.arm == "policy" and not failed:
             odds = probabilities(plan, policy, batch)[0]
         else:
             weights = propose(plan, policy, batch, found.columns["arm"], []).weights
             odds = weights[0] / weights[0].sum()
-        if isinstance(policy, Explainer):
+        if isinstance(policy, Explainer) and not failed:
             contributions = _readable(policy.explain(batch, 0), plan)
     struck: dict[str, list[str]] = {}
     for reason, actions in decision.reasons.items():

@@ -389,6 +389,16 @@ def test_a_policy_that_fails_is_replaced_by_the_fallback_and_then_by_nothing() -
     assert alone.failures == {"broken": 2}
 
 
+def test_a_decision_of_the_fallback_can_be_explained() -> None:
+    """The probability told is the fallback's, who decided; the policy fails again, and tells nothing."""
+    made = agent(guardrails=[], policy=Broken("x"), fallback=Fixed("email_digest"))
+    decided = made.decide("c", {}, now=NOON)
+    told = made.explain(decided.id)
+    assert decided.action.id == "email_digest"
+    assert decided.degraded[-1] == "policy"
+    assert {c.action: c.probability for c in told.candidates}["email_digest"] == decided.probability == 1.0
+
+
 class Weights:
     """A policy whose weights are given."""
 
