@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, zones
-from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, walk
+from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, prices, walk
 from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic._stored import load, save
@@ -133,7 +133,7 @@ class Desk:
             "at": np.full(n, at, np.int64),
             "values": values.matrix,
             "status": values.status,
-            "cost": _prices(plan.catalogue.cost, columns["action"]),
+            "cost": prices(plan.catalogue.cost, columns["action"]),
             "compute_us": np.full(n, took, dtype=np.float32),
         }
         return columns, [part.settled for part in parts if part.settled is not None]
@@ -317,14 +317,9 @@ def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) 
     for name, charge in plan.charges.items():
         spent = walked.spent[name]
         if np.count_nonzero(stands) < len(stands):
-            spent = int(_prices(charge, walked.drawn.action[: walked.count])[stands].sum())
+            spent = int(prices(charge, walked.drawn.action[: walked.count])[stands].sum())
         left[name] = wave.available[name] - spent
     return left
-
-
-def _prices(price: NDArray[Any], action: I64) -> NDArray[Any]:
-    """What each row's choices cost together: shape (n,), the dtype of ``price``."""
-    return price[action[:, 0]] if action.shape[1] == 1 else price[action].sum(axis=1)
 
 
 def _columns(wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:

@@ -540,10 +540,16 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
             " would have chosen is not known",
             value=name,
         ) from error
+    running = weighed.running
     if plan.floor:
-        weights = _floored(weights, weighed.running, batch.allowed, np.full(len(batch), plan.floor))
-    total: F64 = np.add.accumulate(weights, axis=1)[:, -1:]
-    return np.asarray(weights / total, dtype=np.float64)
+        weights = _floored(weights, running, batch.allowed, np.full(len(batch), plan.floor))
+        running = np.add.accumulate(weights, axis=1)
+    return np.asarray(weights / running[:, -1:], dtype=np.float64)
+
+
+def prices(price: NDArray[Any], action: I64, /) -> NDArray[Any]:
+    """What each row's choices cost together: shape (n,), the dtype of ``price``."""
+    return price[action[:, 0]] if action.shape[1] == 1 else price[action].sum(axis=1)
 
 
 def affordable(plan: Plan, action: I64, wave: Wave, /) -> tuple[int, dict[str, int]]:
@@ -555,7 +561,7 @@ def affordable(plan: Plan, action: I64, wave: Wave, /) -> tuple[int, dict[str, i
     count = len(action)
     totals = {}
     for name, charge in plan.charges.items():
-        spent = charge[action[:, 0]] if wave.slots == 1 else charge[action].sum(axis=1)
+        spent = prices(charge, action)
         totals[name] = np.add.accumulate(spent)
         available = wave.available[name]
         if plan.dearest[name] * wave.slots * (len(action) + 1) <= available:

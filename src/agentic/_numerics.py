@@ -3,8 +3,8 @@
 Two things in numpy break this silently: BLAS picks other kernels for other row counts, so ``X @ W``
 has other last bits for 1 row than for 257; and a reduction over a contiguous axis adds pairwise. Here
 every product runs in blocks of exactly ``ROWS`` rows, padded with zeros, and every reduction runs
-over an outer axis of padded rows. Whether this machine's BLAS keeps the promise for a shape is probed when
-the shape is first used; where it does not, ``einsum`` does the work.
+over an outer axis, with two rows at least beside each other. Whether this machine's BLAS keeps the promise
+for a shape is probed when the shape is first used; where it does not, ``einsum`` does the work.
 """
 
 from __future__ import annotations
