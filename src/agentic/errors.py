@@ -19,6 +19,12 @@
     ├── UnknownGoalError (LookupError)       an outcome that no goal counts
     ├── PluginNotFoundError (LookupError)    no plugin of that name is installed
     ├── PluginConflictError (RuntimeError)   two distributions claim one name
+    ├── ProofError (ValueError)              a proof, signature, checkpoint or bundle that does not verify
+    ├── DatabaseError (RuntimeError)         the database file cannot be opened, read or written
+    │   ├── DatabaseBusyError                somebody else has been writing for too long
+    │   ├── DatabaseFullError                no room is left where the file lies
+    │   ├── ForeignDatabaseError             another program's file, or one of a newer version
+    │   └── DamagedError                     stored bytes are not the ones that were written
     ├── StoreError (RuntimeError)            a state store failed
     └── LogError (RuntimeError)              a provenance log failed: no record, no decision
 
@@ -105,6 +111,30 @@ class PluginNotFoundError(AgenticError, LookupError):
 
 class PluginConflictError(AgenticError, RuntimeError):
     """Two installed distributions claim the same plugin name."""
+
+
+class ProofError(AgenticError, ValueError):
+    """A proof, signature, checkpoint or audit bundle does not verify."""
+
+
+class DatabaseError(AgenticError, RuntimeError):
+    """The database file cannot be opened, read or written."""
+
+
+class DatabaseBusyError(DatabaseError):
+    """Another process has held the right to write for longer than this one waits."""
+
+
+class DatabaseFullError(DatabaseError):
+    """No room is left where the database file lies."""
+
+
+class ForeignDatabaseError(DatabaseError):
+    """The file belongs to another program, or was written by a newer version of this one."""
+
+
+class DamagedError(DatabaseError):
+    """Stored bytes are not the ones that were written."""
 
 
 class StoreError(AgenticError, RuntimeError):
