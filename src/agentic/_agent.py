@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -16,15 +17,17 @@ from agentic._archive import Archive
 from agentic._codec import fingerprint, plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
+from agentic._folding import Entry, SharedBooks, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._learning import Lesson, lessons_of
 from agentic._logger import logger
 from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
+from agentic._publishing import Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._remembering import Remembering
 from agentic._requests import Answer, Request, Requests
-from agentic._telling import STOPS, hear, note
-from agentic.arrays import Block, Layout, Receipt
+from agentic._telling import STOPS, hear, note, surrogates_of
+from agentic.arrays import Block, Layout
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
@@ -45,7 +48,7 @@ from agentic.protocols import (
 )
 from agentic.provenance import MemoryLog
 from agentic.rewards import Closed, Goals, Ledger, Recorded
-from agentic.state import MemoryStore, Pools
+from agentic.state import Mark, MemoryStore, Pools
 from agentic.types import (
     NO_ACTION,
     Action,
@@ -56,22 +59,12 @@ from agentic.types import (
 
 if TYPE_CHECKING:
     from agentic._replay import Explanation, Replayed
+    from agentic.state import Shelf
 
-_VERSIONS: Final = 256
 _SCHEMA: Final = 1
+_OUTCOME: Final = ("decision", "slot", "goal", "value", "at", "event")
 # Tickets of named requests keep clear of counted decisions.
 _NAMED: Final = np.uint64(1 << 63)
-
-
-@attrs.define(eq=False)
-class _Published:
-    """A policy in charge, with what the log says of it."""
-
-    policy: Policy
-    version: str
-    meta: dict[str, Any]  # JSON-compatible
-    desk: Desk
-    remembers: bool
 
 
 @attrs.frozen
@@ -89,6 +82,19 @@ class Learned:
     used: int
     policy_version: str
     changed: bool
+
+
+@attrs.frozen(eq=False)
+class _Offer:
+    """Rewards that are final and that the policy has not learned from.
+
+    Attributes:
+        end: Log number after the block that tells them.
+        closed: The rewards.
+    """
+
+    end: int
+    closed: Closed
 
 
 def _utc_now() -> datetime:
@@ -169,6 +175,7 @@ class Agent:
             part(log, ProvenanceLog, "a provenance log", "append and read")
         self._name = name
         self._seed = seed
+        self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._assembly = assemble(
             name,
             actions=actions,
@@ -182,25 +189,31 @@ class Agent:
             seed=seed,
             salt=name if salt is None else salt,
             zone=zone,
+            pseudonymous=getattr(self._log, "pseudonymous", False) is True,
         )
         self._goals = goals
         self._store: StateStore = MemoryStore() if store is None else store
-        self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._clock = clock
         self._pools = Pools(name, self._assembly.pooled, self._assembly.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
         self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
-        self._log_lock = threading.Lock()
+        self._books = books(self._log, self._hear)
+        # Whether records and log stand or fall together, so that nothing has to be taken back.
+        self._atomic = _shares(self._log, self._store)
+        self._shelf = _shelf(self._log)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
-        self._learn_lock = threading.Lock()
+        self._learn_lock = threading.RLock()
         self._unlogged: list[Closed] = []
-        self._unlearned: list[Closed] = []
-        self._offered: list[Closed] = []
+        self._unlearned: list[_Offer] = []
+        self._offered: list[_Offer] = []
+        self._seen = Mark()
         self._remembering = Remembering(self._store)
-        self._versions: dict[str, Policy] = {}
+        self._versions = Versions(name, self.plan.space, self._shelf)
         self._check_layout(self.plan.layout)
-        self._published = self._publish(policies.LinearThompson() if policy is None else policy)
+        first = bind(checked(policies.LinearThompson() if policy is None else policy), self.plan.space)
+        self._published = self._serve(first, fingerprint(first))
+        self._begin(first)
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1
@@ -252,8 +265,9 @@ class Agent:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
+        ready = bind(checked(policy), self.plan.space)
         with self._learn_lock:  # what is being learned meanwhile must not replace it
-            self._published = self._publish(policy)
+            self._put_in_charge(ready, "assigned")
             # What the one before could not learn from, this one may.
             self._offered, self._unlearned = [*self._offered, *self._unlearned], []
 
@@ -277,19 +291,116 @@ class Agent:
         """Decisions whose reward window is still open."""
         return 0 if self._ledger is None else self._ledger.pending
 
-    def _publish(self, policy: Policy) -> _Published:
-        ready = bind(checked(policy), self.plan.space)
-        plan, version = remembering(self.plan, ready), fingerprint(ready)
+    def _serve(self, policy: Policy, version: str) -> Published:
+        """A bound policy as decisions need it."""
+        plan = remembering(self.plan, policy)
         if plan is not self.plan:
             self._check_layout(plan.layout)
-        remembers = bool(plan.remembered) and bool(fields_of(ready))
+        remembers = bool(plan.remembered) and bool(fields_of(policy))
         # What a stand-in keeps has had its room from the start.
         self._desk = self._desk.serving(plan, recalls=remembers or bool(self._assembly.plan.remembered))
-        self._versions.pop(version, None)
-        self._versions[version] = ready
-        while len(self._versions) > _VERSIONS:
-            del self._versions[next(iter(self._versions))]
-        return _Published(ready, version, self._meta(version), self._desk, remembers)
+        return Published(policy, version, self._meta(version), self._desk, remembers)
+
+    def _put_in_charge(
+        self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0
+    ) -> None:
+        """Publish a bound policy: here at once, elsewhere when the log is heard.
+
+        Args:
+            cause: Why: ``"configured"``, ``"assigned"`` or ``"learned"``.
+            after: The version it was learned from.
+            learned: How many records of the log it has seen the rewards of.
+        """
+        version = fingerprint(policy)
+        published = self._serve(policy, version)
+        if self._shelf is None:
+            self._versions.keep(policy, version, after=after)
+            self._published = published
+            return
+        with self._books.writing():
+            self._versions.keep(policy, version, after=after)
+            self._log_policy(version, cause, learned)
+
+    def _log_policy(self, version: str, cause: str, learned: int) -> None:
+        meta = {"schema": _SCHEMA, "agent": self._name, "policy": version, "cause": cause}
+        learned = max(learned, self._seen.learned)
+        columns = {"at": np.array([micros(self._clock())]), "learned": np.array([learned])}
+        self._append(Block("policy", columns, meta), otherwise="does not count")
+        self._mark(attrs.evolve(self._seen, version=version, learned=learned))
+
+    def _mark(self, seen: Mark) -> None:
+        """Note from where the log has to be heard again after a restart: from the oldest open window on."""
+        if self._shelf is not None:
+            oldest = None if self._ledger is None else self._ledger.oldest
+            end = self._archive.end if oldest is None else oldest
+            begin = min(end, seen.learned) if self._offered or self._unlearned else end
+            self._shelf.mark(self._name, attrs.evolve(seen, begin=begin))
+
+    def _begin(self, first: Policy) -> None:
+        """Take up where the log ends: with what was learned, and what is still open."""
+        if not isinstance(self._books, SharedBooks):
+            self._versions.keep(first, self.policy_version)
+            return
+        if self._shelf is not None:
+            self._seen = self._shelf.marked(self._name)
+        self._archive.note(0, self._seen.begin)
+        self._books.start_at(self._seen.begin)
+        if self._ledger is not None:
+            self._ledger.start_at(self._seen.begin)
+        last = self._versions.last(first)
+        with self._books.writing():  # hears the log
+            version = fingerprint(last)
+            if version == self._seen.version:
+                self._published = self._serve(last, version)
+            else:
+                self._put_in_charge(last, "configured")
+
+    def _hear(self, first: int, block: Block) -> Any:
+        """Take note of what a block of the log changes, written here or elsewhere.
+
+        Args:
+            first: Log number of its first record.
+            block: The block.
+
+        Returns:
+            For outcomes what was made of each, otherwise nothing.
+        """
+        meta, columns = block.meta, block.columns
+        if meta.get("agent") != self._name:
+            return None
+        if block.kind == "decision":
+            self._archive.note(first, len(block))
+            if self._ledger is not None:
+                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+            if "request" in columns:
+                self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
+        elif block.kind == "outcome" and self._ledger is not None:
+            return self._ledger.record(*(columns[name] for name in _OUTCOME))
+        elif block.kind == "reward" and self._ledger is not None:
+            closed = Closed(columns["decision"], columns["slot"], columns["reward"])
+            self._ledger.finish(closed.position, closed.slot)
+            self._unlogged = [_without(part, closed) for part in self._unlogged]
+            self._offered.append(_Offer(first + len(block), closed))
+        elif block.kind == "policy":
+            self._hear_policy(meta["policy"], meta["cause"], int(columns["learned"][-1]))
+        return None
+
+    def _hear_policy(self, version: str, cause: str, learned: int) -> None:
+        self._seen = attrs.evolve(self._seen, version=version, learned=learned)
+        if cause == "assigned":  # what the one before could not learn from, this one may
+            self._offered, self._unlearned = [*self._offered, *self._unlearned], []
+        self._offered = [offer for offer in self._offered if offer.end > learned]
+        if version != self._published.version:
+            policy = self._versions.get(version)
+            if policy is None:
+                logger.warning(
+                    "agent %s: another process put policy version %s in charge, which was configured"
+                    " otherwise: this one goes on with its own",
+                    self._name,
+                    version,
+                )
+            else:
+                self._published = self._serve(policy, version)
 
     def _meta(self, version: str) -> dict[str, Any]:
         layout = self.plan.layout
@@ -371,10 +482,10 @@ class Agent:
         if context is not None and not isinstance(context, Mapping):
             raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
         if request_ids is None:
-            return self._decide(subjects, context or {}, None, slots, at)
+            return self._decide_anew(subjects, context or {}, slots, at)
         requests = checked_requests(request_ids, len(subjects))
         if not requests:
-            return self._decide(subjects, context or {}, None, slots, at)
+            return self._decide_anew(subjects, context or {}, slots, at)
         return self._decide_once(subjects, context or {}, requests, slots, at)
 
     def _decide_once(
@@ -396,8 +507,9 @@ class Agent:
                     columns = {name: rows_of(column, rows) for name, column in context.items()}
                     names, ids = [name for name, _ in mine], [request_id for _, request_id in mine]
                     fresh = self._decide(names, columns, ids, slots, at)
-                    places = fresh.positions.tolist()
-                    new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
+                    if fresh is not None:
+                        places = fresh.positions.tolist()
+                        new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
             finally:
                 self._requests.settle(mine, new)
             if fresh is not None and len(mine) == len(asked):
@@ -409,6 +521,13 @@ class Agent:
                     answers[request] = work.answer
         return self._archive.fetch([answers[request].position for request in asked])
 
+    def _decide_anew(
+        self, subjects: list[str], context: Mapping[str, Any], slots: int, at: int
+    ) -> DecisionBatch:
+        fresh = self._decide(subjects, context, None, slots, at)
+        assert fresh is not None  # noqa: S101 - nobody can have answered what has no name
+        return fresh
+
     def _decide(
         self,
         subjects: list[str],
@@ -416,21 +535,26 @@ class Agent:
         request_ids: list[str] | None,
         slots: int,
         at: int,
-    ) -> DecisionBatch:
-        published = self._published
+    ) -> DecisionBatch | None:
+        began = time.perf_counter_ns()
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
-        columns, settled = published.desk.decide(published.policy, subjects, context, tickets, slots, at)
-        for column in columns.values():
-            column.flags.writeable = False
-        block = Block("decision", columns, self._current_meta(published))
-        with self._log_lock:
-            first = self._append(block, settled, at).first
-            if self._ledger is not None and len(block):
-                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
-                self._archive.note(first, len(block))
+        values = self._desk.gather(subjects, context, at)
+        with self._books.deciding():
+            if request_ids is not None and self._requests.any_known(subjects, request_ids):
+                return None  # another process answered meanwhile
+            published = self._published
+            columns, settled = published.desk.decide(
+                published.policy, subjects, values, tickets, slots, at, began
+            )
+            if request_ids is not None and isinstance(self._books, SharedBooks):
+                columns["request"] = _texts(request_ids)
+            for column in columns.values():
+                column.flags.writeable = False
+            block = Block("decision", columns, self._current_meta(published))
+            first = self._append(block, settled, at).receipt.first
         return batch_of(block, first, self.plan.catalogue)
 
-    def _current_meta(self, published: _Published) -> dict[str, Any]:
+    def _current_meta(self, published: Published) -> dict[str, Any]:
         codes = list(published.desk.reason_codes.values())
         if published.meta["reasons"] != codes:
             # A guardrail told its code for the first time. What was logged keeps the meta it has.
@@ -439,12 +563,13 @@ class Agent:
 
     def _append(
         self, block: Block, undo: Sequence[Settled] = (), at: int = 0, *, otherwise: str = "do not stand"
-    ) -> Receipt:
+    ) -> Entry:
         """Log the block; where that fails, take back what was settled and stop."""
         try:
-            return self._log.append(block)
+            return self._books.append(block)
         except BaseException as error:
-            self._desk.take_back(undo, at)
+            if not self._atomic:
+                self._desk.take_back(undo, at)
             if not isinstance(error, Exception):
                 raise
             raise LogError(
@@ -476,17 +601,18 @@ class Agent:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
-        settled = note(self._desk, names, fact, at)
-        who: NDArray[Any] = np.empty(len(names), dtype=object)
-        who[:] = names
-        columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
-        meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
-        # What stops contact stays, logged or not: the safe side. What allows it needs its record.
-        block = Block("fact", columns, meta)
-        if isinstance(fact, STOPS):
-            self._append(block, otherwise="hold all the same but are not on record")
-        else:
-            self._append(block, settled, at)
+        with self._books.deciding():
+            settled = note(self._desk, names, fact, at)
+            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64)}
+            if self._desk.pseudonymous:
+                columns["surrogate"] = surrogates_of(self._desk, names)
+            meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
+            # What stops contact stays, logged or not: the safe side. What allows it needs its record.
+            block = Block("fact", columns, meta)
+            if isinstance(fact, STOPS) and not self._atomic:
+                self._append(block, otherwise="hold all the same but are not on record")
+            else:
+                self._append(block, settled, at)
 
     def record(
         self,
@@ -557,14 +683,12 @@ class Agent:
             event_ids=event_ids,
         )
         tags, positions = read_ids(decision_ids)
-        self._archive.check(decision_ids, tags, positions, columns["slot"])
         columns["decision"] = positions
         block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
-        order = ("decision", "slot", "goal", "value", "at", "event")
-        with self._log_lock:  # the ledger hears outcomes in the order of the log
-            self._append(block)
-            found = self._ledger.record(*(columns[name] for name in order))
-        return [Recorded(status) for status in found.tolist()]
+        with self._books.deciding():
+            self._archive.check(decision_ids, tags, positions, columns["slot"])
+            entry = self._append(block)
+        return [] if entry.heard is None else [Recorded(status) for status in entry.heard.tolist()]
 
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
@@ -587,62 +711,104 @@ class Agent:
         at = micros(self._clock() if now is None else now)
         with self._learn_lock:
             self._remembering.write(self.plan.layout)
-            before = self._published
-            with self._log_lock:
-                closed = _together([*self._unlogged, self._ledger.close(at)])
-                # Closed windows do not open again: what the log refuses is offered to it the next time.
-                self._unlogged = [closed]
-                if len(closed.position):
-                    columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
-                    meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
-                    self._append(Block("reward", columns, meta))
-                self._unlogged = []
-            closed, self._offered = _together([*self._offered, closed]), []
-            used, policy = 0, before.policy
-            if before.remembers:
-                used = self._learn_and_remember(before, closed)
-            elif isinstance(policy, Learner):
+            self._close(at)
+            while True:
+                before, offered, self._offered = self._published, self._offered, []
+                closed = sum(len(offer.closed) for offer in offered)
                 try:
-                    for lesson in self._lessons(closed):
-                        policy = policy.learn(lesson.feedback)
-                        used += len(lesson.feedback)
+                    used, won = self._learn(before, offered)
                 except LearningError:
-                    self._unlearned.append(closed)
+                    self._unlearned += offered
                     raise
                 except BaseException:  # a plugin, the log, Ctrl-C: offered to the next call
-                    self._offered.append(closed)
+                    self._offered += offered
                     raise
-            if used and not before.remembers:
-                self._published = self._publish(policy)
-            return Learned(
-                len(closed.position), used, self._published.version, changed=self._published is not before
-            )
+                if won:
+                    changed = self._published is not before
+                    return Learned(closed, used, self.policy_version, changed=changed)
+                self._offered += [offer for offer in offered if offer.end > self._seen.learned]
 
-    def _lessons(self, closed: Closed, *, named: bool = False) -> Iterator[Lesson]:
+    def _close(self, at: int) -> None:
+        """Log the rewards that are final; once logged, they are offered to the policy."""
+        assert self._ledger is not None  # noqa: S101 - asked by who calls; for the type checker
+        with self._books.writing():
+            closed = _together([*self._unlogged, self._ledger.close(at)])
+            # Closed windows do not open again: what the log refuses is offered to it the next time.
+            self._unlogged = [closed]
+            if len(closed):
+                columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
+                meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
+                self._append(Block("reward", columns, meta))
+        self._unlogged = []
+
+    def _learn(self, before: Published, offered: list[_Offer]) -> tuple[int, bool]:
+        """Learn from what is offered and publish.
+
+        Returns:
+            How many choices were learned from, and whether that counts: not if another process put a policy
+            in charge meanwhile.
+        """
+        if not before.remembers:
+            used, policy = 0, before.policy
+            if isinstance(policy, Learner):
+                for lesson in self._lessons(offered):
+                    policy, used = policy.learn(lesson.feedback), used + len(lesson.feedback)
+            return used, self._publish_learned(before, policy, offered, used)
+        if not self._atomic:
+            return self._learn_and_remember(before, offered), True
+        try:
+            with self._books.writing():  # what is remembered and what was learned stand or fall together
+                used, policy = 0, before.policy
+                for lesson in self._lessons(offered, named=True):
+                    policy = self._remembering.learn(policy, lesson, self.plan.layout)
+                    used += len(lesson.feedback)
+                    self._remembering.write(self.plan.layout)
+                return used, self._publish_learned(before, policy, offered, used)
+        except BaseException:
+            self._remembering = Remembering(self._store)
+            raise
+
+    def _publish_learned(self, before: Published, policy: Policy, offered: list[_Offer], used: int) -> bool:
+        """Put what was learned in charge, unless another process was faster."""
+        if self._shelf is None:
+            if used:
+                self._put_in_charge(policy, "learned", after=before.version)
+            return True
+        with self._books.writing():
+            if self._published is not before:
+                return False
+            end = max((offer.end for offer in offered), default=0)
+            if used:
+                self._put_in_charge(policy, "learned", after=before.version, learned=end)
+            elif offered:
+                self._log_policy(before.version, "learned", end)
+        return True
+
+    def _lessons(self, offered: list[_Offer], *, named: bool = False) -> Iterator[Lesson]:
+        closed = _together([offer.closed for offer in offered])
         where = closed.position, closed.slot, closed.reward
         return lessons_of(self._name, self.plan, self.schema, self._log, *where, named=named)
 
-    def _learn_and_remember(self, before: _Published, closed: Closed) -> int:
+    def _learn_and_remember(self, before: Published, offered: list[_Offer]) -> int:
         """Learn lesson by lesson, writing what each says about its subjects; publish what was learned.
 
-        Lessons whose subjects are on record cannot be unlearned: where one fails, those before it stand.
+        Lessons whose subjects are on record cannot be unlearned: where one fails, those before it stand, and
+        only the rest stays offered.
         """
         policy: Any = before.policy  # Learner and Remembers
         used = done = 0
         try:
-            for lesson in self._lessons(closed, named=True):
+            for lesson in self._lessons(offered, named=True):
                 policy = self._remembering.learn(policy, lesson, self.plan.layout)
                 used, done = used + len(lesson.feedback), lesson.done
                 self._remembering.write(self.plan.layout)
-        except LearningError:
-            self._unlearned.append(_rest(closed, done))
-            raise
-        except BaseException:  # what was not learned is offered to the next call
-            self._offered.append(_rest(closed, done))
+        except BaseException:
+            end = max(offer.end for offer in offered)
+            offered[:] = [_Offer(end, _rest(_together([offer.closed for offer in offered]), done))]
             raise
         finally:
             if used:
-                self._published = self._publish(policy)
+                self._put_in_charge(policy, "learned", after=before.version)
         return used
 
     def explain(self, decision_id: str) -> Explanation:
@@ -677,7 +843,36 @@ class Agent:
             batches: Iterator[DecisionBatch] = iter([self._archive.named(decision_id)])
         else:
             batches = self._archive.batches()
-        return replay_rows(plan, self.schema, self._versions, batches, other)
+        return replay_rows(plan, self.schema, self._versions.get, batches, other)
+
+
+def _shares(log: ProvenanceLog, store: StateStore) -> bool:
+    """Whether what is written to both stands or falls together."""
+    database = database_of(log)
+    return database is not None and database is database_of(store)
+
+
+def _shelf(log: ProvenanceLog) -> Shelf | None:
+    database = database_of(log)
+    if database is None:
+        return None
+    from agentic._database import Database  # only with a database
+    from agentic.state import Shelf
+
+    return Shelf(database) if isinstance(database, Database) else None
+
+
+def _texts(texts: Sequence[str]) -> NDArray[Any]:
+    column: NDArray[Any] = np.empty(len(texts), dtype=object)
+    column[:] = texts
+    return column
+
+
+def _without(part: Closed, gone: Closed) -> Closed:
+    """Closed rewards but those that another process has logged."""
+    width = int(max(part.slot.max(initial=0), gone.slot.max(initial=0))) + 1
+    left = ~np.isin(part.position * width + part.slot, gone.position * width + gone.slot)
+    return Closed(part.position[left], part.slot[left], part.reward[left])
 
 
 def _rest(closed: Closed, done: int) -> Closed:
@@ -687,6 +882,8 @@ def _rest(closed: Closed, done: int) -> Closed:
 
 def _together(parts: list[Closed]) -> Closed:
     """Closed rewards of several calls, in the order of the log."""
+    if not parts:
+        return Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     position = np.concatenate([part.position for part in parts])
     slot = np.concatenate([part.slot for part in parts])
     order = np.lexsort((slot, position))

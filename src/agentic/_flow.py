@@ -45,6 +45,8 @@ POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
 _DECISIONS: Final = f"{CORE}.decisions"
+SURROGATE: Final = f"{CORE}.surrogate"
+"""What stands for a subject in a log that must not name it: 128 random bits, zero before there are any."""
 
 POLICIES: Final = "agentic.policies"
 """The component that owns what policies keep about a subject; no guardrail can have this name."""
@@ -87,6 +89,7 @@ class Plan:
         floor: Share of probability spread evenly over all allowed candidates.
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
+        core: The agent's own fields of the record.
         remembered: Fields that policies keep in the record.
     """
 
@@ -94,6 +97,7 @@ class Plan:
     layout: Layout
     guardrails: Mapping[str, Guardrail]
     bits: Sequence[tuple[Any, Any]]
+    core: tuple[Field, ...]
     stateful: Mapping[str, Stateful]
     charges: Mapping[str, I64]
     dearest: Mapping[str, int]

@@ -1,7 +1,23 @@
 """What is remembered about a subject: one fixed-width record each, and the stores that keep them."""
 
-from agentic.state._memory import MemoryStore
-from agentic.state._migrate import migrate
-from agentic.state._pools import Pools
+from typing import TYPE_CHECKING
 
-__all__ = ["MemoryStore", "Pools", "migrate"]
+from agentic._doors import door
+
+if TYPE_CHECKING:
+    from agentic.state._memory import MemoryStore
+    from agentic.state._migrate import migrate
+    from agentic.state._pools import Pools
+    from agentic.state._shelf import Mark, Shelf
+
+__all__ = ["Mark", "MemoryStore", "Pools", "Shelf", "migrate"]
+
+__getattr__, __dir__ = door(
+    __name__,
+    {
+        "._memory": ("MemoryStore",),
+        "._migrate": ("migrate",),
+        "._pools": ("Pools",),
+        "._shelf": ("Mark", "Shelf"),
+    },
+)
