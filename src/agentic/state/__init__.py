@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING
 from agentic._doors import door
 
 if TYPE_CHECKING:
+    from agentic.state._durable import DurableStore
     from agentic.state._memory import MemoryStore
     from agentic.state._migrate import migrate
     from agentic.state._pools import Pools
     from agentic.state._shelf import Mark, Shelf
 
-__all__ = ["Mark", "MemoryStore", "Pools", "Shelf", "migrate"]
+__all__ = ["DurableStore", "Mark", "MemoryStore", "Pools", "Shelf", "migrate"]
 
 __getattr__, __dir__ = door(
     __name__,
     {
+        "._durable": ("DurableStore",),
         "._memory": ("MemoryStore",),
         "._migrate": ("migrate",),
         "._pools": ("Pools",),
