@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 import numpy as np
@@ -58,8 +58,32 @@ from agentic.types import (
 )
 
 if TYPE_CHECKING:
+    import os
+
+    from typing_extensions import TypedDict, Unpack
+
+    from agentic._database import Database, Durability
     from agentic._replay import Explanation, Replayed
     from agentic.state import Shelf
+
+    class Parts(TypedDict, total=False):
+        """What an agent is made of besides its name and its actions."""
+
+        features: Sequence[Feature]
+        policy: Policy | None
+        guardrails: Sequence[Guardrail]
+        goals: Goals | None
+        providers: Sequence[FeatureProvider]
+        control: Policy | None
+        fallback: Policy | None
+        holdout: float
+        random_control: float
+        exploration_floor: float
+        zone: str | None
+        seed: int
+        salt: str | None
+        clock: Callable[[], datetime]
+
 
 _SCHEMA: Final = 1
 _OUTCOME: Final = ("decision", "slot", "goal", "value", "at", "event")
@@ -209,11 +233,73 @@ class Agent:
         self._offered: list[_Offer] = []
         self._seen = Mark()
         self._remembering = Remembering(self._store)
+        self._closing: Database | None = None
         self._versions = Versions(name, self.plan.space, self._shelf)
         self._check_layout(self.plan.layout)
         first = bind(checked(policies.LinearThompson() if policy is None else policy), self.plan.space)
         self._published = self._serve(first, fingerprint(first))
         self._begin(first)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        name: str,
+        actions: Sequence[Action],
+        *,
+        durability: str | Durability = "bounded",
+        **parts: Unpack[Parts],
+    ) -> Agent:
+        """An agent whose log, records and learned policies live in a database file, made if there is none.
+
+        Processes of one machine may open the same file: they decide one at a time, and each knows what the
+        others did. Opened again, also after a crash, the agent goes on exactly where the acknowledged
+        decisions, facts, outcomes and lessons end.
+
+        Args:
+            path: The file.
+            name: Of the agent; several agents may share a file.
+            actions: The candidates.
+            durability: What an answer survives: ``"memory"`` nothing for certain, ``"process"`` the end of
+                the process, ``"bounded"`` also a power cut after 100 ms (``Durability("bounded",
+                bound_ms=20)``), ``"power"`` a power cut at once.
+            parts: As for ``Agent``, without store and log.
+
+        Raises:
+            ConfigurationError: Parts do not fit together, or do not fit what is stored.
+            DatabaseError: The file cannot be opened, or is not what was written.
+        """
+        from agentic._database import Database  # sqlite3 only for who wants it
+        from agentic.provenance import DurableLog
+        from agentic.state import DurableStore
+
+        for part_name in ("store", "log"):
+            if part_name in parts:
+                raise ConfigurationError(
+                    f"Agent.open brings its own {part_name}: leave it out, or make an Agent(...) of parts",
+                    value=part_name,
+                )
+        database = Database(path, durability=durability)
+        try:
+            agent = cls(name, actions, store=DurableStore(database), log=DurableLog(database), **parts)
+        except BaseException:
+            database.close()
+            raise
+        agent._closing = database
+        return agent
+
+    def close(self) -> None:
+        """Let go of the file that ``open`` opened; nothing more can be decided."""
+        if self._closing is not None:
+            store: Any = self._store
+            store.close()
+            self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1

@@ -122,6 +122,11 @@ class DurableStore:
         with database.writing():
             pass
 
+    @property
+    def database(self) -> Database:
+        """Where records lie."""
+        return self._database
+
     def begin(self, changed: bool, /) -> None:
         """Catch up with what other processes wrote."""
         self._before.clear()

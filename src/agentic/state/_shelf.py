@@ -93,11 +93,7 @@ class Shelf:
             DatabaseError: The file cannot be written.
         """
         told = json.dumps([mark.begin, mark.learned, mark.version])
-        value = f"{hashlib.sha256(f'{agent!r} {told}'.encode()).hexdigest()} {told}"
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)", (f"mark/{agent}", value)
-            )
+        self._database.note(f"mark/{agent}", told.encode())
 
     def marked(self, agent: str, /) -> Mark:
         """What was noted last.
@@ -105,16 +101,8 @@ class Shelf:
         Raises:
             DamagedError: It is not what was noted.
         """
-        with self._database.reading() as connection:
-            row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"mark/{agent}",)).fetchone()
-        if row is None:
-            return Mark()
-        digest, _, told = str(row[0]).partition(" ")
-        if digest != hashlib.sha256(f"{agent!r} {told}".encode()).hexdigest():
-            raise DamagedError(
-                f"where agent {agent!r} was in its log is not what was stored: restore the file from a backup"
-            )
-        return Mark(*json.loads(told))
+        told = self._database.noted(f"mark/{agent}")
+        return Mark() if told is None else Mark(*json.loads(told))
 
     def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
