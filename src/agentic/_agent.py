@@ -236,9 +236,10 @@ class Agent:
         self._closing: Database | None = None
         self._versions = Versions(name, self.plan.space, self._shelf)
         self._check_layout(self.plan.layout)
-        first = bind(checked(policies.LinearThompson() if policy is None else policy), self.plan.space)
+        passed = checked(policies.LinearThompson() if policy is None else policy)
+        first = bind(passed, self.plan.space)
         self._published = self._serve(first, fingerprint(first))
-        self._begin(first)
+        self._begin(passed)
 
     @classmethod
     def open(
@@ -422,10 +423,10 @@ class Agent:
             begin = min(end, seen.learned) if self._offered or self._unlearned else end
             self._shelf.mark(self._name, attrs.evolve(seen, begin=begin))
 
-    def _begin(self, first: Policy) -> None:
+    def _begin(self, passed: Policy) -> None:
         """Take up where the log ends: with what was learned, and what is still open."""
         if not isinstance(self._books, SharedBooks):
-            self._versions.keep(first, self.policy_version)
+            self._versions.keep(self.policy, self.policy_version)
             return
         if self._shelf is not None:
             self._seen = self._shelf.marked(self._name)
@@ -433,7 +434,7 @@ class Agent:
         self._books.start_at(self._seen.begin)
         if self._ledger is not None:
             self._ledger.start_at(self._seen.begin)
-        last = self._versions.last(first)
+        last = self._versions.last(passed)
         with self._books.writing():  # hears the log
             version = fingerprint(last)
             if version == self._seen.version:

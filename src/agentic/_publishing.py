@@ -9,8 +9,9 @@ import attrs
 from agentic._codec import fingerprint
 from agentic._deciding import Desk
 from agentic._logger import logger
+from agentic._plan import bind
 from agentic.arrays import Space
-from agentic.errors import CodecError, DamagedError
+from agentic.errors import CodecError, ConfigurationError, DamagedError
 from agentic.protocols import Policy
 
 if TYPE_CHECKING:
@@ -56,14 +57,28 @@ class Versions:
         Args:
             after: The version it was learned from; without one, and if nobody knows it, it is a template.
         """
-        template = self._origin.get(version if after is None else after)
-        if template is None:
-            template = version
-            self._templates[template] = policy
-        self._origin[version] = template
         self._hold(policy, version)
-        if self._shelf is not None:
-            self._shelf.put(self._agent, version, template, self._dumped(policy))
+        if self._shelf is None:
+            return
+        from agentic._restoring import dump, template_of  # only with a database
+
+        origin = self._origin.get(version if after is None else after)
+        body = None
+        try:
+            if origin is None:
+                origin = template_of(policy)
+                self._templates.setdefault(origin, policy)
+            body = dump(policy, self._templates[origin])
+        except CodecError as error:
+            logger.warning(
+                "agent %s: what policy %s learns cannot be stored and is lost when the process ends: %s",
+                self._agent,
+                policy.name,
+                error,
+            )
+            origin = origin or version
+        self._origin[version] = origin
+        self._shelf.put(self._agent, version, origin, body)
 
     def get(self, version: str, /) -> Policy | None:
         """The policy of this version, if it is still known and belongs to a template of this process."""
@@ -74,35 +89,27 @@ class Versions:
         return None if found is None else self._restored(version, *found)
 
     def last(self, template: Policy, /) -> Policy:
-        """What was learned last from this template, which the application passed; itself if nothing was."""
-        origin = fingerprint(template)
+        """What was learned last from this policy, which the application passed; itself, bound, if nothing was."""
+        from agentic._restoring import template_of  # only with a database
+
+        ready: Policy = bind(template, self._space)
+        try:
+            origin = template_of(template)
+        except CodecError:  # whoever keeps it will say so
+            return ready
         self._templates[origin] = template
-        self._origin[origin] = origin
+        self._origin[fingerprint(ready)] = origin
         found = None if self._shelf is None else self._shelf.last(self._agent, origin)
         if found is None:
-            return template
+            return ready
         version, body = found
-        return self._restored(version, origin, body) or template
+        return self._restored(version, origin, body) or ready
 
     def _hold(self, policy: Policy, version: str) -> None:
         self._held.pop(version, None)
         self._held[version] = policy
         while len(self._held) > _VERSIONS:
             del self._held[next(iter(self._held))]
-
-    def _dumped(self, policy: Policy) -> bytes | None:
-        from agentic._restoring import dump  # only with a database
-
-        try:
-            return dump(policy)
-        except CodecError as error:
-            logger.warning(
-                "agent %s: what policy %s learns cannot be stored and is lost when the process ends: %s",
-                self._agent,
-                policy.name,
-                error,
-            )
-            return None
 
     def _restored(self, version: str, origin: str, body: bytes | None) -> Policy | None:
         template = self._templates.get(origin)
@@ -112,8 +119,13 @@ class Versions:
 
         try:
             policy = restore(template, body, self._space)
-        except CodecError as error:
-            logger.warning("agent %s: policy version %s does not fit: %s", self._agent, version, error)
+        except (CodecError, ConfigurationError) as error:
+            logger.warning(
+                "agent %s: policy version %s does not fit what this agent is made of: %s",
+                self._agent,
+                version,
+                error,
+            )
             return None
         if fingerprint(policy) != version:
             raise DamagedError(

@@ -92,6 +92,29 @@ class Explainer(Protocol):
 
 
 @runtime_checkable
+class Storable(Protocol):
+    """Capability: become data and be made of it again, for a policy whose class does not declare its parts.
+
+    Attrs classes, dataclasses and named tuples need none of this: what they are built from is what is stored.
+
+    **Data** are a mapping by text of ``None``, numbers, texts, arrays, times, lengths of time, lists, tuples,
+    sets, mappings and conditions, and hold everything that answers and learning depend on: a policy
+    made of its own data has the same fingerprint.
+    **Errors**: data that are not what ``to_data`` returns are refused, and change nothing.
+    """
+
+    def to_data(self) -> Mapping[str, Any]:
+        """Return what this one is made of."""
+
+    def from_data(self, data: Mapping[str, Any], /) -> Self:
+        """Return the one that these data are of; take classes and code from this one, and nothing else.
+
+        Raises:
+            ValueError: They are of none.
+        """
+
+
+@runtime_checkable
 class Binds(Protocol):
     """Capability: be fitted to a catalogue and a feature encoding before the first use.
 
