@@ -1,12 +1,14 @@
 """Every provenance log in the box passes the kit that strangers' logs pass."""
 
 import pytest
+from databases import new_database
 
 import agentic.provenance
-from agentic.provenance import MemoryLog
+from agentic.provenance import DurableLog, MemoryLog
 from agentic.testing import FlakyLog, ProvenanceLogConformance
 
 LOGS = {
+    "durable": lambda: DurableLog(new_database()),
     "memory": MemoryLog,
     "memory_behind_a_fake_that_never_fails": lambda: FlakyLog(MemoryLog(), fail_every=1 << 62),
 }

@@ -1,12 +1,14 @@
 """Every state store in the box passes the kit that strangers' stores pass."""
 
 import pytest
+from databases import new_database
 
 import agentic.state
-from agentic.state import MemoryStore
+from agentic.state import DurableStore, MemoryStore
 from agentic.testing import FlakyStore, StateStoreConformance
 
 STORES = {
+    "durable": lambda: DurableStore(new_database()),
     "memory": MemoryStore,
     "memory_behind_a_fake_that_never_fails": lambda: FlakyStore(MemoryStore(), fail_every=1 << 62),
 }

@@ -7,7 +7,7 @@ from agentic.provenance._memory import MemoryLog
 
 if TYPE_CHECKING:
     from agentic.provenance._durable import DurableLog
+else:
+    __getattr__, __dir__ = door(__name__, {"._durable": ["DurableLog"]})
 
 __all__ = ["DurableLog", "MemoryLog"]
-
-__getattr__, __dir__ = door(__name__, {"._durable": ["DurableLog"]})
