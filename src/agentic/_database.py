@@ -14,7 +14,17 @@ from typing import Final, Protocol
 
 import attrs
 
-from agentic._sqlite import check_path, connect, create, damaged, digest, failed_us, lost_sync, mapped
+from agentic._sqlite import (
+    Turnstile,
+    check_path,
+    connect,
+    create,
+    damaged,
+    digest,
+    failed_us,
+    lost_sync,
+    mapped,
+)
 from agentic.errors import ConfigurationError, DatabaseBusyError, DatabaseError
 
 _LEVELS: Final = {"memory": "OFF", "process": "NORMAL", "bounded": "NORMAL", "power": "FULL"}
@@ -206,6 +216,7 @@ class Database:
             with mapped(self.path):
                 self._writer = create(self.path, _LEVELS[self.durability.name], self._wait)
             self._made += 1
+            self._turnstile = Turnstile(self.path)
         return self._writer
 
     def _start(self, connection: sqlite3.Connection) -> bool:
@@ -214,7 +225,7 @@ class Database:
         full = self._since is not None and time.monotonic() - self._since > (self._bound or 0) / 2
         if full:  # the heart may not get its turn when there is much to write
             connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
+        self._turnstile.begin(connection, self._wait)
         self._depth, self._owner = 1, get_ident()
         token = self.token()
         for seat in self._seats:
@@ -298,6 +309,7 @@ class Database:
 
     def _give_up(self, connection: sqlite3.Connection) -> None:
         self._writer = None
+        self._turnstile.close()
         with suppress(sqlite3.Error):
             connection.close()
 
@@ -417,6 +429,7 @@ class Database:
                 self._idle.pop().close()
             if self._writer is not None:
                 writer, self._writer = self._writer, None
+                self._turnstile.close()
                 writer.close()
 
     def _before_fork(self) -> None:
