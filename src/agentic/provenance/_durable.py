@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from agentic._database import Database
@@ -13,6 +14,8 @@ from agentic.errors import DamagedError, DatabaseError, LogError
 from agentic.provenance._encoding import SALT, Packed, Packer, public_columns, written_meta
 from agentic.provenance._headers import Header
 from agentic.provenance._pieces import SEGMENT, Reader, block_digest, end_of, vault_digest
+from agentic.provenance._proving import Consistency, Inclusion, Leaf, Prover
+from agentic.provenance._sealing import State, seal
 
 _MOST_PIECE: Final = 1 << 23  # bytes of its public or personal rows
 _MOST_HEADERS: Final = 1024  # ids kept in memory
@@ -168,6 +171,64 @@ class DurableLog:
         """The number that the next record gets."""
         with self._database.reading() as connection:
             return end_of(connection)
+
+    def seal(self, until: int | None = None, /) -> int:
+        """Give records their places in the tree, all or those up to ``until``; return how many have one.
+
+        Takes about 2 us a record; writers are held off only while hashes are noted, 16,384 at a time.
+        Interrupted, it goes on where it was; several processes may seal at once.
+
+        Raises:
+            DamagedError: Records are not as they were written.
+        """
+        return seal(self._database, self._reader, until)
+
+    @property
+    def size(self) -> int:
+        """How many records have their places in the tree."""
+        with self._database.reading() as connection:
+            return State.load(self._database, connection).frontier.size
+
+    def root(self, size: int | None = None, /) -> bytes:
+        """Return the root over all sealed records, or over the first ``size``: 32 bytes.
+
+        Raises:
+            ProofError: So many are not sealed, or ``size`` lies inside of what was dropped.
+        """
+        with self._prover() as prover:
+            return prover.root(size)
+
+    def prove(self, position: int, size: int | None = None, /) -> Inclusion:
+        """Prove that a record is among all sealed ones, or among the first ``size``.
+
+        Raises:
+            ProofError: It is not, or was dropped.
+        """
+        with self._prover() as prover:
+            return prover.inclusion(position, size)
+
+    def prove_growth(self, old: int, new: int | None = None, /) -> Consistency:
+        """Prove that the log of ``new`` records, by default of all sealed, begins with the first ``old``.
+
+        Raises:
+            ProofError: There are not so many, or ``old`` lies inside of what was dropped.
+        """
+        with self._prover() as prover:
+            return prover.consistency(old, new)
+
+    def leaf(self, position: int, /) -> Leaf:
+        """Return the bytes that a sealed record's place in the tree was computed from.
+
+        Raises:
+            ProofError: There is no such record, or it is not sealed, or was dropped.
+        """
+        with self._prover() as prover:
+            return prover.leaf(position)
+
+    @contextmanager
+    def _prover(self) -> Iterator[Prover]:
+        with self._database.reading() as connection:
+            yield Prover(self._database, self._reader, connection)
 
 
 def _cuts(first: int, count: int) -> Iterator[tuple[int, int]]:
