@@ -12,49 +12,99 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final, Protocol, Self
 
 import attrs
 
 from agentic.errors import ProofError
 from agentic.provenance import _verifier
-from agentic.provenance._merkle import HASH, verify_consistency, verify_inclusion
+from agentic.provenance._merkle import HASH, leaf_hash, verify_consistency, verify_inclusion
 from agentic.provenance._notes import Checkpoint, Verifier, open_checkpoint
 
-SALT = 16
+SALT: Final = 16
+"""The length of a salt in bytes."""
 
 
-@attrs.frozen
-class Leaf:
-    """One record of a log, as the bytes its leaf hash is made of.
+class Leaf(Protocol):
+    """A record as a log stores it: the bytes that its leaf hash is made of."""
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def header(self) -> bytes: ...
+
+    @property
+    def fixed(self) -> bytes: ...
+
+    @property
+    def row(self) -> bytes: ...
+
+    @property
+    def commitment(self) -> bytes: ...
+
+    @property
+    def salt(self) -> bytes | None: ...
+
+    @property
+    def payload(self) -> bytes | None: ...
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """A record, and all that is needed to believe that it is in a log.
 
     Attributes:
         position: The record's number.
         header: Canonical JSON that says how to read the bytes: ``kind``, ``meta``, ``columns``.
         fixed: Public values that all records of its piece share.
-        public: Its own public values.
+        row: Its own public values.
         commitment: ``SHA-256(salt || payload)``, 32 bytes; zeros for a record without personal values.
+        salt: 16 random bytes; ``None`` with the payload.
         payload: Its personal values, those it shares with its piece first; ``None`` when there are none, or
             they were erased or are held back.
-        salt: 16 random bytes; ``None`` with the payload.
+        path: Hashes that lead from it to the root, from the bottom up.
+        checkpoint: A signed note on a tree that has the record.
     """
 
     position: int
     header: bytes = attrs.field(repr=False)
     fixed: bytes = attrs.field(repr=False)
-    public: bytes = attrs.field(repr=False)
+    row: bytes = attrs.field(repr=False)
     commitment: bytes = attrs.field(repr=False)
-    payload: bytes | None = attrs.field(default=None, repr=False)
     salt: bytes | None = attrs.field(default=None, repr=False)
+    payload: bytes | None = attrs.field(default=None, repr=False)
+    path: tuple[bytes, ...] = attrs.field(repr=False)
+    checkpoint: str = attrs.field(repr=False)
 
-    def hash(self) -> bytes:
-        """Return the leaf hash: ``SHA-256(0x00 || SHA-256(header) || fixed || public || commitment)``."""
-        digest = sha256(self.header).digest()
-        return sha256(b"\0" + digest + self.fixed + self.public + self.commitment).digest()
+    @classmethod
+    def of(cls, leaf: Leaf, path: Iterable[bytes], checkpoint: str, /) -> Self:
+        """Put together what a log answers: ``leaf(position)``, the path of ``prove(position, size)``, a note.
 
-    def withheld(self) -> Leaf:
-        """Return the same record without its personal values: the proof is the same, and still whole."""
-        return attrs.evolve(self, payload=None, salt=None)
+        Args:
+            leaf: The record.
+            path: To the root of the tree that the checkpoint is on.
+            checkpoint: A signed note on a size above the position.
+        """
+        return cls(
+            position=leaf.position,
+            header=leaf.header,
+            fixed=leaf.fixed,
+            row=leaf.row,
+            commitment=leaf.commitment,
+            salt=leaf.salt,
+            payload=leaf.payload,
+            path=tuple(path),
+            checkpoint=checkpoint,
+        )
+
+    def withheld(self) -> Self:
+        """Return the same without the personal values: it still proves the public ones."""
+        return attrs.evolve(self, salt=None, payload=None)
+
+    def leaf(self) -> bytes:
+        """Return ``SHA-256(0x00 || SHA-256(header) || fixed || row || commitment)``."""
+        return leaf_hash(sha256(self.header).digest() + self.fixed + self.row + self.commitment)
 
     def record(self) -> dict[str, Any]:  # what the columns hold
         """Return what can be read: values by column, arrays as flat lists, other bytes than text in hex.
@@ -66,64 +116,66 @@ class Leaf:
             columns = json.loads(self.header)["columns"]
             places = _verifier.PLACES if self.payload is not None else _verifier.PLACES[:2]
             ordered = [column for place in places for column in columns if column[4] == place]
-            return _verifier.read(ordered, self.fixed + self.public + (self.payload or b""))
+            return _verifier.read(ordered, self.fixed + self.row + (self.payload or b""))
         except (LookupError, TypeError, ValueError, RecursionError, struct.error) as error:
             raise ProofError(
-                f"the bytes of record {self.position} are not what its header says: {type(error).__name__}",
+                f"the bytes of record {self.position} are not what its header says ({type(error).__name__}):"
+                " verify the log",
                 value=self.position,
             ) from None
-
-
-@attrs.frozen
-class Evidence:
-    """A record, and why to believe that it is in the log.
-
-    Attributes:
-        leaf: The record.
-        path: Hashes that lead from it to the root, from the bottom up.
-        checkpoint: A signed note on a tree that has the record.
-    """
-
-    leaf: Leaf
-    path: tuple[bytes, ...] = attrs.field(converter=tuple, repr=False)
-    checkpoint: str = attrs.field(repr=False)
 
     def to_json(self) -> str:
         """Return the audit bundle, the same text for the same evidence.
 
         Raises:
-            ProofError: The parts do not fit together: commitment, salt, path or checkpoint are others'.
+            ProofError: The parts do not fit together, or it would be larger than a verifier reads.
         """
-        leaf = self.leaf
-        _check(leaf)
-        checkpoint = Checkpoint.of(self.checkpoint)
-        verify_inclusion(leaf.hash(), leaf.position, checkpoint.size, self.path, checkpoint.root)
+        self._check()
         bundle = {
             "checkpoint": self.checkpoint,
-            "commitment": _base(leaf.commitment),
+            "commitment": _base(self.commitment),
             "format": _verifier.FORMAT,
-            "header": leaf.header.decode(),
-            "kind": json.loads(leaf.header)["kind"],
+            "header": self.header.decode(),
+            "kind": json.loads(self.header)["kind"],
             "path": [_base(step) for step in self.path],
-            "payload": None if leaf.payload is None else _base(leaf.payload),
-            "position": leaf.position,
-            "public": _base(leaf.fixed + leaf.public),
-            "record": leaf.record(),
-            "salt": None if leaf.salt is None else _base(leaf.salt),
+            "payload": _base(self.payload),
+            "position": self.position,
+            "public": _base(self.fixed + self.row),
+            "record": self.record(),
+            "salt": _base(self.salt),
         }
         text = _verifier.written(bundle) + "\n"
-        if len(text) > _verifier.MOST:
+        if len(text.encode()) > _verifier.MOST:
             raise ProofError(
-                f"the bundle of record {leaf.position} would have {len(text)} characters, more than the"
-                f" {_verifier.MOST} a verifier reads",
+                f"the bundle of record {self.position} would have {len(text)} characters, a verifier reads"
+                f" {_verifier.MOST} bytes: hold back the personal values with `withheld()`",
                 value=len(text),
                 expected=_verifier.MOST,
             )
         return text
 
+    def _check(self) -> None:
+        """Refuse parts of different records."""
+        if (self.salt is None) != (self.payload is None) or len(self.commitment) != HASH:
+            raise ProofError(
+                f"record {self.position} needs a commitment of {HASH} bytes, and both salt and payload or"
+                " neither",
+                value=self.position,
+            )
+        if self.salt is not None and self.payload is not None:
+            opens = sha256(self.salt + self.payload).digest() == self.commitment
+            if len(self.salt) != SALT or not opens:
+                raise ProofError(
+                    f"salt and payload of record {self.position} do not open its commitment: they were"
+                    " changed, or are another record's",
+                    value=self.position,
+                )
+        checkpoint = Checkpoint.of(self.checkpoint)
+        verify_inclusion(self.leaf(), self.position, checkpoint.size, self.path, checkpoint.root)
+
 
 def check_bundle(text: str, keys: Sequence[Verifier], /) -> str:
-    """Accept an audit bundle as the published verifier does, and return what it proves.
+    """Accept an audit bundle as the published verifier does, and return what that proves.
 
     Args:
         text: The file's content.
@@ -133,7 +185,7 @@ def check_bundle(text: str, keys: Sequence[Verifier], /) -> str:
         ProofError: It is refused; the message says why.
     """
     try:
-        return _verifier.verify(text, "\n".join(key.text() for key in keys))
+        return _verifier.verify(text, "\n".join([key.text() for key in keys]))
     except Exception as error:  # noqa: BLE001 - the file is anybody's, whatever is wrong with it
         raise ProofError(f"the audit bundle is refused: {error}") from None
 
@@ -146,7 +198,7 @@ def check_growth(old: str, new: str, path: Iterable[bytes], keys: Sequence[Verif
     Args:
         old: The earlier signed checkpoint, as it was kept.
         new: The later one.
-        path: What the log answers when asked for a consistency path between the two sizes.
+        path: What the log answers when asked for the path between the two sizes (``prove_growth``).
         keys: Those trusted to sign; each checkpoint needs one of them.
 
     Raises:
@@ -164,21 +216,5 @@ def check_growth(old: str, new: str, path: Iterable[bytes], keys: Sequence[Verif
     return after
 
 
-def _base(data: bytes) -> str:
-    return b64encode(data).decode()
-
-
-def _check(leaf: Leaf) -> None:
-    if (leaf.salt is None) != (leaf.payload is None) or len(leaf.commitment) != HASH:
-        raise ProofError(
-            f"record {leaf.position} needs a commitment of {HASH} bytes, and both salt and payload or neither",
-            value=leaf.position,
-        )
-    if leaf.salt is not None and leaf.payload is not None:
-        opens = sha256(leaf.salt + leaf.payload).digest() == leaf.commitment
-        if len(leaf.salt) != SALT or not opens:
-            raise ProofError(
-                f"salt and payload of record {leaf.position} do not open its commitment: they were changed in"
-                " the store, or are another record's",
-                value=leaf.position,
-            )
+def _base(data: bytes | None) -> str | None:
+    return None if data is None else b64encode(data).decode()

@@ -195,7 +195,7 @@ class HmacKey:
         _checked_name(self.name)
         if not isinstance(self.secret, bytes) or len(self.secret) < 16:
             raise ProofError(
-                f"the secret of key {self.name!r} must be 16 random bytes or more: HmacKey.generate makes one",
+                f"the secret of key {self.name!r} needs 16 random bytes or more: HmacKey.generate makes one",
                 expected=16,
             )
         object.__setattr__(self, "id", key_id(self.name, HMAC_SHA256 + self.secret))
