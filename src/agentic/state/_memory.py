@@ -62,6 +62,23 @@ class _Slab:
             found = rows.take(slots)  # whole records: an index would copy field by field
         return found if rows.dtype == layout.dtype else migrate(found, layout)
 
+    def load(self, subjects: Sequence[str], layout: Layout) -> Rows:
+        """Copies in the order asked; blank and version 0 for strangers."""
+        if len(subjects) == 1:
+            slot = self.index.find_one(subjects[0])
+            if slot >= 0:
+                one = slice(slot, slot + 1)
+                if self.versions[slot]:
+                    return Rows(self.read(one, layout), self.versions[one].copy())
+        slots = self.index.find(subjects)
+        rows = self.read(slots, layout)
+        versions = self.versions[slots]
+        strangers = (slots < 0) | (versions == 0)
+        if np.count_nonzero(strangers):
+            rows[strangers] = layout.blank
+            versions[strangers] = 0
+        return Rows(rows, versions)
+
     def write(self, slots: I64 | slice, rows: Records) -> None:
         """Set the fields that these rows have."""
         if self.rows.dtype == rows.dtype:
@@ -147,21 +164,7 @@ class MemoryStore:
     def load(self, subjects: Sequence[str], layout: Layout, /) -> Rows:
         """Return private copies, in the order asked; blank and version 0 for strangers."""
         with self._lock:
-            slab = self._slab(layout)
-            if len(subjects) == 1:
-                slot = slab.index.find_one(subjects[0])
-                if slot >= 0:
-                    one = slice(slot, slot + 1)
-                    if slab.versions[slot]:
-                        return Rows(slab.read(one, layout), slab.versions[one].copy())
-            slots = slab.index.find(subjects)
-            rows = slab.read(slots, layout)
-            versions = slab.versions[slots]
-        strangers = (slots < 0) | (versions == 0)
-        if np.count_nonzero(strangers):
-            rows[strangers] = layout.blank
-            versions[strangers] = 0
-        return Rows(rows, versions)
+            return self._slab(layout).load(subjects, layout)
 
     def store(
         self, subjects: Sequence[str], rows: Records, expected: NDArray[np.int64], layout: Layout, /
