@@ -33,7 +33,8 @@ _DTYPE: Final = re.compile(
     r"\|b1|\|[iu]1|<[iu][248]|<f[248]|<c(?:8|16)"
     r"|<[mM]8(?:\[[0-9]{0,9}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?|\|S[1-9][0-9]{0,8}|<U[1-9][0-9]{0,8}"
 )
-_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A text without an end goes on to the end of all: it must not be looked for again from every quote in it.
+_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _MOST_AXES: Final = 32
 _LAST_CHARACTER: Final = 0x10FFFF
 
