@@ -69,8 +69,8 @@ class Known:
         name = name_of(kind)
         return name if self.classes.get(name) is kind and name not in self._twins else None
 
-    def named(self, name: object, /) -> type[Any]:
-        """The class of this name.
+    def named(self, name: object, path: str, /) -> type[Any]:
+        """The class of this name; ``path`` says who asks.
 
         Raises:
             CodecError: There is none, or more than one.
@@ -78,7 +78,8 @@ class Known:
         kind = self.classes.get(name) if isinstance(name, str) and name not in self._twins else None
         if kind is None:
             raise CodecError(
-                f"the template knows no class {name!r:.200}: it knows {sorted(self.classes)!r:.500}",
+                f"{path} is a {name!r:.200}, a class that the template does not lead to: it leads to"
+                f" {sorted(self.classes)!r:.500}",
                 value=name,
                 expected=sorted(self.classes),
             )
@@ -89,6 +90,8 @@ class Known:
         if isinstance(value, str | int | float | np.ndarray | np.generic | Condition | Catalogue | None):
             if isinstance(value, enum.Enum):
                 self._declare(kind)
+            elif isinstance(value, Catalogue):
+                self._declare(Action)
             return
         if id(value) in self._met:
             return
@@ -187,7 +190,7 @@ class Writer:
             items = sorted(value, key=canonical)
             return {_SETS[kind]: [self.form(each, f"{path}[{i}]", depth + 1) for i, each in enumerate(items)]}
         if isinstance(value, Condition):
-            return {"condition": str(canonical(value.to_json()))}
+            return {"condition": _packing.written(value.to_json()).decode("ascii")}
         if isinstance(value, Catalogue):
             return {"catalogue": self.form(value.actions, f"{path}.actions", depth + 1)}
         if kind is timedelta:
@@ -319,6 +322,12 @@ class Reader:
             raise CodecError(f"{path} has an item twice")
         return items
 
+    def array(self, content: Any, path: str) -> np.ndarray[Any, Any]:
+        try:
+            return self.arrays.take(content)
+        except CodecError as error:
+            raise CodecError(f"{path}: {error}", **error.facts) from error
+
     def float(self, content: Any, path: str) -> float:
         if content not in ("nan", "inf", "-inf"):
             raise CodecError(f"{path} is no float: {content!r:.40}")
@@ -335,7 +344,7 @@ class Reader:
 
     def member(self, content: Any, path: str) -> Any:  # of an enumeration
         name, member = content
-        kind = self.known.named(name)
+        kind = self.known.named(name, path)
         if not issubclass(kind, enum.Enum) or member not in kind.__members__:
             raise CodecError(f"{path} is no member of {name}: {member!r:.200}")
         return kind[member]
@@ -357,7 +366,7 @@ class Reader:
 
     def object(self, content: Any, path: str) -> Any:  # of a class the template knows
         name, fields = content
-        kind = self.known.named(name)
+        kind = self.known.named(name, path)
         parts = {part.name: part for part in _declared.parts(kind) or ()}
         if not isinstance(fields, dict) or issubclass(kind, enum.Enum):
             raise CodecError(f"{path} is no {name}", value=name)
@@ -396,8 +405,8 @@ _READ: Final[Mapping[str, Any]] = {  # functions of a reader, a content and a pa
     "frozenset": lambda reader, content, path: frozenset(reader.distinct(content, path)),
     "dict": Reader.pairs,
     "proxy": lambda reader, content, path: MappingProxyType(reader.pairs(content, path)),
-    "array": lambda reader, content, _: reader.arrays.take(content),
-    "scalar": lambda reader, content, _: reader.arrays.take(content)[()],
+    "array": Reader.array,
+    "scalar": lambda reader, content, path: reader.array(content, path)[()],
     "condition": lambda _, content, path: load(_packing.parsed(_text(content, path).encode("ascii"))),
     "catalogue": Reader.catalogue,
     "span": Reader.span,
