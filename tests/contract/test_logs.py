@@ -1,11 +1,11 @@
 """Every provenance log in the box passes the kit that strangers' logs pass."""
 
 import pytest
-from databases import new_database
 
 import agentic.provenance
 from agentic.provenance import DurableLog, MemoryLog
 from agentic.testing import FlakyLog, ProvenanceLogConformance
+from databases import new_database
 
 LOGS = {
     "durable": lambda: DurableLog(new_database()),

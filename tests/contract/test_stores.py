@@ -1,11 +1,11 @@
 """Every state store in the box passes the kit that strangers' stores pass."""
 
 import pytest
-from databases import new_database
 
 import agentic.state
 from agentic.state import DurableStore, MemoryStore
 from agentic.testing import FlakyStore, StateStoreConformance
+from databases import new_database
 
 STORES = {
     "durable": lambda: DurableStore(new_database()),
