@@ -70,7 +70,9 @@ class Ed25519Key:
         form = _TEXT.fullmatch(text.strip()) if len(text) <= 4096 else None
         key = b64decode(form[3]) if form else b""
         if form is None or key[:1] != _TYPE or len(key) != 33:
-            raise ProofError("a secret Ed25519 key is written as PRIVATE+KEY+name+id+base64, this text is not")
+            raise ProofError(
+                "a secret Ed25519 key is written as PRIVATE+KEY+name+id+base64, this text is not"
+            )
         found = cls(form[1], key[1:])
         if found.id.hex() != form[2]:
             raise ProofError(f"the text of key {form[1]!r} is not whole: its id is another's", value=form[1])
