@@ -81,7 +81,8 @@ class TestRestart:
             assert one.learn(now=at + 3.5 * DAY) == steady.learn(now=at + 3.5 * DAY)
             one = on_file(database)
             assert one.policy_version == steady.policy_version
-        assert one.replay().identical and one.replay().decisions == 240
+        assert one.replay().identical
+        assert one.replay().decisions == 240
         assert one.relearn().same == 4 == one.relearn().versions
 
     def test_requests_are_remembered(self, database: Any) -> None:
@@ -119,7 +120,9 @@ class TestRestart:
 
         own = Database(database.path, durability="process")
         again = agent(store=DurableStore(own), log=Watched(own))
-        assert again.pending == 1 and read and min(read) > 50
+        assert again.pending == 1
+        assert read
+        assert min(read) > 50
         assert again.record(late.id, "purchase", at=LATER).name == "COUNTED"
 
     def test_rewards_that_were_closed_but_not_learned_are_offered(self, database: Any) -> None:
@@ -249,7 +252,9 @@ class TestAllOrNothing:
         with pytest.raises(LogError, match="do not stand"):
             one.decide_many(names(40), context(40), now=NOON)
         log.refused = None
-        assert self.held(one) == before and one.budgets == left and one.pending == 0
+        assert self.held(one) == before
+        assert one.budgets == left
+        assert one.pending == 0
         steady = twin(40, guardrails=rules)
         mine = one.decide_many(names(40), context(40), now=NOON)
         assert np.array_equal(mine.action, steady.decide_many(names(40), context(40), now=NOON).action)
@@ -275,7 +280,8 @@ class TestAllOrNothing:
         for _ in range(2):
             with pytest.raises((LogError, OSError)):
                 one.learn(now=LATER)
-            assert self.held(one) == before and one.policy == Counts()
+            assert self.held(one) == before
+            assert one.policy == Counts()
         log.refused = None
         assert one.learn(now=LATER).used == 40
         assert one.policy == Counts(learned=40)
