@@ -683,7 +683,8 @@ class Agent:
             batches = self._archive.batches()
         mine = self._published.meta
         if policy is None:
-            return _replay.replay_rows(self.plan, self.schema, self._versions, mine, batches)
+            named, versions = decision_id is not None, self._versions
+            return _replay.replay_rows(self.plan, self.schema, versions, mine, batches, by_subject=named)
         other = bind(checked(policy), self.plan.space)
         plan, archive = remembering(self.plan, other), self._archive if decision_id is None else None
         published = self.policy_version
