@@ -320,6 +320,10 @@ def _otherwise(
     weighing: Weighing | None,
 ) -> None:
     batch, arm = logged_batch(plan, schema, part), part.columns["arm"]
+    action, probability = part.action, part.probability
+    sound = (action >= 0) & (action < len(plan.catalogue)) & (probability > 0) & (probability <= 1)
+    if np.count_nonzero(sound) < sound.size:
+        raise ValueError("an action or a probability that nobody can have logged")
     asked = of_policy_arm(part)
     target = probabilities(plan, policy, batch.take(asked))  # raises if it fails
     weighed = propose(plan, policy, batch, arm, [])
