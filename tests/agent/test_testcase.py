@@ -191,7 +191,7 @@ def test_a_factory_is_written_as_module_and_function(factory: Any) -> None:
 
 def test_names_that_look_like_code_stay_texts() -> None:
     """Ids of actions and features are quoted; nothing of them is run."""
-    evil = "\"\"\"\nraise SystemExit\n'''#"
+    evil = "\"\"\"); raise SystemExit #'''"
     made = Agent(evil, [Action(evil)], features=[Number(evil, low=0, high=1)], policy=Uniform())
     decision = made.decide("c", {evil: 0.5}, now=NOON)
     pass_with(made.as_test(decision.id, "application:good"), made)
