@@ -25,6 +25,7 @@ from agentic._remembering import Remembering
 from agentic._requests import Answer, Request, Requests
 from agentic._telling import STOPS, hear, note
 from agentic.arrays import Block, Layout, Receipt
+from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
@@ -113,6 +114,9 @@ class Agent:
         log: Keeps what was decided and what came of it; in memory by default.
         control: Decides for the holdout; nothing is sent by default.
         fallback: Decides where the policy fails; nothing is sent by default.
+        protect: Who is decided for without being known: children, ``F("age") < 18``. For whom it is unknown,
+            it counts as true. They get no marketing, and no record.
+        protected: Decides for these, without chance; nothing is sent by default.
         holdout: Share of subjects left to the control policy, 0 to 1.
         random_control: Share of subjects decided uniformly among what the rules allow, 0 to 1.
         exploration_floor: Share of probability spread evenly over what the rules allow, 0 to 1.
@@ -139,6 +143,8 @@ class Agent:
         log: ProvenanceLog | None = None,
         control: Policy | None = None,
         fallback: Policy | None = None,
+        protect: Condition | None = None,
+        protected: Policy | None = None,
         holdout: float = 0.0,
         random_control: float = 0.0,
         exploration_floor: float = 0.0,
@@ -176,6 +182,8 @@ class Agent:
             guardrails=guardrails,
             control=policies.Fixed(NO_ACTION) if control is None else control,
             fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
+            protect=protect,
+            protected=policies.Fixed(NO_ACTION) if protected is None else protected,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
@@ -569,9 +577,10 @@ class Agent:
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
 
-        The holdout is never learned from. Rewards are logged as they close. What a policy remembers of
-        subjects is written to their records before the policy is published, each reward once as long as one
-        agent learns for these subjects at a time; a record that was deleted and not made anew gets none.
+        Neither the holdout nor protected subjects are learned from. Rewards are logged as they close. What
+        a policy remembers of subjects is written to their records before the policy is published, each
+        reward once as long as one agent learns for these subjects at a time; a record that was deleted and
+        not made anew gets none.
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered

@@ -39,8 +39,10 @@ from agentic.conditions import Column, Condition
 from agentic.errors import EvaluationError
 from agentic.protocols import Guardrail, Policy, Stateful
 
-ARMS: Final = ("policy", "holdout", "random_control")
-POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
+COMPARED: Final = ("policy", "holdout", "random_control")
+"""Arms whose subjects are alike, because a hash put them there; they may be compared."""
+ARMS: Final = (*COMPARED, "protected")
+POLICY, HOLDOUT, RANDOM_CONTROL, PROTECTED = range(4)
 
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
@@ -48,6 +50,9 @@ _DECISIONS: Final = f"{CORE}.decisions"
 
 POLICIES: Final = "agentic.policies"
 """The component that owns what policies keep about a subject; no guardrail can have this name."""
+
+PURPOSES: Final = "agentic.purposes"
+"""The component that owns what each subject agreed to for the use of features: one field for a purpose."""
 
 REASONS: Final = (
     "NOT_ELIGIBLE",
@@ -81,6 +86,7 @@ class Plan:
         eligible: Conditions and the columns each is asked for.
         control: Decides for the holdout.
         fallback: Decides where the policy fails.
+        protected: Decides for protected subjects, for certain: whatever it gives most weight.
         holdout: Share of subjects left to the control policy.
         random_control: Share of subjects decided uniformly among what the rules allow.
         assignment: Key of the assignment hash.
@@ -88,6 +94,7 @@ class Plan:
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
         remembered: Fields that policies keep in the record.
+        purposes: What subjects must have agreed to for some feature; each is a field of the record.
     """
 
     space: Space
@@ -100,6 +107,7 @@ class Plan:
     eligible: Sequence[tuple[Condition, I64]]
     control: Policy
     fallback: Policy
+    protected: Policy
     holdout: float
     random_control: float
     assignment: int
@@ -107,6 +115,7 @@ class Plan:
     seed: int
     denied_dtype: np.dtype[Any]
     remembered: tuple[Field, ...] = ()
+    purposes: tuple[str, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -143,6 +152,7 @@ class Wave:
         slots: Actions per row.
         denied: Reason bits that hold for every candidate but doing nothing.
         broken: Guardrails that failed to settle: they deny.
+        protected: Its subjects are protected: the records are blank, and are not stored.
     """
 
     keys: U64
@@ -156,6 +166,7 @@ class Wave:
     slots: int
     denied: int = 0
     broken: frozenset[str] = frozenset()
+    protected: bool = False
 
 
 @attrs.define(eq=False)
@@ -213,7 +224,10 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     if plan.remembered:
         batch.rows = plan.layout.part(wave.rows, POLICIES)
         batch.rows.flags.writeable = False
-    arm = assign(plan, wave.keys)
+    if wave.protected:
+        arm, policy = np.full(len(batch), PROTECTED, dtype=np.uint8), plan.protected
+    else:
+        arm = assign(plan, wave.keys)
     weighed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weighed, wave.ticket, arm)
     count, spent = affordable(plan, drawn.action, wave)
@@ -403,6 +417,7 @@ def propose(
     for rows, stand_in in (
         (failed.nonzero()[0], plan.fallback),
         ((arm == HOLDOUT).nonzero()[0], plan.control),
+        ((arm == PROTECTED).nonzero()[0], plan.protected),
     ):
         if len(rows):
             part = batch.take(rows)
@@ -416,6 +431,11 @@ def propose(
     weights[empty & idle, plan.catalogue.idle] = 1.0
     # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
     weights[empty & ~idle] = batch.allowed[empty & ~idle]
+    certain = (arm == PROTECTED).nonzero()[0]
+    if len(certain):
+        best = weights[certain].argmax(axis=1)  # ties go to the first id
+        weights[certain] = 0.0
+        weights[certain, best] = 1.0
     failed &= arm == POLICY
     return Weighed(weights, np.add.accumulate(weights, axis=1), proposal, failed)
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import ARMS, REASONS
-from agentic.arrays import F64, I64, U64, USABLE, Block, Bools
+from agentic.arrays import F64, I64, SOUND, U64, Block, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import UnknownDecisionError
 from agentic.types import Choice, Cost, Decision, instant
 
 _DIGITS: Final = 32
-_USABLE: Final = frozenset(int(status) for status in USABLE)
+_SOUND: Final = frozenset(int(status) for status in SOUND)
 
 
 def write_ids(tags: U64, positions: I64, /) -> list[str]:
@@ -134,8 +134,8 @@ class DecisionBatch:
     @property
     def degraded(self) -> Bools:
         """Shape (n,): a feature was missing, stale or bad, or the policy failed."""
-        usable = np.isin(self.columns["status"], USABLE).all(axis=1)
-        found: Bools = ~usable | self.columns["policy_failed"]
+        sound = np.isin(self.columns["status"], SOUND).all(axis=1)
+        found: Bools = ~sound | self.columns["policy_failed"]
         return found
 
     def counts(self) -> dict[str, int]:
@@ -182,8 +182,8 @@ class DecisionBatch:
         status = columns["status"][row].tolist()
         degraded = (
             []
-            if _USABLE.issuperset(status)
-            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
+            if _SOUND.issuperset(status)
+            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _SOUND]
         )
         if columns["policy_failed"][row]:
             degraded.append("policy")

@@ -205,7 +205,7 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
         else:
             weights = propose(plan, policy, batch, found.columns["arm"], []).weights
             odds = weights[0] / weights[0].sum()
-        if isinstance(policy, Explainer) and not failed:
+        if isinstance(policy, Explainer) and not failed and decision.arm != "protected":
             contributions = _readable(policy.explain(batch, 0), plan)
     struck: dict[str, list[str]] = {}
     for reason, actions in decision.reasons.items():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from agentic import zones
 from agentic._deciding import Desk, Settled
 from agentic._flow import CORE
+from agentic._knowing import hear as hear_purpose
 from agentic._stored import load, save
 from agentic.errors import ConfigurationError, StoreError
 from agentic.protocols import Hears
@@ -66,13 +67,14 @@ def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:
         code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
         rows[f"{CORE}.zone"] = code
         return
-    plan, heard = desk.plan, False
+    plan = desk.plan
+    heard = hear_purpose(plan, rows, fact)
     for name, guardrail in plan.guardrails.items():
         if isinstance(guardrail, Hears) and name in plan.stateful:
             heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
     if not heard:
         raise ConfigurationError(
-            f"no guardrail of agent {desk.name!r} listens to {fact!r}: check its purpose and channel, or"
-            " add the guardrail that needs it",
+            f"no guardrail or feature of agent {desk.name!r} listens to {fact!r}: check its purpose and"
+            " channel, or add the guardrail that needs it",
             value=fact,
         )

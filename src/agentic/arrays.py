@@ -39,10 +39,17 @@ class Status(enum.IntEnum):
     INVALID = 7
     CLIPPED = 8
     OTHER = 9
+    WITHHELD = 10
 
 
 USABLE: Final = (Status.PRESENT, Status.CLIPPED, Status.OTHER)
-"""Statuses with a value; every other one marks the decision degraded."""
+"""Statuses with a value."""
+
+SOUND: Final = (*USABLE, Status.WITHHELD)
+"""Statuses that are as they should be; every other one marks the decision degraded.
+
+``WITHHELD`` has no value either, but nothing failed: the subject did not agree to its use.
+"""
 
 
 def _told(value: object) -> str:

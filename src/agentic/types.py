@@ -243,8 +243,8 @@ class Decision:
         agent: Name of the agent that decided.
         at: When, in UTC.
         choices: One per slot.
-        arm: ``"policy"``, ``"holdout"`` or ``"random_control"``.
-        policy_version: Content hash of the policy that was asked.
+        arm: ``"policy"``, ``"holdout"``, ``"random_control"`` or ``"protected"``.
+        policy_version: Content hash of the policy in charge; who else decided, the arm says.
         reasons: Why candidates were struck out: reason code to action ids.
         degraded: What was not as it should be: feature names, or ``"policy"``.
         cost: What it cost.
