@@ -33,6 +33,8 @@ from agentic.errors import (
     LearningError,
     LogError,
     UnknownGoalError,
+    masked,
+    reason,
 )
 from agentic.features import Schema
 from agentic.protocols import (
@@ -220,8 +222,8 @@ class Agent:
             self._store.load([], layout)
         except LayoutError:
             raise
-        except Exception:
-            logger.warning("agent %s: the store cannot be read yet", self._name, exc_info=True)
+        except Exception as error:
+            logger.warning("agent %s: the store cannot be read yet", self._name, exc_info=error)
 
     @property
     def name(self) -> str:
@@ -341,7 +343,8 @@ class Agent:
         """
         if context is not None and not isinstance(context, Mapping):
             raise InvalidContextError(
-                f"context must be a mapping of feature names to values, got {context!r}"
+                f"context must be a mapping of feature names to values, got {masked(context)}",
+                value=masked(context),
             )
         columns = None if context is None else {name: [value] for name, value in context.items()}
         requests = None if request_id is None else [request_id]
@@ -377,7 +380,9 @@ class Agent:
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
             raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
         if context is not None and not isinstance(context, Mapping):
-            raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
+            raise InvalidContextError(
+                f"context must be a mapping of names to columns, got {masked(context)}", value=masked(context)
+            )
         if request_ids is None:
             return self._decide(subjects, context or {}, None, slots, at)
         requests = checked_requests(request_ids, len(subjects))
@@ -456,7 +461,8 @@ class Agent:
             if not isinstance(error, Exception):
                 raise
             raise LogError(
-                f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
+                f"the log refused {len(block)} {block.kind} records ({reason(error)}): they {otherwise}, ask"
+                " again"
             ) from error
 
     def tell(self, subject: str, *facts: Fact, now: datetime | None = None) -> None:

@@ -19,6 +19,7 @@ from agentic._plan import Assembly
 from agentic._stored import load, save
 from agentic.arrays import I64, U64, Bools, Layout
 from agentic.conditions import Coded
+from agentic.errors import masked
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
 from agentic.state import Pools
@@ -32,8 +33,8 @@ _LOSSES: Final = 16
 class Settled:
     """Rows that were stored, to be taken back if the log fails; ``before`` may hold more, at the end."""
 
-    names: list[str]
-    before: bytes
+    names: list[str] = attrs.field(repr=masked)
+    before: bytes = attrs.field(repr=masked)
     written: NDArray[Any]
     stands: NDArray[np.bool_]
     action: I64

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, zones
+from agentic import _noise, arrays, zones
 from agentic.arrays import (
     F64,
     I64,
@@ -154,6 +154,8 @@ class Wave:
         broken: Guardrails that failed to settle: they deny.
         protected: Its subjects are protected: the records are blank, and are not stored.
     """
+
+    __repr__ = arrays.shown
 
     keys: U64
     ticket: U64

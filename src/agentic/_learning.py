@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agentic._flow import HOLDOUT, PROTECTED, Plan
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
+from agentic.errors import masked
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 
@@ -30,7 +31,7 @@ class Lesson:
     """
 
     feedback: Feedback
-    subjects: list[str]
+    subjects: list[str] = attrs.field(repr=masked)
     done: int
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import ARMS, REASONS
-from agentic.arrays import F64, I64, SOUND, U64, Block, Bools
+from agentic.arrays import F64, I64, SOUND, U64, Block, Bools, shown
 from agentic.catalogue import Catalogue
-from agentic.errors import UnknownDecisionError
+from agentic.errors import UnknownDecisionError, masked
 from agentic.types import Choice, Cost, Decision, instant
 
 _DIGITS: Final = 32
+_HEX: Final = frozenset("0123456789abcdef")
 _SOUND: Final = frozenset(int(status) for status in SOUND)
 
 
@@ -53,9 +54,12 @@ def read_ids(ids: Sequence[str], /) -> tuple[U64, I64]:
 
 def unknown_decision(decision_id: object, /) -> UnknownDecisionError:
     """The error for an id that names no record."""
+    # What looks like an id of ours is one, and nobody's name.
+    ours = isinstance(decision_id, str) and len(decision_id) == _DIGITS and set(decision_id) <= _HEX
+    told = repr(decision_id) if ours else f"called {masked(decision_id)}"
     return UnknownDecisionError(
-        f"no decision {decision_id!r} in this agent's log: pass the id of a decision this agent made",
-        value=decision_id,
+        f"no decision {told} in this agent's log: pass the id of a decision this agent made",
+        value=decision_id if ours else masked(decision_id),
     )
 
 
@@ -71,6 +75,8 @@ class DecisionBatch:
         catalogue: The actions.
         meta_of: Shape (n,), int64: which of ``metas`` holds for each; ``None`` when there is one.
     """
+
+    __repr__ = shown
 
     columns: dict[str, NDArray[Any]]
     metas: tuple[dict[str, Any], ...]  # JSON-compatible

@@ -37,7 +37,7 @@ class Candidate:
 
 @attrs.frozen
 class Explanation:
-    """Why a decision came out as it did.
+    """Why a decision came out as it did. ``str`` of it is for people and says all; its repr names nobody.
 
     Attributes:
         decision: The decision.
@@ -51,7 +51,7 @@ class Explanation:
 
     decision: Decision
     candidates: tuple[Candidate, ...]
-    features: Mapping[str, object]
+    features: Mapping[str, object] = attrs.field(repr=lambda found: repr(list(found)))
     statuses: Mapping[str, str]
     denied_by: Mapping[str, tuple[str, ...]]
     contributions: Mapping[str, float]

@@ -12,7 +12,7 @@ from agentic._deciding import Desk, Settled
 from agentic._flow import CORE
 from agentic._knowing import hear as hear_purpose
 from agentic._stored import load, save
-from agentic.errors import ConfigurationError, StoreError
+from agentic.errors import ConfigurationError, StoreError, reason
 from agentic.protocols import Hears
 from agentic.types import ConsentWithdrawn, Fact, Suppressed, ZoneKnown
 
@@ -44,7 +44,7 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
             todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
             if not todo:
                 return settled
-        raise StoreError(f"{len(todo)} subjects kept changing", value=todo)
+        raise StoreError(f"{len(todo)} subjects kept changing", value=len(todo))
     except ConfigurationError:
         raise
     except Exception as error:
@@ -53,7 +53,8 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
             desk.take_back(settled, at)
             kept = "nothing was noted"
         raise StoreError(
-            f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
+            f"the store failed while {_named(fact)} was noted ({reason(error)}): {kept}, tell it again",
+            value=_named(fact),
         ) from error
 
 
@@ -74,7 +75,13 @@ def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:
             heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
     if not heard:
         raise ConfigurationError(
-            f"no guardrail or feature of agent {desk.name!r} listens to {fact!r}: check its purpose and"
+            f"no guardrail or feature of agent {desk.name!r} listens to {_named(fact)}: check its purpose and"
             " channel, or add the guardrail that needs it",
-            value=fact,
+            value=_named(fact),
         )
+
+
+def _named(fact: Fact) -> str:
+    """The fact by what it is about; what else it holds, a notice, some evidence, may be somebody's."""
+    told = [getattr(fact, name, None) for name in ("purpose", "channel")]
+    return f"{type(fact).__name__}({', '.join(repr(part) for part in told if part is not None)})"

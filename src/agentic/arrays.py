@@ -60,7 +60,7 @@ def _told(value: object) -> str:
     return repr(value)
 
 
-def _shown(self: attrs.AttrsInstance) -> str:
+def shown(self: attrs.AttrsInstance) -> str:
     """Show arrays by dtype and shape: of their values there may be millions, and they may be somebody's."""
     fields = (f"{field.name}={_told(getattr(self, field.name))}" for field in attrs.fields(type(self)))
     return f"{type(self).__name__}({', '.join(fields)})"
@@ -76,7 +76,7 @@ class Columns:
         at: Shape (n,) each, float64: seconds since 1970 when the value was true, ``nan`` when unknown.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     values: Mapping[str, NDArray[Any]]
     status: Mapping[str, NDArray[np.uint8]] = attrs.field(factory=dict)
@@ -95,7 +95,7 @@ class Field:
         role: ``"behaviour"`` (short-lived) or ``"profile"`` (kept until erased).
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     name: str
     dtype: DTypeLike
@@ -116,7 +116,7 @@ class Layout:
         parts: For each component the dtype that shows only its fields, under their own names.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     name: str
     dtype: np.dtype[Any]
@@ -248,7 +248,7 @@ class Rows:
         versions: Shape (n,), int64; 0 for a subject the store does not know.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     rows: Records
     versions: I64
@@ -266,7 +266,7 @@ class Space:
         categories: Declared values by the name of a category.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     catalogue: Catalogue
     width: int
@@ -294,7 +294,7 @@ class Batch:
         available: The component's shared pool in millionths; ``None`` without a pool.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     catalogue: Catalogue
     keys: U64
@@ -367,7 +367,7 @@ class Proposal:
         spread: Shape (n, k), standard deviation of that estimate, or ``None``.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     weights: F64
     score: F64 | None = None
@@ -384,7 +384,7 @@ class Review:
         unknown: Bool, broadcastable to (n, k): denials made because something was not known.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     allowed: Bools
     reason: str
@@ -401,7 +401,7 @@ class Chosen:
         sends: Shape (n, s), bool: the slot really sends something.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     action: I64
     delivery: I64
@@ -427,7 +427,7 @@ class Feedback:
         subject: Shape (n,), int64: whose of ``rows`` each is; ``None`` without ``rows``.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     catalogue: Catalogue
     X: F64
@@ -488,7 +488,7 @@ class Block:
         meta: What holds for all records of the block: JSON-compatible.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     kind: str
     columns: dict[str, NDArray[Any]]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from agentic.conditions import Condition
-from agentic.errors import CatalogueError, ConfigurationError, InvalidTimeError
+from agentic.errors import CatalogueError, ConfigurationError, InvalidTimeError, masked
 
 MARKETING: Final = "marketing"
 SERVICE: Final = "service"
@@ -239,7 +239,7 @@ class Decision:
 
     Attributes:
         id: 32 hexadecimal digits that name the record in the agent's log.
-        subject: Whom it is for.
+        subject: Whom it is for; its repr is masked, so that a log of decisions names nobody.
         agent: Name of the agent that decided.
         at: When, in UTC.
         choices: One per slot.
@@ -251,7 +251,7 @@ class Decision:
     """
 
     id: str
-    subject: str
+    subject: str = attrs.field(repr=masked)
     agent: str
     at: datetime
     choices: tuple[Choice, ...]

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic.arrays import F64, SOUND, Bools, Status
+from agentic.arrays import F64, SOUND, Bools, Status, shown
 from agentic.conditions import Coded, Column, Unlisted
 from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
 from agentic.features._answers import Answer, answers, as_column, better, failure, usable
@@ -38,6 +38,8 @@ class Values:
         failed: Class names of providers that raised, or answered something that could not be used, and of
             features that raised.
     """
+
+    __repr__ = shown
 
     matrix: F64
     status: Statuses
@@ -535,7 +537,7 @@ def _column(name: str, given: object, n: int) -> Any:  # a list, a tuple, an arr
         raise InvalidContextError(
             f"the column of feature {name!r} must be a list or one-dimensional array of {n} values, "
             f"one for each subject, got {got}",
-            value=given,
+            value=got,
             expected=n,
             name=name,
         )
