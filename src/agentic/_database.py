@@ -240,9 +240,7 @@ class Database:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         if self._writer is not connection:
-            raise DatabaseError(
-                f"this process was forked inside a transaction on {self.path!r}: it is not its"
-            )
+            raise DatabaseError(_carried(self.path))
         if self._doomed is not None:
             raise DatabaseError(
                 f"nothing was written to {self.path!r}: a part of the transaction had failed"

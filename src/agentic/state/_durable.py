@@ -334,7 +334,11 @@ class DurableStore:
     def _layout(self, connection: sqlite3.Connection, key: str) -> Layout:
         if key not in self._layouts:
             found = connection.execute("SELECT descr, digest FROM layouts WHERE name = ?", (key,)).fetchone()
-            if found is None or not isinstance(found[0], str) or found[1] != digest("layouts", key, found[0]):
+            if (
+                found is None
+                or not isinstance(found[0], str)
+                or (key, found[1]) != (digest(found[0]).hex(), digest("layouts", key, found[0]))
+            ):
                 raise self._damaged("layouts", key)
             try:
                 self._layouts[key] = read_layout(found[0])
@@ -378,6 +382,8 @@ class DurableStore:
                 if self._clock < seq:
                     self._read_pages(connection, seq, pages)
                 self._compacted, self._journaled = seq, 0
+        elif connection.execute("SELECT 1 FROM pages").fetchone():
+            raise self._damaged("meta", "state")
         for seq, key, names, rows, check in connection.execute(
             "SELECT seq, layout, names, rows, digest FROM journal WHERE seq > ? ORDER BY seq", (self._clock,)
         ):
@@ -391,6 +397,9 @@ class DurableStore:
                 raise self._damaged("journal", seq) from error
             self._journaled += len(names) + len(rows or b"")
             self._clock = seq
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
+        if last is not None and last != (self._clock,):
+            raise self._damaged("journal", self._clock + 1)
 
     def _apply(
         self, connection: sqlite3.Connection, seq: int, key: str, names: bytes, rows: bytes | None
