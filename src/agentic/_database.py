@@ -221,7 +221,7 @@ class Database:
 
     def _start(self, connection: sqlite3.Connection) -> bool:
         """Begin, and have all catch up; say whether this commit waits for the disk for those before it."""
-        self._open, self._doomed, self._begun = True, None, []
+        self._open, self._doomed = True, None
         full = self._since is not None and time.monotonic() - self._since > (self._bound or 0) / 2
         if full:  # the heart may not get its turn when there is much to write
             connection.execute("PRAGMA synchronous = FULL")
@@ -247,6 +247,7 @@ class Database:
             ) from self._doomed
 
     def _finish(self, connection: sqlite3.Connection, *, full: bool) -> None:
+        self._begun = []  # there is nothing to undo any more
         self._depth = self._owner = 0
         self._open = False
         if self._bound is None:
@@ -282,7 +283,7 @@ class Database:
             self.poison(error)  # what was committed before has not reached the disk either
         if mine and broken and connection is not None:
             self._give_up(connection)
-        self._open = False
+        self._begun, self._open = [], False
 
     @contextmanager
     def alone(self) -> Iterator[sqlite3.Connection]:

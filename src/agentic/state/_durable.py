@@ -371,6 +371,7 @@ class DurableStore:
 
     def _follow(self, connection: sqlite3.Connection) -> None:
         state = self._database.noted("state", connection)
+        start = self._clock
         if state is not None:
             try:
                 told = json.loads(state)
@@ -381,6 +382,7 @@ class DurableStore:
                 self._keys.clear()
                 if self._clock < seq:
                     self._read_pages(connection, seq, pages)
+                    start = 0
                 self._compacted, self._journaled = seq, 0
         elif connection.execute("SELECT 1 FROM pages").fetchone():
             raise self._damaged("meta", "state")
@@ -390,7 +392,10 @@ class DurableStore:
             if seq != self._clock + 1 or not _is_row(seq, key, names, rows, check):
                 raise self._damaged("journal", self._clock + 1)
             try:
-                self._apply(connection, seq, key, names, rows)
+                if rows is None:
+                    self._forget(np.frombuffer(names, dtype="<i8"), start)
+                else:
+                    self._apply(connection, seq, key, names, rows)
             except LayoutError:
                 raise
             except ValueError as error:
@@ -401,15 +406,19 @@ class DurableStore:
         if last is not None and last != (self._clock,):
             raise self._damaged("journal", self._clock + 1)
 
-    def _apply(
-        self, connection: sqlite3.Connection, seq: int, key: str, names: bytes, rows: bytes | None
-    ) -> None:
-        if rows is None:
-            births = np.frombuffer(names, dtype="<i8")
-            for slab in self._slabs.values():
-                for subject in slab.index.texts(np.isin(slab.born, births) & (slab.versions != 0)):
+    def _forget(self, births: I64, start: int) -> None:
+        """Forget those of these births who were known at the journal row ``start``.
+
+        Whoever was born later has never been seen here: their names were overwritten with the deletion.
+        """
+        births = births[births >> _PLACES <= start]
+        for slab in self._slabs.values() if len(births) else ():
+            gone = np.isin(slab.born, births) & (slab.versions != 0)
+            if gone.any():
+                for subject in slab.index.texts(gone):
                     slab.remove(subject)
-            return
+
+    def _apply(self, connection: sqlite3.Connection, seq: int, key: str, names: bytes, rows: bytes) -> None:
         layout = self._layout(connection, key)
         subjects, places = unpack(names)
         found = records(rows, layout.dtype, int.from_bytes(names[:4], "little"))
