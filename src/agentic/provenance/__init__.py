@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from agentic.provenance._bundle import Evidence, check_bundle, check_growth
     from agentic.provenance._durable import DurableLog
     from agentic.provenance._merkle import verify_consistency, verify_inclusion
-    from agentic.provenance._notes import Checkpoint, Ed25519Public, HmacKey, open_checkpoint
+    from agentic.provenance._notes import (
+        Checkpoint,
+        Ed25519Public,
+        HmacKey,
+        Signer,
+        Verifier,
+        open_checkpoint,
+    )
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -17,7 +24,7 @@ else:
             "._bundle": ["Evidence", "check_bundle", "check_growth"],
             "._durable": ["DurableLog"],
             "._merkle": ["verify_consistency", "verify_inclusion"],
-            "._notes": ["Checkpoint", "Ed25519Public", "HmacKey", "open_checkpoint"],
+            "._notes": ["Checkpoint", "Ed25519Public", "HmacKey", "Signer", "Verifier", "open_checkpoint"],
         },
     )
 
@@ -28,6 +35,8 @@ __all__ = [
     "Evidence",
     "HmacKey",
     "MemoryLog",
+    "Signer",
+    "Verifier",
     "check_bundle",
     "check_growth",
     "open_checkpoint",
