@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         Verifier,
         open_checkpoint,
     )
+    from agentic.provenance._proving import Consistency, Inclusion, Leaf
+    from agentic.provenance._rechecking import Verified
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -25,17 +27,23 @@ else:
             "._durable": ["DurableLog"],
             "._merkle": ["verify_consistency", "verify_inclusion"],
             "._notes": ["Checkpoint", "Ed25519Public", "HmacKey", "Signer", "Verifier", "open_checkpoint"],
+            "._proving": ["Consistency", "Inclusion", "Leaf"],
+            "._rechecking": ["Verified"],
         },
     )
 
 __all__ = [
     "Checkpoint",
+    "Consistency",
     "DurableLog",
     "Ed25519Public",
     "Evidence",
     "HmacKey",
+    "Inclusion",
+    "Leaf",
     "MemoryLog",
     "Signer",
+    "Verified",
     "Verifier",
     "check_bundle",
     "check_growth",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from agentic._database import Database
-from agentic.arrays import Block, Receipt
+from agentic.arrays import I64, Block, Receipt
 from agentic.errors import DamagedError, DatabaseError, LogError
+from agentic.provenance._dropping import Note, drop, too_old, unsigned
 from agentic.provenance._encoding import SALT, Packed, Packer, public_columns, written_meta
+from agentic.provenance._erasing import Surrogates, erase, erase_records
 from agentic.provenance._headers import Header
 from agentic.provenance._pieces import SEGMENT, Reader, block_digest, end_of, vault_digest
 from agentic.provenance._proving import Consistency, Inclusion, Leaf, Prover
+from agentic.provenance._rechecking import Progress, Recheck, Verified
 from agentic.provenance._sealing import State, seal
 
 _MOST_PIECE: Final = 1 << 23  # bytes of its public or personal rows
@@ -224,6 +227,72 @@ class DurableLog:
         """
         with self._prover() as prover:
             return prover.leaf(position)
+
+    def erase(self, surrogates: Surrogates, /) -> int:
+        """Erase what is personal about some subjects, in their records and in those about their decisions.
+
+        Seals first. What is erased reads as not known; roots and proofs stay as they are. In the file its
+        bytes become zeros; ``Database.scrub`` sees to the write-ahead log. Records that are appended about
+        them meanwhile are not found: delete the subjects' state first.
+
+        Args:
+            surrogates: Pairs of 64-bit numbers, shape (m, 2).
+
+        Returns:
+            How many records lost something by it.
+
+        Raises:
+            InvalidSubjectError: These are no surrogates, or one is zero, which stands for nobody.
+        """
+        return erase(self._database, self._reader, surrogates)
+
+    def erase_records(self, positions: I64 | Sequence[int], /) -> int:
+        """Erase what is personal in some records, and in those about these decisions; as ``erase``.
+
+        Raises:
+            LogError: There is no such record.
+        """
+        return erase_records(self._database, self._reader, positions)
+
+    def drop(self, before: int, /, *, at: int, note: Note = unsigned) -> int:
+        """Drop records before this one, in whole segments of 4,096, and keep the segments' roots.
+
+        Seals first. Reading starts with the first record kept; numbers go on as if nothing had happened. What
+        is left can still be proved to be in the log, and the log to have grown from its checkpoint at the
+        place where the dropping ends, which is made where there is none.
+
+        Args:
+            before: Number of the first record that must stay.
+            at: When this is, in microseconds.
+            note: Writes the checkpoint, given size and root; unsigned by default.
+
+        Returns:
+            How many records were dropped.
+        """
+        return drop(self._database, self._reader, before, at, note)
+
+    def drop_older(self, than: int, /, *, at: int, note: Note = unsigned) -> int:
+        """Drop segments from the beginning of the log whose records are all older; as ``drop``.
+
+        Args:
+            than: Time in microseconds; a record's is its public column ``at``.
+            at: When this is, in microseconds.
+            note: Writes the checkpoint, given size and root; unsigned by default.
+        """
+        seal(self._database, self._reader)
+        return drop(self._database, self._reader, too_old(self._database, than), at, note)
+
+    def verify(self, progress: Progress | None = None, /) -> Verified:
+        """Read the whole log and recompute everything from its bytes; takes about 4 us a record.
+
+        Others may go on writing; what is looked at is what is there when it begins. What it cannot see is a
+        log that was rewritten as a whole, checkpoints included: compare ``root`` with a checkpoint kept
+        elsewhere.
+
+        Args:
+            progress: Called with how many records are done, and of how many, every 4,096.
+        """
+        return Recheck(self._database, self._reader).run(progress)
 
     @contextmanager
     def _prover(self) -> Iterator[Prover]:

@@ -129,6 +129,11 @@ class Growth:
             self._full, self._rest = self._full.extend([root]), Frontier()
             self._first_at = self._last_at = None
 
+    def skip(self, root: bytes) -> None:
+        """Add a full segment of which the root alone is known."""
+        self.segments.append(Segment(self._full.size << LEVEL, root, None, None))
+        self._full = self._full.extend([root])
+
     def state(self) -> State:
         """What there is now."""
         size = (self._full.size << LEVEL) + self._rest.size
