@@ -12,7 +12,7 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import attrs
 
@@ -20,34 +20,10 @@ from agentic.errors import ProofError
 from agentic.provenance import _verifier
 from agentic.provenance._merkle import HASH, leaf_hash, verify_consistency, verify_inclusion
 from agentic.provenance._notes import Checkpoint, Verifier, open_checkpoint
+from agentic.provenance._proving import Leaf
 
 SALT: Final = 16
 """The length of a salt in bytes."""
-
-
-class Leaf(Protocol):
-    """A record as a log stores it: the bytes that its leaf hash is made of."""
-
-    @property
-    def position(self) -> int: ...
-
-    @property
-    def header(self) -> bytes: ...
-
-    @property
-    def fixed(self) -> bytes: ...
-
-    @property
-    def row(self) -> bytes: ...
-
-    @property
-    def commitment(self) -> bytes: ...
-
-    @property
-    def salt(self) -> bytes | None: ...
-
-    @property
-    def payload(self) -> bytes | None: ...
 
 
 @attrs.frozen(kw_only=True)

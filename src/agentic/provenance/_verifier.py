@@ -50,7 +50,7 @@ def opened(note: str, keys: str) -> tuple[str, int, bytes, str]:  # C2SP signed-
             good = hmac.compare_digest(mac, signature) if mac else ed25519(key[1:], data, signature)
             require(dash == "—" and good, f"the checkpoint's signature by {name} is false")
             by.append(name)
-    if not form or not by or lines[-1] != "\n": raise ValueError("no checkpoint signed with a key that was given")
+    if not (form and by and lines[-1] == "\n"): raise ValueError("no checkpoint by a key that was given")
     return form[1], int(form[2]), unbase(form[3]), " and ".join(by)
 def climb(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:  # RFC 9162, section 2.1.3.1
     require(type(index) is int and 0 <= index < size and bool(path) == (size > 1), "no such record or path")
