@@ -38,6 +38,7 @@ SECRET = HmacKey(ORIGIN, bytes(range(32)))
 PAIR = Ed25519Key(ORIGIN, bytes(range(32)))
 VERIFIER = Path(agentic.provenance.__file__).with_name("_verifier.py")
 VERIFY: Any = runpy.run_path(str(VERIFIER))["verify"]  # without the package, as an auditor runs it
+GOLDEN = Path(__file__).parents[1] / "golden"
 DECISION, POLICY, OUTCOME = 3, 7, 5
 
 
@@ -390,6 +391,16 @@ class TestVerifier:
         assert not refused(text, SECRET.text())
 
 
+class TestGolden:
+    @pytest.mark.parametrize("key", ["hmac", "ed25519"])
+    def test_version_1(self, key: str) -> None:
+        """A bundle that an earlier version wrote is accepted by every later one."""
+        keys = {"hmac": SECRET.text(), "ed25519": PAIR.public().text()}
+        text = (GOLDEN / "audit-bundle-1.json").read_bytes().decode()
+        assert VERIFY(text, keys[key]).startswith(f"record 2 of 8 in {ORIGIN}, root 1c61445e")
+        assert json.loads(text)["record"]["subject"] == decisions().columns["subject"][2]
+
+
 class TestCommand:
     @staticmethod
     def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -429,6 +440,21 @@ class TestCommand:
             assert (code, out, err) == (0, f"{right} all of it is shown\n", "")
         code, out, _ = self.run(folder, "held.json", "--key", PAIR.public().text())
         assert (code, out) == (0, f"{right} its personal part is erased or left out\n")
+
+    def test_main(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It runs the same within a process that has all sorts of things loaded."""
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["verifier.py", "bundle.json", "--key", "secret.txt"])
+        runpy.run_path(str(VERIFIER), run_name="__main__")
+        monkeypatch.setattr(sys, "argv", ["verifier.py", "bundle.json", "--key", "nothing.txt"])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(VERIFIER), run_name="__main__")
+        assert caught.value.code == 1
+        accepted, refused = capsys.readouterr().out.splitlines()
+        assert accepted.startswith("ACCEPTED: record 3 of 8")
+        assert refused.startswith("REFUSED: no checkpoint")
 
     def test_refused(self, folder: Path) -> None:
         """It says why and exits with 1."""
