@@ -223,6 +223,24 @@ class TestVerifier:
                     assert told.startswith(f"record {position} of 8 in {ORIGIN}, root {log.root().hex()}")
                     assert f"signed by {ORIGIN}" in told
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param("deadbeef", id="like-an-id"),
+            pytest.param("witness1", id="eight-letters"),
+            pytest.param("KEY", id="like-a-prefix"),
+            pytest.param("दुकान/लॉग", id="another-script"),
+            pytest.param("—", id="dash"),
+        ],
+    )
+    def test_names_of_keys(self, log: DurableLog, name: str) -> None:
+        """A key may have any name that can stand in a note, also among others."""
+        keys = HmacKey(name, bytes(range(16))), Ed25519Key(name, bytes(range(32)))
+        for key, text in zip(keys, (keys[0].text(), keys[1].public().text()), strict=True):
+            bundle = evidence(log, POLICY, key).to_json()
+            assert VERIFY(bundle, f"{SECRET.text()}\n{text}\n{PAIR.public().text()}\n")
+            assert refused(bundle, f"{SECRET.text()}\n{PAIR.public().text()}\n")
+
     def test_a_log_of_one(self, tmp_path: Path) -> None:
         """A tree of one leaf has no path."""
         database = Database(tmp_path / "one.db", durability="memory")
@@ -493,6 +511,54 @@ class TestCommand:
             code, out, _ = self.run(folder, *arguments)
             assert (code, out[:9]) == (1, "REFUSED: ")
             assert why in out
+
+
+class TestErasure:
+    def test_before_and_after(self, log: DurableLog) -> None:
+        """After an erasure the same leaf is proved without its personal part, and others as before."""
+        note = signed(log)
+        before = [Evidence.of(log.leaf(n), log.prove(n, 8).path, note) for n in range(8)]
+        assert log.erase_records([1]) == 2  # the decision, and the outcome that names it
+        after = [Evidence.of(log.leaf(n), log.prove(n, 8).path, note) for n in range(8)]
+        gone = {n for n in range(8) if after[n] != before[n]}
+        assert gone == {1, OUTCOME}
+        for n in range(8):
+            assert after[n] == (before[n].withheld() if n in gone else before[n])
+            told = VERIFY(after[n].to_json(), SECRET.text())
+            assert told.endswith("erased or left out") is (n in gone)
+        assert "ग्राहक" in before[1].to_json()
+        assert "ग्राहक" not in after[1].to_json()
+
+    def test_an_auditors_copy(self, log: DurableLog) -> None:
+        """A bundle that was handed out before stays true: erasing cannot reach it."""
+        text = evidence(log, DECISION).to_json()
+        log.erase_records([DECISION])
+        assert VERIFY(text, SECRET.text()).endswith("all of it is shown")
+
+
+class TestDropping:
+    def test_signed_boundary(self, tmp_path: Path) -> None:
+        """What is left after a drop is proved, and the log to have grown from the signed boundary."""
+
+        def note(size: int, root: bytes) -> str:
+            return Checkpoint(ORIGIN, size, root).signed([SECRET])
+
+        database = Database(tmp_path / "shop.db", durability="memory")
+        log = DurableLog(database)
+        log.append(Block("fact", {"at": np.arange(9000), "subject": np.array(["a"] * 9000)}, {}))
+        log.seal()
+        kept = note(4096, log.root(4096))
+        assert log.drop(4096, at=0, note=note) == 4096
+        newer = signed(log)
+        assert check_growth(kept, newer, log.prove_growth(4096).path, [SECRET]).size == 9000
+        for position in (4096, 8999):
+            assert not refused(evidence(log, position).to_json(), SECRET.text())
+        with pytest.raises(ProofError):
+            evidence(log, 4095)
+        with database.reading() as connection:
+            ((stored,),) = connection.execute("SELECT note FROM checkpoints WHERE size = 4096").fetchall()
+        assert stored == kept
+        database.close()
 
 
 class TestGrowth:
