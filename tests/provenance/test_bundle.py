@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import runpy
-import shutil
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -30,6 +29,7 @@ from agentic.provenance import (
     check_bundle,
     check_growth,
     open_checkpoint,
+    verifier_source,
     verify_inclusion,
 )
 
@@ -438,7 +438,7 @@ class TestCommand:
     def folder(self, tmp_path: Path, log: DurableLog) -> Path:
         home = tmp_path / "auditor"
         home.mkdir()
-        shutil.copy(VERIFIER, home / "verifier.py")
+        (home / "verifier.py").write_bytes(verifier_source().encode())
         both = evidence(log, DECISION, SECRET, PAIR)
         (home / "bundle.json").write_bytes(both.to_json().encode())
         (home / "held.json").write_bytes(both.withheld().to_json().encode())
