@@ -8,11 +8,23 @@ import numpy as np
 from agentic import Action, Agent, Decision, DecisionBatch, Explanation, F, Learned, Replayed, product
 from agentic.arrays import Field
 from agentic.conditions import Condition
+from agentic.ext import Ed25519Key
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
 from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
-from agentic.provenance import MemoryLog
+from agentic.provenance import (
+    Checkpoint,
+    Ed25519Public,
+    Evidence,
+    HmacKey,
+    MemoryLog,
+    Signer,
+    Verifier,
+    check_bundle,
+    check_growth,
+    open_checkpoint,
+)
 from agentic.rewards import Goals, Recorded
 from agentic.state import MemoryStore
 
@@ -51,3 +63,20 @@ assert_type(agent.record(decision.id, "purchase"), Recorded)
 assert_type(agent.learn(), Learned)
 assert_type(agent.explain(decision.id), Explanation)
 assert_type(agent.replay(), Replayed)
+
+pair = Ed25519Key.generate("shop.example")
+signers: list[Signer] = [HmacKey.generate("shop.example"), pair]
+ring: list[Verifier] = [HmacKey.from_environment("KEY"), pair.public()]
+assert_type(pair.public(), Ed25519Public)
+note = Checkpoint("shop.example", 1, bytes(32)).signed(signers)
+assert_type(note, str)
+assert_type(open_checkpoint(note, ring), Checkpoint)
+assert_type(check_growth(note, note, [], ring), Checkpoint)
+assert_type(check_bundle("", ring), str)
+
+
+def bundle_of(evidence: Evidence) -> str:
+    """An auditor's copy without personal values."""
+    assert_type(evidence.withheld(), Evidence)
+    assert_type(evidence.leaf(), bytes)
+    return evidence.withheld().to_json()
