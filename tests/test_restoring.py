@@ -37,6 +37,7 @@ from agentic.policies import (
     FactoredThompson,
     FirstOf,
     Fixed,
+    LinearModel,
     LinearThompson,
     LinearUCB,
     Mixture,
@@ -605,6 +606,31 @@ def test_a_number_too_large_for_a_float_is_refused():
     data = dump(template, template).replace(b"12345.5", b"1.5e999")
     with pytest.raises(CodecError, match=r"policy\.anything is a number too large"):
         restore(template, data)
+
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+def golden():
+    """A policy with most kinds of values in it, as it was when version 1 of the format was released."""
+    k, d = 2, 2
+    gram = np.array([[[2.0, 1.0], [1.0, 3.0]], [[0.5, -0.0], [-0.0, 4.0]]])
+    model = LinearModel(
+        8.0, timedelta(days=3), ("a", "no_action"), gram, np.ones((k, d)), np.arange(2.0), np.ones(k), 17
+    )
+    rules = Rules([(F("age") / 2 >= 0.1, "a"), (F("tier").is_in(["é", "["]), "no_action")], otherwise=None)
+    return Mixture(
+        [(FirstOf(rules, LinearThompson(half_life=timedelta(days=3), model=model)), 1.0), (Uniform(), 0.1)]
+    )
+
+
+def test_data_of_version_1_are_read_for_ever():
+    """What the first release wrote is what is written now, and is read as the same policy."""
+    data = (GOLDEN / "policy-1.bin").read_bytes()
+    policy = golden()
+    template = Mixture([(FirstOf(policy.members[0][0].policies[0], LinearThompson()), 1.0), (Uniform(), 0.1)])
+    assert fingerprint(restore(template, data)) == fingerprint(policy)
+    assert dump(policy, template) == data
 
 
 def test_bytes_that_belong_to_nothing_are_refused():
