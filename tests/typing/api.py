@@ -1,7 +1,8 @@
 """The public surface as a type checker sees it. Checked, not run."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import assert_type
+from typing import Any, Self, assert_type
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from agentic.ext import Ed25519Key
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
-from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
+from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore, Storable
 from agentic.provenance import (
     Checkpoint,
     Ed25519Public,
@@ -43,6 +44,20 @@ remembers: Remembers = personal
 also_learns: Learner = personal
 assert_type(personal.between, Between | None)
 assert_type(Personal().fields, tuple[Field, ...])
+
+
+class Stored:
+    def __init__(self, sums: Mapping[str, float]) -> None:
+        self.sums = sums
+
+    def to_data(self) -> Mapping[str, Any]:
+        return {"sums": self.sums}
+
+    def from_data(self, data: Mapping[str, Any], /) -> Self:
+        return type(self)(data["sums"])
+
+
+storable: Storable = Stored({})
 
 agent = Agent(
     "name",
