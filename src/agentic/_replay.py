@@ -24,6 +24,7 @@ from agentic.features import Schema
 from agentic.protocols import Policy
 
 _AT_ONCE: Final = 8192
+_NOBODY: Final = np.ones(1)  # in place of a column that is gone
 _SETTINGS: Final = ("seed", "exploration_floor", "holdout", "random_control", "assignment")
 _ASIDE: Final = ("guardrails", "layout")  # they differ from the agent's without changing an answer
 _BY_NAME: Final = (("actions", "ACTIONS_DIFFER"), ("features", "FEATURES_DIFFER"))
@@ -58,12 +59,7 @@ def _case(
 ) -> _Case:
     other = {name for name in (*_SETTINGS, *_ASIDE) if name in meta and meta[name] != mine.get(name)}
     settings = tuple(name for name in (*_SETTINGS, *_ASIDE) if name in other)
-    refused: tuple[Verdict, tuple[str, ...]] | None = None
-    for name, verdict in _BY_NAME:
-        told, here = meta.get(name), mine[name]
-        if refused is None and told != here:
-            odd = sorted(map(str, {*_texts(told)} ^ {*_texts(here)}))[:10] or ["in another order"]
-            refused = Verdict[verdict], tuple(odd)
+    refused = _misfit(mine, meta)
     content = None
     for name, verdict in _BY_CONTENT:
         if content is None and meta.get(name) and mine.get(name) and meta[name] != mine[name]:
@@ -93,6 +89,16 @@ def _case(
     if refused is None and policy is None:
         refused = Verdict.POLICY_VERSION_MISSING, (str(version),)
     return _Case(plan, policy, settings, refused, content, fits)
+
+
+def _misfit(mine: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Verdict, tuple[str, ...]] | None:
+    """Why nothing can be decided with these actions and features; ``None`` where they are the agent's."""
+    for name, verdict in _BY_NAME:
+        told, here = meta.get(name), mine[name]
+        if told != here:
+            odd = sorted({*_texts(told)} ^ {*here})[:10] or ["in another order"]
+            return Verdict[verdict], tuple(odd)
+    return None
 
 
 def _texts(told: object) -> list[Any]:
@@ -147,9 +153,9 @@ def _parts(found: DecisionBatch, account: Account) -> Iterator[DecisionBatch]:
     """Up to 8,192 rows at a time, without those that were erased."""
     for lo in range(0, len(found), _AT_ONCE):
         part = found.take(slice(lo, lo + _AT_ONCE))
-        blank = part.columns["key"] == 0
+        blank = part.columns.get("key", _NOBODY) == 0
         if np.count_nonzero(blank):
-            blank &= part.columns["subject"] == ""
+            blank &= part.columns.get("subject", _NOBODY) == ""
             account.note(part.take(blank.nonzero()[0]), Verdict.ERASED)
             part = part.take((~blank).nonzero()[0])
         if len(part):
@@ -294,7 +300,7 @@ def replay_otherwise(
     account, tally = Account(plan.catalogue.ids), Tally(plan.catalogue.ids, schema)
     weighing = None if archive is None else Weighing(*archive.rewards(), len(plan.catalogue))
     for found in batches:
-        refused = _case(plan, mine, {found.meta(0)["policy"]: policy}, found.meta(0)).refused
+        refused = _misfit(mine, found.meta(0))
         for part in _parts(found, account):
             if refused is not None:
                 account.note(part, *refused)
