@@ -13,7 +13,7 @@ from agentic import _noise
 from agentic._again import decided_again, logged_batch, rules_hold
 from agentic._archive import Archive, taught_by
 from agentic._codec import fingerprint
-from agentic._flow import ARMS, HOLDOUT, Plan, draw, prices, probabilities, propose
+from agentic._flow import ARMS, HOLDOUT, Plan, draw, odds, prices, propose
 from agentic._plan import draw_key
 from agentic._records import DecisionBatch
 from agentic._verdicts import Account, Replayed, Verdict
@@ -331,8 +331,9 @@ def _otherwise(
     if np.count_nonzero(sound) < sound.size:
         raise ValueError("an action or a probability that nobody can have logged")
     asked = of_policy_arm(part)
-    target = probabilities(plan, policy, batch.take(asked))  # raises if it fails
-    weighed = propose(plan, policy, batch, arm, [])
+    failures: list[tuple[str, Exception]] = []
+    weighed = propose(plan, policy, batch, arm, failures)
+    target = odds(plan, batch, weighed, failures)  # raises if it fails
     drawn = draw(plan, batch, weighed, part.columns["ticket"], arm)
     changed = (drawn.action != part.action).any(axis=1)
     account.again(part, drawn.action, len(part) - int(np.count_nonzero(changed)))
@@ -340,4 +341,4 @@ def _otherwise(
         account.note(part.take(changed.nonzero()[0]), Verdict.CHANGED)
     tally.add(part, drawn.action, changed)
     if weighing is not None and len(asked):
-        weighing.add(part.take(asked), target)
+        weighing.add(part.take(asked), target[asked])
