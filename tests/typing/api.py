@@ -6,7 +6,21 @@ from typing import Any, Self, assert_type
 
 import numpy as np
 
-from agentic import Action, Agent, Decision, DecisionBatch, Explanation, F, Learned, Replayed, product
+from agentic import (
+    Action,
+    Agent,
+    Changes,
+    Decision,
+    DecisionBatch,
+    Explanation,
+    F,
+    Finding,
+    Learned,
+    Replayed,
+    Verdict,
+    Worth,
+    product,
+)
 from agentic.arrays import Field
 from agentic.conditions import Condition
 from agentic.ext import Ed25519Key
@@ -77,7 +91,13 @@ assert_type(batch[0], Decision)
 assert_type(agent.record(decision.id, "purchase"), Recorded)
 assert_type(agent.learn(), Learned)
 assert_type(agent.explain(decision.id), Explanation)
-assert_type(agent.replay(), Replayed)
+replayed = agent.replay()
+assert_type(replayed, Replayed)
+assert_type(replayed.verdicts, Mapping[Verdict, int])
+assert_type(replayed.findings, tuple[Finding, ...])
+assert_type(replayed.changes, Changes | None)
+assert_type(replayed.worth, Worth | None)
+assert_type(agent.as_test(decision.id, "shop:make"), str)
 
 pair = Ed25519Key.generate("shop.example")
 signers: list[Signer] = [HmacKey.generate("shop.example"), pair]
