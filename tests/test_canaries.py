@@ -200,6 +200,22 @@ def test_masked_says_what_a_value_looks_like(value: object, told: str) -> None:
     assert masked(value) == told
 
 
+def test_a_value_that_refuses_to_be_measured_is_told_by_its_type() -> None:
+    """Whatever its methods do."""
+
+    class Hostile:
+        def __len__(self) -> int:
+            raise RuntimeError(SUBJECT)
+
+    assert masked(Hostile()) == "a Hostile"
+
+
+def test_a_block_shows_what_facts_it_has_and_not_what_they_say() -> None:
+    """Evidence of a consent is in the meta of its block."""
+    block = Block("fact", {"at": np.zeros(1)}, {"agent": "shop", "fact": {"evidence": EVIDENCE}})
+    assert repr(block) == "Block(kind='fact', columns={'at': <float64 (1,)>}, meta=['agent', 'fact'])"
+
+
 def test_the_kind_of_a_foreign_error_is_told() -> None:
     """Ours are told in full, the system's in its own words."""
     assert reason(KeyError(SUBJECT)) == "KeyError"

@@ -11,7 +11,7 @@ from agentic.conditions import Condition
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
-from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
+from agentic.protocols import Concerns, Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
 from agentic.provenance import MemoryLog
 from agentic.rewards import Goals, Recorded
 from agentic.state import MemoryStore
@@ -20,6 +20,7 @@ policy: Policy = LinearThompson()
 learner: Learner = LinearThompson()
 mixed: Policy = FirstOf(Rules([(F("tier") == "gold", "sms")]), Uniform())
 cap: Guardrail = FrequencyCap(2, per=timedelta(days=7))
+scoped: Concerns = FrequencyCap(2, per=timedelta(days=7))
 store: StateStore = MemoryStore()
 log: ProvenanceLog = MemoryLog()
 
