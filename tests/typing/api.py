@@ -27,7 +27,16 @@ from agentic.ext import Ed25519Key
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
-from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore, Storable
+from agentic.protocols import (
+    Concerns,
+    Guardrail,
+    Learner,
+    Policy,
+    ProvenanceLog,
+    Remembers,
+    StateStore,
+    Storable,
+)
 from agentic.provenance import (
     Checkpoint,
     Ed25519Public,
@@ -47,6 +56,7 @@ policy: Policy = LinearThompson()
 learner: Learner = LinearThompson()
 mixed: Policy = FirstOf(Rules([(F("tier") == "gold", "sms")]), Uniform())
 cap: Guardrail = FrequencyCap(2, per=timedelta(days=7))
+scoped: Concerns = FrequencyCap(2, per=timedelta(days=7))
 store: StateStore = MemoryStore()
 log: ProvenanceLog = MemoryLog()
 
