@@ -86,10 +86,12 @@ storable: Storable = Stored({})
 agent = Agent(
     "name",
     [Action("sms", channel="sms", cost=0.1)],
-    features=[Number("age", low=0, high=120), Category("tier", ["gold"])],
+    features=[Number("age", low=0, high=120), Category("tier", ["gold"], purpose="ads")],
     policy=policy,
     guardrails=[cap, Consent("marketing"), Budget(100.0)],
     goals=Goals({"purchase": 1.0}, window=timedelta(days=3)),
+    protect=F("age") < 18,
+    protected=Uniform(),
 )
 decision = agent.decide("s", {"age": 31})
 assert_type(decision, Decision)
