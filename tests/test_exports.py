@@ -23,6 +23,7 @@ ROOMS = [
     "agentic.features",
     "agentic.guardrails",
     "agentic.policies",
+    "agentic.privacy",
     "agentic.provenance",
     "agentic.rewards",
     "agentic.state",

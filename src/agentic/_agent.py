@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agentic import _noise, policies
 from agentic._archive import Archive
-from agentic._codec import fingerprint, plain
+from agentic._codec import fingerprint
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
@@ -51,11 +51,15 @@ from agentic.types import (
     Action,
     Decision,
     Fact,
+    Restricted,
+    RestrictionLifted,
     micros,
 )
 
 if TYPE_CHECKING:
+    from agentic._privacy import Privacy
     from agentic._replay import Explanation, Replayed
+    from agentic.privacy import Restrictions
 
 _VERSIONS: Final = 256
 _SCHEMA: Final = 1
@@ -198,6 +202,7 @@ class Agent:
         self._unlearned: list[Closed] = []
         self._offered: list[Closed] = []
         self._remembering = Remembering(self._store)
+        self._restrictions: Restrictions | None = None  # made when somebody is restricted
         self._versions: dict[str, Policy] = {}
         self._check_layout(self.plan.layout)
         self._published = self._publish(policies.LinearThompson() if policy is None else policy)
@@ -474,19 +479,33 @@ class Agent:
 
     def tell_many(self, subjects: Sequence[str], fact: Fact, *, now: datetime | None = None) -> None:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
+        from agentic.privacy import kind_of, text_of
+
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         settled = note(self._desk, names, fact, at)
         who: NDArray[Any] = np.empty(len(names), dtype=object)
         who[:] = names
-        columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
-        meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
+        said = np.full(len(names), text_of(fact), dtype=object)
+        columns = {"subject": who, "at": np.full(len(names), at, np.int64), "fact": said}
+        meta = {"schema": _SCHEMA, "agent": self._name, "fact": kind_of(fact)}
         # What stops contact stays, logged or not: the safe side. What allows it needs its record.
         block = Block("fact", columns, meta)
         if isinstance(fact, STOPS):
+            self._restrict(names, fact)
             self._append(block, otherwise="hold all the same but are not on record")
         else:
             self._append(block, settled, at)
+            self._restrict(names, fact)
+
+    def _restrict(self, names: list[str], fact: Fact) -> None:
+        """Learn nothing more from subjects who are restricted."""
+        if isinstance(fact, Restricted | RestrictionLifted):
+            if self._restrictions is None:
+                from agentic.privacy import Restrictions
+
+                self._restrictions = Restrictions(self._name)
+            self._restrictions.told(names, fact)
 
     def record(
         self,
@@ -620,7 +639,8 @@ class Agent:
 
     def _lessons(self, closed: Closed, *, named: bool = False) -> Iterator[Lesson]:
         where = closed.position, closed.slot, closed.reward
-        return lessons_of(self._name, self.plan, self.schema, self._log, *where, named=named)
+        without = None if self._restrictions is None else self._restrictions.keys
+        return lessons_of(self._name, self.plan, self.schema, self._log, *where, named=named, without=without)
 
     def _learn_and_remember(self, before: _Published, closed: Closed) -> int:
         """Learn lesson by lesson, writing what each says about its subjects; publish what was learned.
@@ -644,6 +664,22 @@ class Agent:
             if used:
                 self._published = self._publish(policy)
         return used
+
+    @property
+    def privacy(self) -> Privacy:
+        """The desk for what people may ask: consent, suppression, access, erasure, retention."""
+        from agentic._privacy import Privacy
+
+        return Privacy(
+            desk=lambda: self._desk,
+            log=self._log,
+            archive=self._archive,
+            tell=self.tell_many,
+            append=lambda block: self._append(block, otherwise="are not on record"),
+            explain=self.explain,
+            goals=self._goals,
+            clock=self._clock,
+        )
 
     def explain(self, decision_id: str) -> Explanation:
         """Say why a decision came out as it did; ``str()`` of it is for people.

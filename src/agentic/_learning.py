@@ -45,8 +45,9 @@ def lessons_of(
     /,
     *,
     named: bool = False,
+    without: U64 | None = None,
 ) -> Iterator[Lesson]:
-    """Join rewards with what was logged of their decisions, without the holdout.
+    """Join rewards with what was logged of their decisions, without the holdout and what was erased.
 
     Feedback comes in the order of the log, 65,536 choices at a time however the log's blocks are cut,
     so that what is learned from a log does not depend on how it was written.
@@ -60,6 +61,7 @@ def lessons_of(
         slot: Shape (m,).
         reward: Shape (m,).
         named: Tell whom the feedback is about, with the feature columns, for policies that remember.
+        without: Shape (h,): keys of subjects from whom nothing may be learned.
     """
     waiting: list[_Parts] = []
     count = 0
@@ -71,6 +73,9 @@ def lessons_of(
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
         parts["closed"] += lo
+        if without is not None and len(without):
+            keep = ~np.isin(parts["keys"], without)
+            parts = {name: part[keep] for name, part in parts.items()}
         if named:
             parts["subjects"] = block.columns["subject"][parts["row"]]
         del parts["row"]
@@ -108,6 +113,7 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     # Slots after the one that ended a slate were no choice.
     ends = np.cumsum(columns["action"][rows] == idle, axis=1)[np.arange(len(rows)), slot]
     keep = (columns["arm"][rows] != HOLDOUT) & ((ends == 0) | ((ends == 1) & (action == idle)))
+    keep &= columns["key"][rows] != 0  # erased
     rows, slot = rows[keep], slot[keep]
     return {
         "row": rows,

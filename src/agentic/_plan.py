@@ -10,19 +10,39 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_bits, denial_dtype
-from agentic.arrays import I64, Field, Layout, Space
+from agentic._flow import (
+    CORE,
+    MOST_GUARDRAILS,
+    NOT_SUPPRESSED,
+    POLICIES,
+    Plan,
+    denial_bits,
+    denial_dtype,
+)
+from agentic.arrays import I64, Bools, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import ConfigurationError
 from agentic.features import Schema
-from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Remembers, Stateful
+from agentic.protocols import (
+    Binds,
+    Declares,
+    Feature,
+    Guardrail,
+    Hears,
+    Policy,
+    Pooled,
+    Remembers,
+    Stateful,
+)
 from agentic.types import Action
 
 CORE_FIELDS = (
     Field("key", "u8", role="profile"),
     Field("decisions", "u4"),
     Field("zone", "i2", (), -1, role="profile"),
+    Field("until", "i8", (), NOT_SUPPRESSED, role="profile"),
+    Field("restricted", "?", role="profile"),
 )
 
 
@@ -111,6 +131,7 @@ def assemble(
         seed=_noise.text_key(f"draw/{name}/{seed}"),
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
+        stoppable=_stoppable(guardrails, catalogue),
     )
     for stand_in in (plan.control, plan.fallback):
         plan = remembering(plan, stand_in)
@@ -260,6 +281,26 @@ def _named(guardrails: Sequence[Guardrail]) -> dict[str, Guardrail]:
             unique, twin = f"{name}_{twin}", twin + 1
         out[unique] = guardrail
     return out
+
+
+def _stoppable(guardrails: Sequence[Guardrail], catalogue: Catalogue) -> Bools:
+    """The candidates that a suppressed subject does not get, shape (k,).
+
+    All of them, but for the message classes that a `Suppression` without any other scope leaves alone.
+    """
+    spared: set[str] | None = None
+    if any(isinstance(guardrail, Hears) for guardrail in guardrails):
+        from agentic.guardrails import Suppression  # late: importing an agent does without
+
+        for rule in guardrails:
+            if (
+                isinstance(rule, Suppression)
+                and rule.channels is rule.message_classes is rule.actions is None
+            ):
+                spared = set(rule.exempt) if spared is None else spared & set(rule.exempt)
+    stoppable = catalogue.pick(exempt=tuple(sorted(spared or ())))
+    stoppable.flags.writeable = False
+    return stoppable
 
 
 def _charge(name: str, part: Pooled, space: Space) -> I64:
