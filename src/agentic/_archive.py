@@ -34,6 +34,11 @@ class Archive:
         """Take note that so many decisions begin at this log number."""
         self._first, self._end = (self._first if self._end else first), first + count
 
+    @property
+    def end(self) -> int:
+        """Log number after the last decision that was noted."""
+        return self._end
+
     def is_mine(self, block: Block) -> bool:
         """Whether a block holds decisions of this agent."""
         return block.kind == "decision" and bool(block.meta["agent"] == self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -12,11 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, zones
-from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, prices, walk
+from agentic._flow import (
+    CONTENDED,
+    CORE,
+    POLICIES,
+    STATE_UNAVAILABLE,
+    SURROGATE,
+    Plan,
+    Walked,
+    Wave,
+    prices,
+    walk,
+)
 from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic._stored import load, save
-from agentic.arrays import I64, U64, Layout
+from agentic.arrays import I64, U64, Layout, Records
 from agentic.conditions import Coded
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
@@ -55,6 +67,7 @@ class Desk:
     Attributes:
         recalls: What policies keep about a subject is logged with each decision: the policy in charge, or
             one that stands in for it, decides by it.
+        pseudonymous: The log has a surrogate in place of the subject where it cannot be changed any more.
         reason_codes: Reason code by guardrail name; its name in capitals until it has told its own.
         failures: How often each plugin failed and was replaced by something safe.
     """
@@ -65,12 +78,14 @@ class Desk:
     providers: Sequence[FeatureProvider]
     pools: Pools
     recalls: bool = False
+    pseudonymous: bool = attrs.field(init=False)
     reason_codes: dict[str, str] = attrs.field(init=False)
     failures: dict[str, int] = attrs.field(factory=dict, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
     _lock: Lock = attrs.field(factory=Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.pseudonymous = SURROGATE in (self.plan.layout.dtype.names or ())
         self.reason_codes = {guardrail: guardrail.upper() for guardrail in self.plan.guardrails}
 
     @property
@@ -87,34 +102,45 @@ class Desk:
         twin._told, twin._lock = set(self._told), self._lock
         return twin
 
+    def gather(self, subjects: list[str], context: Mapping[str, Any], at: int) -> Values:
+        """Ask providers for what the context lacks: n rows of values.
+
+        Args:
+            subjects: n checked ids.
+            context: Columns of n values by feature name.
+            at: Microseconds since 1970.
+        """
+        values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
+        values.matrix.flags.writeable = False
+        for failed in values.failed:
+            self._count_failure(failed, None)
+        return values
+
     def decide(
         self,
         policy: Policy,
         subjects: list[str],
-        context: Mapping[str, Any],
+        values: Values,
         tickets: U64 | None,
         slots: int,
         at: int,
+        began: int,
     ) -> tuple[dict[str, NDArray[Any]], list[Settled]]:
         """Decide all rows and settle them in the store.
 
         Args:
             policy: The one in charge, bound.
             subjects: n checked ids.
-            context: Columns of n values by feature name.
+            values: What is known of them.
             tickets: Shape (n,): draws of requests that name themselves; ``None`` counts decisions.
             slots: Actions for each row.
             at: Microseconds since 1970.
+            began: When the work on these rows began, by the performance counter, in nanoseconds.
 
         Returns:
             The columns to log, and what was settled, to be taken back if they are not.
         """
-        began = time.perf_counter_ns()
         n, plan = len(subjects), self.plan
-        values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
-        values.matrix.flags.writeable = False
-        for failed in values.failed:
-            self._count_failure(failed, None)
         parts: list[_Part] = []
         step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
         try:
@@ -241,6 +267,8 @@ class Desk:
             strangers = np.flatnonzero(keys == 0)
             keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
             records[f"{CORE}.key"] = keys
+        if self.pseudonymous:
+            identify(records)
         matrix = values.matrix[rows]
         columns = schema.columns(matrix)
         numbers = records[f"{CORE}.decisions"].astype(np.uint64)
@@ -269,6 +297,8 @@ class Desk:
     def _columns(self, wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:
         """What the log keeps of a wave's rows."""
         columns = _columns(wave, walked)
+        if self.pseudonymous:
+            columns["surrogate"] = np.ascontiguousarray(wave.rows[SURROGATE])
         if self.recalls:
             columns["remembered"] = self.plan.layout.pack(wave.rows, POLICIES)
         return columns
@@ -309,6 +339,14 @@ class Desk:
                 continue
             action = one.action[same][back]
             self._give({name: int(price[action].sum()) for name, price in self.plan.charges.items()}, at)
+
+
+def identify(records: Records) -> None:
+    """Give a surrogate to those who have none: 128 random bits, from which nobody can be found again."""
+    surrogates = records[SURROGATE]
+    strangers = np.flatnonzero(~surrogates.any(axis=1))
+    if len(strangers):
+        surrogates[strangers] = np.frombuffer(os.urandom(16 * len(strangers)), "<u8").reshape(-1, 2)
 
 
 def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:

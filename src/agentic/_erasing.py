@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic._deciding import Desk
-from agentic._flow import CORE
+from agentic._flow import SURROGATE
+from agentic._folding import blocks_of, database_of
 from agentic._noise import text_key
 from agentic._stored import load
-from agentic.arrays import U64, Block, Receipt
+from agentic.arrays import U64, Block
 from agentic.errors import ConfigurationError
 from agentic.privacy import Data, Erasure, ErasureList, ErasurePlan, Regime, plan_erasure
 from agentic.protocols import Erases, Forgets, ProvenanceLog
 from agentic.types import Restricted, RestrictionLifted, instant, micros
 
 _SCHEMA: Final = 1
-_SURROGATE: Final = f"{CORE}.surrogate"
 STATES: Final = ("held", "erased", "lifted")
 HELD, ERASED, LIFTED = range(3)
-_CLASSES: Final[dict[str, Data]] = {"decision": "decisions", "outcome": "outcomes", "fact": "facts"}
+_CLASSES: Final[dict[str, Data]] = {"decision": "decisions", "fact": "facts", "restriction": "facts"}
 
 Identity = tuple[int, int] | str
 """Who a line of the log is about: a surrogate, or an id where the log is not pseudonymous."""
-
-
-class Keeps(Protocol):
-    """What erasing needs of a database file."""
-
-    path: str
-
-    def writing(self) -> AbstractContextManager[Any]:
-        """One transaction."""
-
-    def scrub(self) -> None:
-        """Leave no trace in the bytes of the file of what was deleted."""
 
 
 @attrs.frozen
@@ -68,13 +56,6 @@ class _Mark:
     regime: str
 
 
-def blocks_of(log: ProvenanceLog, kind: str) -> Iterator[tuple[Receipt, Block]]:
-    """The blocks of a kind; all blocks, where the log cannot tell them apart without reading them."""
-    read_kind = getattr(log, "read_kind", None)
-    found: Iterator[tuple[Receipt, Block]] = log.read() if read_kind is None else read_kind(kind)
-    return ((receipt, block) for receipt, block in found if block.kind == kind)
-
-
 def texts(values: Sequence[str]) -> NDArray[Any]:
     """A column of texts."""
     column = np.empty(len(values), dtype=object)
@@ -94,25 +75,21 @@ class Eraser:
         log: Where records are.
         tell: ``Agent.tell_many``.
         append: Logs a block, or raises.
-        database: The file, where there is one.
+        writing: One transaction of log and store, where there are any.
     """
 
     desk: Callable[[], Desk]
     log: ProvenanceLog
     tell: Callable[..., None]
-    append: Callable[[Block], Receipt]
-    database: Keeps | None
-
-    def writing(self) -> AbstractContextManager[Any]:
-        """One transaction, where there are any."""
-        return nullcontext() if self.database is None else self.database.writing()
+    append: Callable[[Block], Any]
+    writing: Callable[[], AbstractContextManager[Any]]
 
     def erase(self, subject: str, regime: Regime, now: datetime, /, *, dry_run: bool) -> ErasurePlan:
         """Plan, and unless told otherwise carry out."""
         self._forgetful()
         surrogates, held = self._found(subject)
         plan = plan_erasure(regime, dict.fromkeys(held, now), now)
-        if dry_run or not held:
+        if dry_run:
             return plan
         if plan.due is None:
             with self.writing():
@@ -186,9 +163,9 @@ class Eraser:
         """Surrogates of these subjects, shape (n, 2), uint64; zero for those who have none."""
         layout = self.desk().plan.layout
         rows, _ = load(self.desk().store, names, layout)
-        if _SURROGATE not in (layout.dtype.names or ()):
+        if SURROGATE not in (layout.dtype.names or ()):
             return np.zeros((len(names), 2), dtype=np.uint64)
-        found: U64 = np.array(rows[_SURROGATE], dtype=np.uint64)
+        found: U64 = np.array(rows[SURROGATE], dtype=np.uint64)
         return found
 
     @property
@@ -197,7 +174,12 @@ class Eraser:
 
     @property
     def _list(self) -> ErasureList | None:
-        return None if self.database is None else ErasureList(f"{self.database.path}.erased")
+        path = getattr(self._database, "path", None)
+        return ErasureList(f"{path}.erased") if isinstance(path, str) else None
+
+    @property
+    def _database(self) -> Any:  # a file, or None
+        return database_of(self.log)
 
     @property
     def _pseudonymous(self) -> bool:
@@ -309,7 +291,7 @@ class Eraser:
         wanted = {one[0]: one for one in whom if isinstance(one, tuple)}
         words = np.array(list(wanted), dtype=np.uint64)
         found: dict[Identity, str] = {}
-        for kind in ("fact", "decision") if len(words) else ():
+        for kind in ("restriction", "fact", "decision") if len(words) else ():
             if len(found) == len(wanted):
                 break
             for _, block in blocks_of(self.log, kind):
@@ -323,5 +305,7 @@ class Eraser:
         return found
 
     def _scrub(self) -> None:
-        if self.database is not None:
-            self.database.scrub()
+        """Leave no trace in the bytes of the file of what was deleted."""
+        scrub = getattr(self._database, "scrub", None)
+        if scrub is not None:
+            scrub()

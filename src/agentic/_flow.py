@@ -52,6 +52,8 @@ RESTRICTION: Final = f"{CORE}.restricted"
 """Field of the record: what is held is used for nothing."""
 NOT_SUPPRESSED: Final = int(np.iinfo(np.int64).min)
 FOR_GOOD: Final = int(np.iinfo(np.int64).max)
+SURROGATE: Final = f"{CORE}.surrogate"
+"""What stands for a subject in a log that must not name it: 128 random bits, zero before there are any."""
 
 POLICIES: Final = "agentic.policies"
 """The component that owns what policies keep about a subject; no guardrail can have this name."""
@@ -98,6 +100,7 @@ class Plan:
         floor: Share of probability spread evenly over all allowed candidates.
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
+        core: The agent's own fields of the record.
         remembered: Fields that policies keep in the record.
         stoppable: Shape (k,), bool: candidates that a suppressed subject does not get, whatever the rules.
     """
@@ -106,6 +109,7 @@ class Plan:
     layout: Layout
     guardrails: Mapping[str, Guardrail]
     bits: Sequence[tuple[Any, Any]]
+    core: tuple[Field, ...]
     stateful: Mapping[str, Stateful]
     charges: Mapping[str, I64]
     dearest: Mapping[str, int]

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import HOLDOUT, Plan
+from agentic._flow import HOLDOUT, RESTRICTED, Plan
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
@@ -114,6 +114,7 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     ends = np.cumsum(columns["action"][rows] == idle, axis=1)[np.arange(len(rows)), slot]
     keep = (columns["arm"][rows] != HOLDOUT) & ((ends == 0) | ((ends == 1) & (action == idle)))
     keep &= columns["key"][rows] != 0  # erased
+    keep &= ((columns["denied"][rows] & RESTRICTED) != RESTRICTED).all(axis=1)
     rows, slot = rows[keep], slot[keep]
     return {
         "row": rows,

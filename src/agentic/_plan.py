@@ -46,6 +46,9 @@ CORE_FIELDS = (
 )
 
 
+_SURROGATE = Field("surrogate", "u8", (2,), role="profile")
+
+
 @attrs.frozen(eq=False)
 class Assembly:
     """The parts of an agent, fitted together.
@@ -79,8 +82,12 @@ def assemble(
     seed: int,
     salt: str,
     zone: str | None,
+    pseudonymous: bool = False,
 ) -> Assembly:
     """Check the parts, bind them to the catalogue and the features, and lay out the subject record.
+
+    Args:
+        pseudonymous: The log wants surrogates in place of ids.
 
     Raises:
         ConfigurationError: Parts do not fit together.
@@ -114,9 +121,10 @@ def assemble(
             value=holdout + random_control,
         )
     charges = {n: _charge(n, part, space) for n, part in pooled.items()}
+    core = (*CORE_FIELDS, _SURROGATE) if pseudonymous else CORE_FIELDS
     plan = Plan(
         space=space,
-        layout=Layout.compose(name, {CORE: CORE_FIELDS, **{n: part.fields for n, part in stateful.items()}}),
+        layout=Layout.compose(name, {CORE: core, **{n: part.fields for n, part in stateful.items()}}),
         guardrails=bound,
         stateful=stateful,
         charges=charges,
@@ -132,6 +140,7 @@ def assemble(
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
         stoppable=_stoppable(guardrails, catalogue),
+        core=core,
     )
     for stand_in in (plan.control, plan.fallback):
         plan = remembering(plan, stand_in)
@@ -210,7 +219,7 @@ def remembering(plan: Plan, policy: Policy, /) -> Plan:
         return plan
     remembered = (*plan.remembered, *new)
     components = {n: part.fields for n, part in plan.stateful.items()}
-    layout = Layout.compose(plan.layout.name, {CORE: CORE_FIELDS, **components, POLICIES: remembered})
+    layout = Layout.compose(plan.layout.name, {CORE: plan.core, **components, POLICIES: remembered})
     return attrs.evolve(plan, layout=layout, remembered=remembered)
 
 

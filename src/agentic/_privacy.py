@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 
 from agentic._archive import Archive
 from agentic._deciding import Desk
-from agentic._erasing import Eraser, Held, Keeps, blocks_of, texts
+from agentic._erasing import Eraser, Held, texts
+from agentic._folding import blocks_of
 from agentic._inputs import checked_subjects, checked_time
 from agentic._telling import hear
 from agentic.arrays import Block, Receipt
@@ -73,10 +76,10 @@ class Privacy:
         archive: Finds the agent's decisions.
         tell: ``Agent.tell_many``.
         append: Logs a block, or raises.
+        writing: One transaction of log and store, where there are any.
         explain: ``Agent.explain``.
         goals: What outcomes are called; ``None`` where nothing is recorded.
         clock: Returns the time.
-        database: The file behind store and log, where there is one.
 
     .. versionadded:: 0.1
     """
@@ -88,11 +91,11 @@ class Privacy:
         log: ProvenanceLog,
         archive: Archive,
         tell: Callable[..., None],
-        append: Callable[[Block], Receipt],
+        append: Callable[[Block], Any],
+        writing: Callable[[], AbstractContextManager[Any]],
         explain: Callable[[str], Explanation],
         goals: Goals | None,
         clock: Callable[[], datetime],
-        database: Keeps | None = None,
     ) -> None:
         self._desk = desk
         self._log = log
@@ -102,7 +105,7 @@ class Privacy:
         self._explain = explain
         self._goals = goals
         self._clock = clock
-        self._eraser = Eraser(desk, log, tell, append, database)
+        self._eraser = Eraser(desk, log, tell, append, writing)
 
     def __repr__(self) -> str:
         return f"Privacy of agent {self._name!r}"
@@ -391,7 +394,11 @@ class Privacy:
             self._append(Block("notice", columns, meta))
 
     def _told(self, subject: str, kinds: tuple[str, ...] | None = None) -> Iterator[Told]:
-        return told(self._blocks("fact"), self._name, checked_subjects([subject])[0], kinds)
+        (subject,) = checked_subjects([subject])
+        blocks = self._blocks("fact")
+        if kinds is None:
+            blocks = merge(blocks, self._blocks("restriction"), key=lambda found: found[0].first)
+        return told(blocks, self._name, subject, kinds)
 
     def _blocks(self, kind: str) -> Iterator[tuple[Receipt, Block]]:
         return blocks_of(self._log, kind)

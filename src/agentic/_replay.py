@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -148,7 +148,7 @@ def _recalled(plan: Plan, found: DecisionBatch) -> Records:
 def replay_rows(
     plan: Plan,
     schema: Schema,
-    versions: Mapping[str, Policy],
+    versions: Callable[[str], Policy | None],
     batches: Iterator[DecisionBatch],
     policy: Policy | None,
     /,
@@ -159,7 +159,7 @@ def replay_rows(
     k = len(plan.catalogue)
     before, after = np.zeros(k, np.int64), np.zeros(k, np.int64)
     for found in batches:
-        asked = versions.get(found.meta(0)["policy"]) if policy is None else policy
+        asked = versions(found.meta(0)["policy"]) if policy is None else policy
         if asked is None:
             missing += len(found)
             continue

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from agentic.errors import InvalidContextError
 
-_REMEMBERED: Final = 1 << 17
+REMEMBERED: Final = 1 << 17
 
 Request = tuple[str, str]  # subject and request id
 
@@ -78,13 +78,31 @@ class Requests:
                 self._going[request] = Going(get_ident())
         return mine, known, going
 
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
+    def any_known(self, subjects: Sequence[str], request_ids: Sequence[str], /) -> bool:
+        """Whether one of these requests was answered."""
+        with self._lock:
+            return any(request in self._answers for request in zip(subjects, request_ids, strict=True))
+
+    def note(self, subjects: Iterable[str], request_ids: Iterable[str], first: int, slots: int, /) -> None:
+        """Take note of answers that the log keeps from this place on; an empty id is none."""
+        places = enumerate(zip(subjects, request_ids, strict=True), first)
+        with self._lock:
+            self._answers.update({request: Answer(at, slots) for at, request in places if request[1]})
+            self._trim()
+
     def settle(self, requests: Sequence[Request], answers: Mapping[Request, Answer], /) -> None:
         """Give back requests that were taken on, with their answers if there are any."""
         with self._lock:
             self._answers.update(answers)
-            while len(self._answers) > _REMEMBERED:
-                del self._answers[next(iter(self._answers))]
+            self._trim()
             done = [(self._going.pop(request), answers.get(request)) for request in requests]
         for work, answer in done:
             work.answer = answer
             work.over.set()
+
+    def _trim(self) -> None:
+        while len(self._answers) > REMEMBERED:
+            del self._answers[next(iter(self._answers))]

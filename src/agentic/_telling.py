@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import zones
-from agentic._deciding import Desk, Settled
-from agentic._flow import CORE, FOR_GOOD, NOT_SUPPRESSED, RESTRICTION, UNTIL
+from agentic._deciding import Desk, Settled, identify
+from agentic._flow import CORE, FOR_GOOD, NOT_SUPPRESSED, RESTRICTION, SURROGATE, UNTIL
 from agentic._stored import load, save
 from agentic.errors import ConfigurationError, StoreError
 from agentic.protocols import Hears
@@ -44,6 +44,8 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
         for _ in range(_RETRIES):
             rows, versions = load(desk.store, todo, layout)
             before = rows.tobytes()
+            if desk.pseudonymous:
+                identify(rows)
             hear(desk, rows, fact, at)
             action, stands = np.full((len(todo), 1), idle), np.ones(len(todo), dtype=np.bool_)
             # As if all of it stood: a store that fails may have taken it.
@@ -63,6 +65,11 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
         raise StoreError(
             f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
         ) from error
+
+
+def surrogates_of(desk: Desk, names: list[str]) -> NDArray[Any]:
+    """What stands for these subjects in the log: shape (n, 2), uint64."""
+    return np.ascontiguousarray(load(desk.store, names, desk.plan.layout)[0][SURROGATE])
 
 
 def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:

@@ -83,7 +83,7 @@ def told(
         CodecError: A fact cannot be read.
     """
     for receipt, block in blocks:
-        if block.kind != "fact" or block.meta["agent"] != agent:
+        if block.kind not in ("fact", "restriction") or block.meta["agent"] != agent:
             continue
         if kinds is not None and block.meta["fact"] not in kinds:
             continue

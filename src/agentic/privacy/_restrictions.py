@@ -8,7 +8,6 @@ import numpy as np
 
 from agentic._noise import text_keys
 from agentic.arrays import U64, Block
-from agentic.types import Fact, Restricted, RestrictionLifted
 
 _KINDS: Final = {"restricted": True, "restriction_lifted": False}
 
@@ -26,19 +25,15 @@ class Restrictions:
 
     def hear(self, block: Block, /) -> None:
         """Take note of a block of the log, whatever it holds."""
-        if block.kind != "fact" or block.meta["agent"] != self._agent or block.meta["fact"] not in _KINDS:
+        if (
+            block.kind != "restriction"
+            or block.meta["agent"] != self._agent
+            or block.meta["fact"] not in _KINDS
+        ):
             return
         names = [name for name in block.columns["subject"].tolist() if name]  # what is erased has no name
-        self._note(names, holds=_KINDS[block.meta["fact"]])
-
-    def told(self, names: list[str], fact: Fact, /) -> None:
-        """Take note of a fact about subjects."""
-        if isinstance(fact, Restricted | RestrictionLifted):
-            self._note(names, holds=isinstance(fact, Restricted))
-
-    def _note(self, names: list[str], *, holds: bool) -> None:
-        keys = text_keys(names).tolist() if names else []
-        self._keys = self._keys | set(keys) if holds else self._keys - set(keys)
+        keys = set(text_keys(names).tolist() if names else ())
+        self._keys = self._keys | keys if _KINDS[block.meta["fact"]] else self._keys - keys
 
     @property
     def keys(self) -> U64:

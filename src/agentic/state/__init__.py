@@ -1,7 +1,16 @@
 """What is remembered about a subject: one fixed-width record each, and the stores that keep them."""
 
+from typing import TYPE_CHECKING
+
+from agentic._doors import door
 from agentic.state._memory import MemoryStore
 from agentic.state._migrate import migrate
 from agentic.state._pools import Pools
 
-__all__ = ["MemoryStore", "Pools", "migrate"]
+if TYPE_CHECKING:
+    from agentic.state._durable import DurableStore
+    from agentic.state._shelf import Shelf
+else:
+    __getattr__, __dir__ = door(__name__, {"._durable": ["DurableStore"], "._shelf": ["Shelf"]})
+
+__all__ = ["DurableStore", "MemoryStore", "Pools", "Shelf", "migrate"]
