@@ -7,7 +7,7 @@ from agentic._agent import Agent
 from agentic._doors import door
 from agentic._plugins import load
 from agentic._records import DecisionBatch
-from agentic._teaching import Learned
+from agentic._teaching import Learned, Relearned
 from agentic.catalogue import Level, product
 from agentic.types import (
     NO_ACTION,
@@ -57,6 +57,7 @@ __all__ = [
     "F",
     "Learned",
     "Level",
+    "Relearned",
     "Released",
     "Replayed",
     "Suppressed",

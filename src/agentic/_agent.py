@@ -20,7 +20,7 @@ from agentic._plan import assemble, bind, checked, listed, part, remembering
 from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
-from agentic._teaching import Learned, Teaching
+from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
 from agentic.arrays import U64, Block
 from agentic.errors import (
@@ -750,6 +750,18 @@ class Agent:
             goals=self._goals,
             clock=self._clock,
         )
+
+    def relearn(self) -> Relearned:
+        """Learn every version in the log once more: what the policy knows follows from the log, or it shows.
+
+        Needs a log that tells who was in charge, as that of ``Agent.open`` does; others name no version.
+
+        Raises:
+            UnknownGoalError: The agent has no goals.
+        """
+        if self._teaching is None:
+            raise UnknownGoalError(f"agent {self._name!r} has no goals, so nothing was learned")
+        return self._teaching.relearn()
 
     def explain(self, decision_id: str) -> Explanation:
         """Say why a decision came out as it did; ``str()`` of it is for people.
