@@ -17,6 +17,8 @@ from agentic.types import (
     ConsentWithdrawn,
     Decision,
     Released,
+    Restricted,
+    RestrictionLifted,
     Suppressed,
     ZoneKnown,
 )
@@ -60,6 +62,8 @@ __all__ = [
     "Relearned",
     "Released",
     "Replayed",
+    "Restricted",
+    "RestrictionLifted",
     "Suppressed",
     "ZoneKnown",
     "errors",

@@ -262,6 +262,11 @@ class Agent:
             database.close()
             raise
         agent._closing = database
+        try:
+            agent.privacy.reapply()
+        except BaseException:
+            agent.close()
+            raise
         return agent
 
     def close(self) -> None:
@@ -395,6 +400,8 @@ class Agent:
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
+            if np.count_nonzero(erased := np.isnan(columns["value"])):
+                columns = {name: columns[name][~erased] for name in _OUTCOME}
             return self._ledger.record(*(columns[name] for name in _OUTCOME))
         elif block.kind == "reward" and self._teaching is not None:
             self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))

@@ -134,9 +134,10 @@ class Eraser:
 
     def reapply(self, now: datetime, /) -> int:
         """Do again what the list knows and the log does not."""
-        if self._list is None:
+        listed = {} if self._list is None else self._list.read(self._agent)
+        if not listed:
             return 0
-        listed, marks = self._list.read(self._agent), self._marks()
+        marks = self._marks()
         new = [
             one
             for whom, one in listed.items()
