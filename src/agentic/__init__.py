@@ -24,14 +24,21 @@ from agentic.types import (
 )
 
 if TYPE_CHECKING:
-    from agentic._replay import Candidate, Explanation, Replayed
+    from agentic._explaining import Candidate, Explanation
+    from agentic._verdicts import Finding, Replayed, Verdict
+    from agentic._whatif import Changes, Segment, Worth
     from agentic.conditions import F
 
     __version__: str
 else:
     _find, _names = door(
         __name__,
-        {"agentic._replay": ["Candidate", "Explanation", "Replayed"], "agentic.conditions": ["F"]},
+        {
+            "agentic._explaining": ["Candidate", "Explanation"],
+            "agentic._verdicts": ["Finding", "Replayed", "Verdict"],
+            "agentic._whatif": ["Changes", "Segment", "Worth"],
+            "agentic.conditions": ["F"],
+        },
     )
 
     def __getattr__(name: str) -> Any:  # a name is whatever it is
@@ -50,6 +57,7 @@ __all__ = [
     "Action",
     "Agent",
     "Candidate",
+    "Changes",
     "Choice",
     "ConsentGranted",
     "ConsentWithdrawn",
@@ -57,6 +65,7 @@ __all__ = [
     "DecisionBatch",
     "Explanation",
     "F",
+    "Finding",
     "Learned",
     "Level",
     "Relearned",
@@ -64,7 +73,10 @@ __all__ = [
     "Replayed",
     "Restricted",
     "RestrictionLifted",
+    "Segment",
     "Suppressed",
+    "Verdict",
+    "Worth",
     "ZoneKnown",
     "errors",
     "load",

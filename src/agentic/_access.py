@@ -20,7 +20,7 @@ from agentic.rewards import Goals
 from agentic.types import instant
 
 if TYPE_CHECKING:
-    from agentic._replay import Explanation
+    from agentic._explaining import Explanation
 
 _SCHEMA: Final = 1
 

@@ -16,18 +16,21 @@ from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
-from agentic._plan import assemble, bind, checked, listed, part, remembering
+from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
 from agentic.arrays import U64, Block
+from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
     LogError,
     UnknownGoalError,
+    masked,
+    reason,
 )
 from agentic.features import Schema
 from agentic.protocols import (
@@ -57,8 +60,9 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     from agentic._database import Database, Durability
+    from agentic._explaining import Explanation
     from agentic._privacy import Privacy
-    from agentic._replay import Explanation, Replayed
+    from agentic._verdicts import Replayed
     from agentic.privacy import Restrictions
     from agentic.state import Shelf
 
@@ -78,6 +82,8 @@ if TYPE_CHECKING:
         zone: str | None
         seed: int
         salt: str | None
+        protect: Condition | None
+        protected: Policy | None
         clock: Callable[[], datetime]
 
 
@@ -110,6 +116,9 @@ class Agent:
         log: Keeps what was decided and what came of it; in memory by default.
         control: Decides for the holdout; nothing is sent by default.
         fallback: Decides where the policy fails; nothing is sent by default.
+        protect: Who is decided for without being known: children, ``F("age") < 18``. For whom it is unknown,
+            it counts as true. They get no marketing, and no record.
+        protected: Decides for these, without chance; nothing is sent by default.
         holdout: Share of subjects left to the control policy, 0 to 1.
         random_control: Share of subjects decided uniformly among what the rules allow, 0 to 1.
         exploration_floor: Share of probability spread evenly over what the rules allow, 0 to 1.
@@ -136,6 +145,8 @@ class Agent:
         log: ProvenanceLog | None = None,
         control: Policy | None = None,
         fallback: Policy | None = None,
+        protect: Condition | None = None,
+        protected: Policy | None = None,
         holdout: float = 0.0,
         random_control: float = 0.0,
         exploration_floor: float = 0.0,
@@ -174,6 +185,8 @@ class Agent:
             guardrails=guardrails,
             control=policies.Fixed(NO_ACTION) if control is None else control,
             fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
+            protect=protect,
+            protected=policies.Fixed(NO_ACTION) if protected is None else protected,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
@@ -193,6 +206,7 @@ class Agent:
         self._atomic = _shares(self._log, self._store)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
+        self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
         self._restrictions: Restrictions | None = None
         shelf = _shelf(self._log)
@@ -438,6 +452,7 @@ class Agent:
             "features": list(self.schema.names),
             "seed": self._seed,
             "layout": layout.fingerprint,
+            **self._standing,
         }
 
     def decide(
@@ -467,7 +482,8 @@ class Agent:
         """
         if context is not None and not isinstance(context, Mapping):
             raise InvalidContextError(
-                f"context must be a mapping of feature names to values, got {context!r}"
+                f"context must be a mapping of feature names to values, got {masked(context)}",
+                value=masked(context),
             )
         columns = None if context is None else {name: [value] for name, value in context.items()}
         requests = None if request_id is None else [request_id]
@@ -503,7 +519,9 @@ class Agent:
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
             raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
         if context is not None and not isinstance(context, Mapping):
-            raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
+            raise InvalidContextError(
+                f"context must be a mapping of names to columns, got {masked(context)}", value=masked(context)
+            )
         if request_ids is None:
             return self._decide_anew(subjects, context or {}, slots, at)
         requests = checked_requests(request_ids, len(subjects))
@@ -561,13 +579,13 @@ class Agent:
     ) -> DecisionBatch | None:
         began = time.perf_counter_ns()
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
-        values = self._chair.desk.gather(subjects, context, at)
+        values, protected = self._chair.desk.gather(subjects, context, at)
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
             published = self._chair.published
             columns, settled = published.desk.decide(
-                published.policy, subjects, values, tickets, slots, at, began
+                published.policy, subjects, values, protected, tickets, slots, at, began
             )
             if request_ids is not None and isinstance(self._books, SharedBooks):
                 columns["request"] = _texts(request_ids)
@@ -596,7 +614,8 @@ class Agent:
             if not isinstance(error, Exception):
                 raise
             raise LogError(
-                f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
+                f"the log refused {len(block)} {block.kind} records ({reason(error)}): they {otherwise}, ask"
+                " again"
             ) from error
 
     def tell(self, subject: str, *facts: Fact, now: datetime | None = None) -> None:
@@ -722,9 +741,10 @@ class Agent:
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
 
-        The holdout is never learned from. Rewards are logged as they close. What a policy remembers of
-        subjects is written to their records before the policy is published, each reward once as long as one
-        agent learns for these subjects at a time; a record that was deleted and not made anew gets none.
+        Neither the holdout nor protected subjects are learned from. Rewards are logged as they close. What
+        a policy remembers of subjects is written to their records before the policy is published, each
+        reward once as long as one agent learns for these subjects at a time; a record that was deleted and
+        not made anew gets none.
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered
@@ -776,7 +796,7 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
-        from agentic._replay import explain_row
+        from agentic._explaining import explain_row
 
         found = self._archive.named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
@@ -785,24 +805,55 @@ class Agent:
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
         """Decide again from what was logged: one decision, or the whole log.
 
-        Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it
-        was logged, and blank where another policy decided.
+        Without ``policy`` each decision is recomputed with the policy version that made it, under the
+        settings it was made with, and must come out the same; what does not is reported as what it is.
+        Guardrails are not asked again: what they struck out is taken from the log.
+
+        With one, the answer says what would have changed, for whom, and, where rewards are final, what that
+        would have been worth. What the policy keeps of subjects is as it was logged, and blank where another
+        policy decided; the agent's exploration floor holds for it.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
+            EvaluationError: The other policy fails on what was logged.
         """
-        from agentic._replay import replay_rows
+        from agentic import _replay
 
-        plan = self.plan
-        other = None if policy is None else bind(checked(policy), plan.space)
-        if other is not None:
-            plan = remembering(plan, other)
         if decision_id is not None:
             batches: Iterator[DecisionBatch] = iter([self._archive.named(decision_id)])
         else:
             batches = self._archive.batches()
-        return replay_rows(plan, self.schema, self._versions.get, batches, other)
+        mine = self._chair.published.meta
+        if policy is None:
+            named, versions = decision_id is not None, self._versions
+            return _replay.replay_rows(self.plan, self.schema, versions, mine, batches, by_subject=named)
+        other = bind(checked(policy), self.plan.space)
+        plan, archive = remembering(self.plan, other), self._archive if decision_id is None else None
+        published = self.policy_version
+        return _replay.replay_otherwise(plan, self.schema, mine, batches, other, archive, published)
+
+    def as_test(self, decision_id: str, factory: str, *, subject: str | None = None) -> str:
+        """Write a decision as a test for pytest: what was known must give what was logged.
+
+        The test makes the agent with ``factory`` and asks the policy that is in charge of it then, so it
+        fails when the policy, or whatever else the decision hangs on, is changed.
+
+        Args:
+            decision_id: ``Decision.id``.
+            factory: Where the application makes its agent, ``"package.module:function"``; called without
+                arguments.
+            subject: Whom the test speaks of; by default a made-up id, with a ticket that draws the same.
+
+        Raises:
+            UnknownDecisionError: No such decision in this agent's log.
+            EvaluationError: Its personal part was erased, or the policy goes by the subject's key, so that
+                nobody else can stand in for the subject.
+            ConfigurationError: The factory is not written like that.
+        """
+        from agentic._testcase import write_test
+
+        found = self._archive.named(decision_id)
+        return write_test(self.plan, self.schema, self.policy, found, factory, subject)
 
 
 def _shares(log: ProvenanceLog, store: StateStore) -> bool:

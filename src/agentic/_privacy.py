@@ -47,7 +47,7 @@ from agentic.types import (
 )
 
 if TYPE_CHECKING:
-    from agentic._replay import Explanation
+    from agentic._explaining import Explanation
 
 _SCHEMA: Final = 1
 
