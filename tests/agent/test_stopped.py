@@ -15,12 +15,14 @@ from agentic import (
     Action,
     Agent,
     ConsentGranted,
+    F,
     Released,
     Restricted,
     RestrictionLifted,
     Suppressed,
 )
 from agentic.arrays import Batch, Proposal, Review
+from agentic.features import Number
 from agentic.guardrails import Consent, FrequencyCap, KillSwitch, QuietHours, Suppression
 from agentic.policies import Fixed, Uniform
 from agentic.rewards import Goals
@@ -206,9 +208,6 @@ def test_others_are_decided_for_as_before() -> None:
 
 def test_reasons_that_share_bits_are_told_apart() -> None:
     """Not eligible, unknown, contended or without state: nobody is taken for stopped, nor the other way."""
-    from agentic import F
-    from agentic.features import Number
-
     actions = [Action("adult", channel="push", eligible=F("age") >= 18), Action("push", channel="push")]
     agent = Agent(
         "bits",
@@ -244,3 +243,48 @@ def test_nothing_is_learned_from_who_is_restricted() -> None:
     agent.tell("anna", RestrictionLifted())
     agent.decide("anna", now=NOON + 2 * DAY)
     assert agent.learn(now=NOON + 4 * DAY).used == 1
+
+
+def test_who_is_protected_can_be_left_alone_too() -> None:
+    """Of a child nothing is remembered but that it is to be left alone."""
+    agent = Agent(
+        "shop",
+        ACTIONS,
+        features=[Number("age", low=0, high=120)],
+        policy=Uniform(),
+        protect=F("age") < 18,
+        protected=Fixed("help"),
+        zone="UTC",
+        clock=lambda: NOON,
+    )
+    assert agent.decide("child", {"age": 9}).action.id == "recall"  # a mandatory message
+    for fact, code in ((Suppressed(), "SUPPRESSED"), (Restricted(), "RESTRICTED")):
+        agent.tell("child", fact)
+        decision = agent.decide("child", {"age": 9})
+        assert decision.arm == "protected"
+        assert decision.action == NO_ACTION
+        assert set(decision.reasons[code]) == {action.id for action in ACTIONS}
+    agent.privacy.erase("child")
+    assert not agent.privacy.export("child")["decisions"]
+
+
+def test_decisions_of_who_is_stopped_replay() -> None:
+    """Bits that share a place with those of eligibility are not taken for them."""
+    agent = Agent(
+        "shop",
+        [*ACTIONS, Action("adult", channel="push", eligible=F("age") >= 18)],
+        features=[Number("age", low=0, high=120)],
+        policy=Uniform(),
+        clock=lambda: NOON,
+    )
+    for age in (9, 31, None):
+        agent.decide("anna", {"age": age})
+    for fact in (Suppressed(), Restricted(), Released()):
+        agent.tell("anna", fact)
+        for age in (9, 31, None):
+            agent.decide("anna", {"age": age})
+    replayed = agent.replay()
+    assert (replayed.decisions, replayed.identical) == (12, True)
+    agent.privacy.erase("anna")
+    replayed = agent.replay()
+    assert (replayed.decisions, replayed.erased, replayed.identical) == (0, 12, True)

@@ -11,7 +11,8 @@ from agentic.conditions import Condition
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
-from agentic.protocols import Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
+from agentic.privacy import ConsentEntry, ErasurePlan, Regime
+from agentic.protocols import Erases, Guardrail, Learner, Policy, ProvenanceLog, Remembers, StateStore
 from agentic.provenance import MemoryLog
 from agentic.rewards import Goals, Recorded
 from agentic.state import MemoryStore
@@ -51,3 +52,11 @@ assert_type(agent.record(decision.id, "purchase"), Recorded)
 assert_type(agent.learn(), Learned)
 assert_type(agent.explain(decision.id), Explanation)
 assert_type(agent.replay(), Replayed)
+
+privacy = agent.privacy
+assert_type(privacy.grant("s", "marketing", "sms", evidence="form 17"), None)
+assert_type(privacy.consents("s"), list[ConsentEntry])
+assert_type(privacy.may("s", "marketing"), bool)
+assert_type(privacy.erase("s", Regime.load("eu-gdpr")), ErasurePlan)
+assert_type(privacy.touched(decision.at, decision.at), list[str])
+erases: Erases = MemoryLog()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 import numpy as np
@@ -48,7 +49,7 @@ class Activity:
     keys: U64
     last: I64
     told: I64
-    subjects: NDArray[np.object_]
+    subjects: NDArray[Any]
 
     @classmethod
     def of(cls, blocks: Blocks, agent: str, /) -> Activity:
@@ -110,6 +111,6 @@ class _Seen:
     """Records about subjects: their keys, ids and times, shape (m,) each, and what kind of sign it is."""
 
     keys: U64
-    subjects: NDArray[np.object_]
+    subjects: NDArray[Any]
     at: I64
     what: int
