@@ -147,6 +147,13 @@ def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Book
     return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
 
 
+def blocks_of(log: ProvenanceLog, kind: str, /) -> Iterator[tuple[Receipt, Block]]:
+    """The blocks of a kind; where the log cannot tell them apart, all of them are read for it."""
+    read_kind = getattr(log, "read_kind", None)
+    found: Iterator[tuple[Receipt, Block]] = log.read() if read_kind is None else read_kind(kind)
+    return ((receipt, block) for receipt, block in found if block.kind == kind)
+
+
 def database_of(part: object, /) -> Transactions | None:
     """Whose transactions a store or a log takes part in; ``None`` if it stands alone."""
     database = getattr(part, "database", None)

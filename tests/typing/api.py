@@ -27,8 +27,10 @@ from agentic.ext import Ed25519Key
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
+from agentic.privacy import ConsentEntry, ErasurePlan, Regime
 from agentic.protocols import (
     Concerns,
+    Erases,
     Guardrail,
     Learner,
     Policy,
@@ -127,3 +129,12 @@ def bundle_of(evidence: Evidence) -> str:
     assert_type(evidence.withheld(), Evidence)
     assert_type(evidence.leaf(), bytes)
     return evidence.withheld().to_json()
+assert_type(agent.replay(), Replayed)
+
+privacy = agent.privacy
+assert_type(privacy.grant("s", "marketing", "sms", evidence="form 17"), None)
+assert_type(privacy.consents("s"), list[ConsentEntry])
+assert_type(privacy.may("s", "marketing"), bool)
+assert_type(privacy.erase("s", Regime.load("eu-gdpr")), ErasurePlan)
+assert_type(privacy.touched(decision.at, decision.at), list[str])
+erases: Erases = MemoryLog()
