@@ -952,6 +952,11 @@ def test_who_waits_for_a_while_goes_first(path: Path, monkeypatch: pytest.Monkey
         assert database._turnstile._pass()
         database._turnstile._let_pass()
     monkeypatch.setattr(_sqlite, "fcntl", None)
-    with opened(path) as one, opened(path, wait=0.0) as two, one.writing(), pytest.raises(DatabaseBusyError):
-        with two.writing():
-            raise AssertionError
+    with (
+        opened(path) as one,
+        opened(path, wait=0.0) as two,
+        one.writing(),
+        pytest.raises(DatabaseBusyError),
+        two.writing(),
+    ):
+        raise AssertionError
