@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic import _database
+from agentic import _database, _sqlite
 from agentic._database import Database, Durability
 from agentic._sqlite import APPLICATION_ID, connect, digest
 from agentic.errors import (
@@ -558,10 +559,9 @@ def test_a_bounded_database_waits_for_the_disk_soon_after_a_commit(path: Path) -
     with opened(path, Durability("bounded", bound_ms=1)) as database:
         with database.writing() as connection:
             add(connection, 2)
-        for _ in range(10_000):
-            with database.alone():
-                if database._since is None:
-                    break
+        assert database._heart is not None
+        database._heart.stop()
+        assert database._since is None
         assert beats(database) >= 2
 
 
@@ -606,21 +606,27 @@ def test_a_heart_that_fails_stops_all_writing(path: Path, monkeypatch: pytest.Mo
 
 def test_a_heart_that_finds_the_file_taken_beats_again(path: Path) -> None:
     """It waits for a bound only, and is still wanted."""
-    with opened(path, Durability("bounded", bound_ms=1)) as database, opened(path) as other:
+    with opened(path, Durability("bounded", bound_ms=60_000)) as database, opened(path) as other:
         with database.writing() as connection:
             add(connection, 1)
         heart = database._heart
         assert heart is not None
-        with other.writing():
-            connection = connect(str(path), "FULL", 0.0)
-            heart._beat(connection, database)
-            connection.close()
+        with contextlib.closing(connect(str(path), "FULL", 0.0)) as own:
+            heart.wanted.clear()
+            with other.writing():
+                heart._beat(own)
             assert heart.wanted.is_set()
             assert database._since is not None
+            heart._beat(own)
+            assert database._since is None
+            assert beats(database) == 1
+            heart._beat(own)
+            assert beats(database) == 1
 
 
-def test_the_thread_of_a_forgotten_database_ends(path: Path) -> None:
+def test_the_thread_of_a_forgotten_database_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known to its heart weakly."""
+    monkeypatch.setattr(_database, "_LOOK_S", 0.001)
     database = Database(path, durability=Durability("bounded", bound_ms=1))
     with database.writing() as connection:
         add(connection, 1)
@@ -629,6 +635,16 @@ def test_the_thread_of_a_forgotten_database_ends(path: Path) -> None:
     del database
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_a_heart_that_beats_while_it_is_stopped_ends(path: Path) -> None:
+    """However the two fall together."""
+    for _ in range(60):
+        with opened(path, Durability("bounded", bound_ms=1)) as database:
+            with database.writing() as connection:
+                connection.execute("DELETE FROM checkpoints")
+            assert database._heart is not None
+        assert not database._heart
 
 
 def forked(child: object) -> int:
@@ -806,3 +822,141 @@ def test_processes_make_the_file_together(path: Path) -> None:
     assert [child.wait() for child in children] == [0] * 4
     with opened(path) as database:
         assert sizes(database) == []
+
+
+class Failing(sqlite3.Connection):
+    """A connection whose system fails at statements that begin with what was set."""
+
+    at: tuple[str, ...] = ()
+    code = sqlite3.SQLITE_IOERR_FSYNC
+
+    def execute(self, sql: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+        if self.at and sql.startswith(self.at):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = self.code
+            raise error
+        return super().execute(sql, *args)  # type: ignore[arg-type]
+
+
+def failing(database: Database) -> Failing:
+    """Give a database such a connection to write with."""
+    with database.alone() as connection:
+        connection.close()
+    made = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False, factory=Failing)
+    database._writer = made
+    return made
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_commit_that_the_disk_refuses_did_not_happen(path: Path, level: str) -> None:
+    """It is undone, and the connection is not used again: asked twice the system may say that all is well."""
+    with opened(path, level) as database:
+        told = Told()
+        database.join(told)
+        broken = failing(database)
+        broken.at = ("COMMIT", "ROLLBACK")
+        with pytest.raises(DatabaseError, match="see to the disk"), database.writing() as connection:
+            add(connection, 1)
+        assert told.heard == [True, "undo"]
+        assert database._writer is None
+        with pytest.raises(sqlite3.ProgrammingError):
+            broken.execute("SELECT 1")
+        with database.writing() as connection:
+            assert connection is not broken
+            add(connection, 2)
+        assert told.heard == [True, "undo", True]
+        assert sizes(database) == [2]
+
+
+def test_a_sync_that_fails_for_earlier_commits_stops_all_writing(path: Path) -> None:
+    """They were acknowledged, and may never reach the disk: whoever opens the database again knows it."""
+    with opened(path, Durability("bounded", bound_ms=60_000)) as database:
+        with database.writing() as connection:
+            add(connection, 1)
+        failing(database).at = ("COMMIT",)
+        with pytest.raises(DatabaseError, match="see to the disk"), database.writing() as connection:
+            add(connection, 2)
+        with pytest.raises(DatabaseError, match="open the database again"), database.writing():
+            raise AssertionError
+        assert sizes(database) == [1]
+
+
+def test_a_read_that_fails_gives_the_connection_up(path: Path) -> None:
+    """The next is made anew."""
+    with opened(path) as database:
+        broken = failing(database)
+        broken.at, broken.code = ("SELECT",), sqlite3.SQLITE_IOERR_READ
+        with pytest.raises(DatabaseError, match="disk"), database.alone() as connection:
+            connection.execute("SELECT 1")
+        with database.alone() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        broken = failing(database)
+        broken.at, broken.code = ("SELECT",), sqlite3.SQLITE_ERROR
+        with pytest.raises(DatabaseError, match="see the cause"), database.alone() as connection:
+            connection.execute("SELECT 1")
+        assert database._writer is broken
+
+
+def test_a_fork_that_python_was_not_told_of_is_noticed(path: Path) -> None:
+    """Another process id: whatever is open is the parent's."""
+    database = Database(path, durability="process")
+    try:
+        with database.reading():
+            pass
+        database._pid = -1
+        for use in (database.reading, database.writing, database.alone):
+            with pytest.raises(DatabaseError, match="forked while"), use():
+                raise AssertionError
+        with pytest.raises(DatabaseError, match="forked while"):
+            Database(path)
+        database.close()
+    finally:
+        _database._CARRIED.discard(str(path))
+
+
+def test_a_reader_of_before_the_fork_is_left_alone(path: Path) -> None:
+    """The child may leave `reading` in any way, and the connection stays the parent's."""
+    with opened(path) as database, database.reading() as outer:
+        with database.reading() as inner:
+            database._busy.clear()  # as in the child
+            assert inner is not outer
+        inner.execute("SELECT 1")
+        with pytest.raises(ZeroDivisionError), database.reading() as inner:
+            database._busy.clear()
+            raise ZeroDivisionError
+        inner.execute("SELECT 1")
+        inner.close()
+
+
+def test_a_place_that_processes_cannot_share_is_refused(path: Path) -> None:
+    """SQLite answers with another journal mode; or it is busy, for it does not wait there."""
+    connection = sqlite3.connect(":memory:")
+    with contextlib.closing(connection), pytest.raises(DatabaseError, match="not on a network"):
+        _sqlite._share(connection, "there", 0.0)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseBusyError):
+            Database(path, wait=0.01)
+
+
+def test_who_waits_for_a_while_goes_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has just written waits for who holds the turnstile; without locks everybody just tries."""
+    with opened(path) as database, opened(path, wait=0.05) as other:
+        assert database._turnstile._pass()
+        with other.writing():  # in the end it tries all the same
+            assert not other._turnstile._pass()
+        database._turnstile._let_pass()
+        monkeypatch.setattr(_sqlite, "_PATIENCE_S", 0.0)
+        with database.writing(), pytest.raises(DatabaseBusyError), other.writing():
+            raise AssertionError
+        assert database._turnstile._pass()
+        database._turnstile._let_pass()
+    monkeypatch.setattr(_sqlite, "fcntl", None)
+    with (
+        opened(path) as one,
+        opened(path, wait=0.0) as two,
+        one.writing(),
+        pytest.raises(DatabaseBusyError),
+        two.writing(),
+    ):
+        raise AssertionError

@@ -30,6 +30,8 @@ from agentic.errors import ConfigurationError, DatabaseBusyError, DatabaseError
 _LEVELS: Final = {"memory": "OFF", "process": "NORMAL", "bounded": "NORMAL", "power": "FULL"}
 _IDLE: Final = 8  # readers kept for the next
 _SHA: Final = 32
+_LOOK_S: Final = 60.0  # after which a heart looks whether its database is still there
+_LAST_MS: Final = 10_000
 
 
 @attrs.frozen
@@ -474,7 +476,7 @@ class _Heart:
     def __init__(self, database: Database, bound: float) -> None:
         self.wanted = threading.Event()
         self._stopped = threading.Event()
-        self._database = weakref.ref(database, lambda _: self.wanted.set())
+        self._database = weakref.ref(database)
         self._path, self._bound = database.path, bound
         self._thread = threading.Thread(target=self._run, name="agentic-heart", daemon=True)
         self._thread.start()
@@ -489,16 +491,17 @@ class _Heart:
         connection: sqlite3.Connection | None = None
         try:
             while True:
-                self.wanted.wait()
+                # Asked in this order no wish is missed: `stop` says that it stops, and then wakes.
+                while not self._stopped.is_set() and not self.wanted.wait(_LOOK_S):
+                    if self._database() is None:
+                        return
                 stopped = self._stopped.wait(self._bound / 2)
-                database = self._database()
-                if database is None:
-                    return
-                if database._since is not None:
-                    with mapped(self._path):
-                        if connection is None:
-                            connection = connect(self._path, "FULL", self._bound)
-                        self._beat(connection, database)
+                with mapped(self._path):
+                    if connection is None:
+                        connection = connect(self._path, "FULL", self._bound)
+                    if stopped:  # nobody beats after this
+                        connection.execute(f"PRAGMA busy_timeout = {_LAST_MS}")
+                    self._beat(connection)
                 if stopped:
                     return
         except DatabaseError as error:
@@ -508,9 +511,12 @@ class _Heart:
             if connection is not None:
                 connection.close()
 
-    def _beat(self, connection: sqlite3.Connection, database: Database) -> None:
+    def _beat(self, connection: sqlite3.Connection) -> None:
         begun = time.monotonic()
-        self.wanted.clear()
+        self.wanted.clear()  # first: who commits from now on wants another
+        database = self._database()  # held no longer than this: what nobody uses is to go
+        if database is None or database._since is None:
+            return
         try:
             connection.execute("INSERT INTO beat VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1")
         except sqlite3.OperationalError as error:

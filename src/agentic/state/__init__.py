@@ -1,8 +1,15 @@
 """What is remembered about a subject: one fixed-width record each, and the stores that keep them."""
 
-from agentic.state._durable import DurableStore
+from typing import TYPE_CHECKING
+
+from agentic._doors import door
 from agentic.state._memory import MemoryStore
 from agentic.state._migrate import migrate
 from agentic.state._pools import Pools
+
+if TYPE_CHECKING:
+    from agentic.state._durable import DurableStore
+else:
+    __getattr__, __dir__ = door(__name__, {"._durable": ["DurableStore"]})
 
 __all__ = ["DurableStore", "MemoryStore", "Pools", "migrate"]

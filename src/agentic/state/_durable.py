@@ -444,9 +444,13 @@ class DurableStore:
     def _read_pages(self, connection: sqlite3.Connection, seq: int, pages: list[tuple[str, int]]) -> None:
         """Make all records anew."""
         slabs: dict[str, _BornSlab] = {}
+        (found,) = connection.execute("SELECT count(*) FROM pages").fetchone()
+        if found != sum(count for _, count in pages):
+            raise self._damaged("meta", "state")
         for key, count in pages:
             layout = self._layout(connection, key)
             slab = slabs[layout.name] = _BornSlab(layout)
+            slab.make_room(count * _PAGE)
             for page in range(count):
                 found = connection.execute(
                     "SELECT names, versions, rows, digest FROM pages WHERE layout = ? AND page = ?",

@@ -99,7 +99,7 @@ class Slab:
         if taken + strangers > len(self.rows):
             size = max(taken + strangers, int(len(self.rows) * _GROWTH))
             rows = np.empty(size, dtype=self.rows.dtype)
-            rows[:taken] = self.rows[:taken]
+            _opaque(rows)[:taken] = _opaque(self.rows)[:taken]
             versions = np.zeros(size, dtype=np.int64)
             versions[:taken] = self.versions[:taken]
             self.versions, self.rows = versions, rows
