@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, policies
 from agentic._archive import Archive
-from agentic._codec import fingerprint, plain
+from agentic._codec import plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
+from agentic._folding import Entry, SharedBooks, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
-from agentic._learning import Lesson, lessons_of
-from agentic._logger import logger
-from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
+from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
+from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
-from agentic._remembering import Remembering
-from agentic._requests import Answer, Request, Requests
-from agentic._telling import STOPS, hear, note
-from agentic.arrays import Block, Layout, Receipt
+from agentic._requests import REMEMBERED, Answer, Request, Requests
+from agentic._teaching import Learned, Relearned, Teaching
+from agentic._telling import STOPS, hear, note, surrogates_of
+from agentic.arrays import Block
+from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
-    LayoutError,
-    LearningError,
     LogError,
     UnknownGoalError,
+    masked,
+    reason,
 )
 from agentic.features import Schema
 from agentic.protocols import (
     Feature,
     FeatureProvider,
     Guardrail,
-    Learner,
     Policy,
     ProvenanceLog,
     StateStore,
@@ -55,40 +54,41 @@ from agentic.types import (
 )
 
 if TYPE_CHECKING:
-    from agentic._replay import Explanation, Replayed
+    import os
 
-_VERSIONS: Final = 256
+    from typing_extensions import TypedDict, Unpack
+
+    from agentic._database import Database, Durability
+    from agentic._explaining import Explanation
+    from agentic._verdicts import Replayed
+    from agentic.state import Shelf
+
+    class Parts(TypedDict, total=False):
+        """What an agent is made of besides its name and its actions."""
+
+        features: Sequence[Feature]
+        policy: Policy | None
+        guardrails: Sequence[Guardrail]
+        goals: Goals | None
+        providers: Sequence[FeatureProvider]
+        control: Policy | None
+        fallback: Policy | None
+        holdout: float
+        random_control: float
+        exploration_floor: float
+        zone: str | None
+        seed: int
+        salt: str | None
+        protect: Condition | None
+        protected: Policy | None
+        clock: Callable[[], datetime]
+
+
 _SCHEMA: Final = 1
+_OFTEN: Final = 10_000
+_OUTCOME: Final = ("decision", "slot", "goal", "value", "at", "event")
 # Tickets of named requests keep clear of counted decisions.
 _NAMED: Final = np.uint64(1 << 63)
-
-
-@attrs.define(eq=False)
-class _Published:
-    """A policy in charge, with what the log says of it."""
-
-    policy: Policy
-    version: str
-    meta: dict[str, Any]  # JSON-compatible
-    desk: Desk
-    remembers: bool
-
-
-@attrs.frozen
-class Learned:
-    """What one call of ``learn`` did.
-
-    Attributes:
-        closed: Rewards that became final.
-        used: Of these, the ones the policy learned from; the holdout's are not.
-        policy_version: Version in charge afterwards.
-        changed: Whether that is another one than before.
-    """
-
-    closed: int
-    used: int
-    policy_version: str
-    changed: bool
 
 
 def _utc_now() -> datetime:
@@ -113,6 +113,9 @@ class Agent:
         log: Keeps what was decided and what came of it; in memory by default.
         control: Decides for the holdout; nothing is sent by default.
         fallback: Decides where the policy fails; nothing is sent by default.
+        protect: Who is decided for without being known: children, ``F("age") < 18``. For whom it is unknown,
+            it counts as true. They get no marketing, and no record.
+        protected: Decides for these, without chance; nothing is sent by default.
         holdout: Share of subjects left to the control policy, 0 to 1.
         random_control: Share of subjects decided uniformly among what the rules allow, 0 to 1.
         exploration_floor: Share of probability spread evenly over what the rules allow, 0 to 1.
@@ -139,6 +142,8 @@ class Agent:
         log: ProvenanceLog | None = None,
         control: Policy | None = None,
         fallback: Policy | None = None,
+        protect: Condition | None = None,
+        protected: Policy | None = None,
         holdout: float = 0.0,
         random_control: float = 0.0,
         exploration_floor: float = 0.0,
@@ -169,6 +174,7 @@ class Agent:
             part(log, ProvenanceLog, "a provenance log", "append and read")
         self._name = name
         self._seed = seed
+        self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._assembly = assemble(
             name,
             actions=actions,
@@ -176,44 +182,114 @@ class Agent:
             guardrails=guardrails,
             control=policies.Fixed(NO_ACTION) if control is None else control,
             fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
+            protect=protect,
+            protected=policies.Fixed(NO_ACTION) if protected is None else protected,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
             seed=seed,
             salt=name if salt is None else salt,
             zone=zone,
+            pseudonymous=getattr(self._log, "pseudonymous", False) is True,
         )
         self._goals = goals
         self._store: StateStore = MemoryStore() if store is None else store
-        self._log: ProvenanceLog = MemoryLog() if log is None else log
         self._clock = clock
         self._pools = Pools(name, self._assembly.pooled, self._assembly.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
-        self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
-        self._log_lock = threading.Lock()
+        desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
+        self._books = books(self._log, self._hear, self._pools.forget)
+        # Whether records and log stand or fall together, so that nothing has to be taken back.
+        self._atomic = _shares(self._log, self._store)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
-        self._learn_lock = threading.Lock()
-        self._unlogged: list[Closed] = []
-        self._unlearned: list[Closed] = []
-        self._offered: list[Closed] = []
-        self._remembering = Remembering(self._store)
-        self._versions: dict[str, Policy] = {}
-        self._check_layout(self.plan.layout)
-        self._published = self._publish(policies.LinearThompson() if policy is None else policy)
+        self._standing = standing(desk.plan, self.schema)
+        self._closing: Database | None = None
+        shelf = _shelf(self._log)
+        self._versions = Versions(name, desk.plan.space, shelf)
+        self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
+        self._chair.check_layout(desk.plan.layout)
+        passed = checked(policies.LinearThompson() if policy is None else policy)
+        self._chair.take(passed)
+        self._teaching = None
+        if self._ledger is not None:
+            self._teaching = Teaching(
+                name,
+                self._ledger,
+                self._chair,
+                self._books,
+                self._log,
+                self.schema,
+                atomic=self._atomic,
+            )
+        if isinstance(self._books, SharedBooks):
+            self._take_up(self._books, passed)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        name: str,
+        actions: Sequence[Action],
+        *,
+        durability: str | Durability = "bounded",
+        **parts: Unpack[Parts],
+    ) -> Agent:
+        """An agent whose log, records and learned policies live in a database file, made if there is none.
+
+        Processes of one machine may open the same file: they decide one at a time, and each knows what the
+        others did. Opened again, also after a crash, the agent goes on exactly where the acknowledged
+        decisions, facts, outcomes and lessons end.
+
+        Args:
+            path: The file.
+            name: Of the agent; several agents may share a file.
+            actions: The candidates.
+            durability: What an answer survives: ``"memory"`` nothing for certain, ``"process"`` the end of
+                the process, ``"bounded"`` also a power cut after 100 ms (``Durability("bounded",
+                bound_ms=20)``), ``"power"`` a power cut at once.
+            parts: As for ``Agent``, without store and log.
+
+        Raises:
+            ConfigurationError: Parts do not fit together, or do not fit what is stored.
+            DatabaseError: The file cannot be opened, or is not what was written.
+        """
+        from agentic._database import Database  # sqlite3 only for who wants it
+        from agentic.provenance import DurableLog
+        from agentic.state import DurableStore
+
+        for part_name in ("store", "log"):
+            if part_name in parts:
+                raise ConfigurationError(
+                    f"Agent.open brings its own {part_name}: leave it out, or make an Agent(...) of parts",
+                    value=part_name,
+                )
+        database = Database(path, durability=durability)
+        try:
+            agent = cls(name, actions, store=DurableStore(database), log=DurableLog(database), **parts)
+        except BaseException:
+            database.close()
+            raise
+        agent._closing = database
+        return agent
+
+    def close(self) -> None:
+        """Let go of the file that ``open`` opened; nothing more can be decided."""
+        if self._closing is not None:
+            self._mark(1)
+            store: Any = self._store
+            store.close()
+            self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         many = len(self.plan.catalogue) - 1
         return f"Agent({self._name!r}, {many} actions, policy {self.policy.name!r} {self.policy_version})"
-
-    def _check_layout(self, layout: Layout) -> None:
-        """Stored records of another layout move now, or are refused now, and not at the first decision."""
-        try:
-            self._store.load([], layout)
-        except LayoutError:
-            raise
-        except Exception:
-            logger.warning("agent %s: the store cannot be read yet", self._name, exc_info=True)
 
     @property
     def name(self) -> str:
@@ -223,7 +299,7 @@ class Agent:
     @property
     def plan(self) -> Plan:
         """The agent as the flow sees it: catalogue, features, guardrails."""
-        return self._desk.plan
+        return self._chair.desk.plan
 
     @property
     def schema(self) -> Schema:
@@ -248,24 +324,27 @@ class Agent:
     @property
     def policy(self) -> Policy:
         """The policy in charge. Assigning another one publishes it, or rolls back to an earlier one."""
-        return self._published.policy
+        return self._chair.published.policy
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
-        with self._learn_lock:  # what is being learned meanwhile must not replace it
-            self._published = self._publish(policy)
-            # What the one before could not learn from, this one may.
-            self._offered, self._unlearned = [*self._offered, *self._unlearned], []
+        ready = bind(checked(policy), self.plan.space)
+        if self._teaching is None:
+            self._chair.put(ready, "assigned")
+            return
+        with self._teaching.lock:  # what is being learned meanwhile must not replace it
+            self._chair.put(ready, "assigned")
+            self._teaching.hear_policy("assigned", 0)
 
     @property
     def policy_version(self) -> str:
         """Hash of the content of the policy in charge."""
-        return self._published.version
+        return self._chair.published.version
 
     @property
     def failures(self) -> dict[str, int]:
         """How often each plugin raised or answered nonsense and was replaced by something safe."""
-        return dict(self._desk.failures)
+        return dict(self._chair.desk.failures)
 
     @property
     def budgets(self) -> dict[str, float]:
@@ -277,33 +356,76 @@ class Agent:
         """Decisions whose reward window is still open."""
         return 0 if self._ledger is None else self._ledger.pending
 
-    def _publish(self, policy: Policy) -> _Published:
-        ready = bind(checked(policy), self.plan.space)
-        plan, version = remembering(self.plan, ready), fingerprint(ready)
-        if plan is not self.plan:
-            self._check_layout(plan.layout)
-        remembers = bool(plan.remembered) and bool(fields_of(ready))
-        # What a stand-in keeps has had its room from the start.
-        self._desk = self._desk.serving(plan, recalls=remembers or bool(self._assembly.plan.remembered))
-        self._versions.pop(version, None)
-        self._versions[version] = ready
-        while len(self._versions) > _VERSIONS:
-            del self._versions[next(iter(self._versions))]
-        return _Published(ready, version, self._meta(version), self._desk, remembers)
+    def _micros(self) -> int:
+        return micros(self._clock())
 
-    def _meta(self, version: str) -> dict[str, Any]:
-        layout = self.plan.layout
-        remembered = {"remembered": layout.packing(POLICIES)} if self._desk.recalls else {}
+    def _take_up(self, shared: SharedBooks, passed: Policy) -> None:
+        """Go on where the log ends: hear what is still open, and find what was learned."""
+        begin = self._chair.seen.begin
+        self._archive.note(0, begin)
+        shared.start_at(begin)
+        if self._ledger is not None:
+            self._ledger.start_at(begin)
+        with shared.writing():  # hears the log
+            self._chair.take_up(passed)
+        self._mark(10 * _OFTEN)
+
+    def _mark(self, least: int) -> None:
+        """Note from where the log has to be heard after a restart, if that saves so many records."""
+        if not self._chair.shared:
+            return
+        begin = end = self._archive.end
+        if self._teaching is not None:
+            begin = self._teaching.begin(end)
+        if self._requests:
+            begin = min(begin, max(0, end - REMEMBERED))
+        if begin >= self._chair.seen.begin + least:
+            self._chair.mark(begin)
+
+    def _hear(self, first: int, block: Block) -> Any:
+        """Take note of what a block of the log changes, written here or elsewhere.
+
+        Args:
+            first: Log number of its first record.
+            block: The block.
+
+        Returns:
+            For outcomes what was made of each, otherwise nothing.
+        """
+        meta, columns = block.meta, block.columns
+        if meta.get("agent") != self._name:
+            return None
+        if block.kind == "decision":
+            self._archive.note(first, len(block))
+            if self._ledger is not None:
+                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+            if "request" in columns:
+                self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
+        elif block.kind == "outcome" and self._ledger is not None:
+            return self._ledger.record(*(columns[name] for name in _OUTCOME))
+        elif block.kind == "reward" and self._teaching is not None:
+            self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
+        elif block.kind == "policy":
+            learned = int(columns["learned"][-1])
+            self._chair.hear(meta["policy"], learned)
+            if self._teaching is not None:
+                self._teaching.hear_policy(meta["cause"], learned)
+        return None
+
+    def _meta(self, desk: Desk, version: str) -> dict[str, Any]:
+        layout = desk.plan.layout
+        remembered = {"remembered": layout.packing(POLICIES)} if desk.recalls else {}
         return {
             **remembered,
             "schema": _SCHEMA,
             "agent": self._name,
             "policy": version,
-            "reasons": [self._desk.reason_codes[guardrail] for guardrail in self.plan.guardrails],
-            "actions": list(self.plan.catalogue.ids),
+            "reasons": [desk.reason_codes[guardrail] for guardrail in desk.plan.guardrails],
+            "actions": list(desk.plan.catalogue.ids),
             "features": list(self.schema.names),
             "seed": self._seed,
             "layout": layout.fingerprint,
+            **self._standing,
         }
 
     def decide(
@@ -333,7 +455,8 @@ class Agent:
         """
         if context is not None and not isinstance(context, Mapping):
             raise InvalidContextError(
-                f"context must be a mapping of feature names to values, got {context!r}"
+                f"context must be a mapping of feature names to values, got {masked(context)}",
+                value=masked(context),
             )
         columns = None if context is None else {name: [value] for name, value in context.items()}
         requests = None if request_id is None else [request_id]
@@ -369,12 +492,14 @@ class Agent:
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
             raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
         if context is not None and not isinstance(context, Mapping):
-            raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
+            raise InvalidContextError(
+                f"context must be a mapping of names to columns, got {masked(context)}", value=masked(context)
+            )
         if request_ids is None:
-            return self._decide(subjects, context or {}, None, slots, at)
+            return self._decide_anew(subjects, context or {}, slots, at)
         requests = checked_requests(request_ids, len(subjects))
         if not requests:
-            return self._decide(subjects, context or {}, None, slots, at)
+            return self._decide_anew(subjects, context or {}, slots, at)
         return self._decide_once(subjects, context or {}, requests, slots, at)
 
     def _decide_once(
@@ -396,8 +521,9 @@ class Agent:
                     columns = {name: rows_of(column, rows) for name, column in context.items()}
                     names, ids = [name for name, _ in mine], [request_id for _, request_id in mine]
                     fresh = self._decide(names, columns, ids, slots, at)
-                    places = fresh.positions.tolist()
-                    new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
+                    if fresh is not None:
+                        places = fresh.positions.tolist()
+                        new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
             finally:
                 self._requests.settle(mine, new)
             if fresh is not None and len(mine) == len(asked):
@@ -409,6 +535,13 @@ class Agent:
                     answers[request] = work.answer
         return self._archive.fetch([answers[request].position for request in asked])
 
+    def _decide_anew(
+        self, subjects: list[str], context: Mapping[str, Any], slots: int, at: int
+    ) -> DecisionBatch:
+        fresh = self._decide(subjects, context, None, slots, at)
+        assert fresh is not None  # noqa: S101 - nobody can have answered what has no name
+        return fresh
+
     def _decide(
         self,
         subjects: list[str],
@@ -416,21 +549,26 @@ class Agent:
         request_ids: list[str] | None,
         slots: int,
         at: int,
-    ) -> DecisionBatch:
-        published = self._published
+    ) -> DecisionBatch | None:
+        began = time.perf_counter_ns()
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
-        columns, settled = published.desk.decide(published.policy, subjects, context, tickets, slots, at)
-        for column in columns.values():
-            column.flags.writeable = False
-        block = Block("decision", columns, self._current_meta(published))
-        with self._log_lock:
-            first = self._append(block, settled, at).first
-            if self._ledger is not None and len(block):
-                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
-                self._archive.note(first, len(block))
+        values, protected = self._chair.desk.gather(subjects, context, at)
+        with self._books.deciding():
+            if request_ids is not None and self._requests.any_known(subjects, request_ids):
+                return None  # another process answered meanwhile
+            published = self._chair.published
+            columns, settled = published.desk.decide(
+                published.policy, subjects, values, protected, tickets, slots, at, began
+            )
+            if request_ids is not None and isinstance(self._books, SharedBooks):
+                columns["request"] = _texts(request_ids)
+            for column in columns.values():
+                column.flags.writeable = False
+            block = Block("decision", columns, self._current_meta(published))
+            first = self._append(block, settled, at).receipt.first
         return batch_of(block, first, self.plan.catalogue)
 
-    def _current_meta(self, published: _Published) -> dict[str, Any]:
+    def _current_meta(self, published: Published) -> dict[str, Any]:
         codes = list(published.desk.reason_codes.values())
         if published.meta["reasons"] != codes:
             # A guardrail told its code for the first time. What was logged keeps the meta it has.
@@ -439,16 +577,18 @@ class Agent:
 
     def _append(
         self, block: Block, undo: Sequence[Settled] = (), at: int = 0, *, otherwise: str = "do not stand"
-    ) -> Receipt:
+    ) -> Entry:
         """Log the block; where that fails, take back what was settled and stop."""
         try:
-            return self._log.append(block)
+            return self._books.append(block)
         except BaseException as error:
-            self._desk.take_back(undo, at)
+            if not self._atomic:
+                self._chair.desk.take_back(undo, at)
             if not isinstance(error, Exception):
                 raise
             raise LogError(
-                f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
+                f"the log refused {len(block)} {block.kind} records ({reason(error)}): they {otherwise}, ask"
+                " again"
             ) from error
 
     def tell(self, subject: str, *facts: Fact, now: datetime | None = None) -> None:
@@ -468,7 +608,7 @@ class Agent:
                 "tell needs at least one fact, got none: tell(subject, ConsentGranted(...))"
             )
         for fact in facts:  # all of them are understood before one of them is noted
-            hear(self._desk, self.plan.layout.new(1), fact, 0)
+            hear(self._chair.desk, self.plan.layout.new(1), fact, 0)
         for fact in facts:
             self.tell_many([subject], fact, now=now)
 
@@ -476,17 +616,18 @@ class Agent:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
-        settled = note(self._desk, names, fact, at)
-        who: NDArray[Any] = np.empty(len(names), dtype=object)
-        who[:] = names
-        columns = {"subject": who, "at": np.full(len(names), at, np.int64)}
-        meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
-        # What stops contact stays, logged or not: the safe side. What allows it needs its record.
-        block = Block("fact", columns, meta)
-        if isinstance(fact, STOPS):
-            self._append(block, otherwise="hold all the same but are not on record")
-        else:
-            self._append(block, settled, at)
+        with self._books.deciding():
+            settled = note(self._chair.desk, names, fact, at)
+            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64)}
+            if self._chair.desk.pseudonymous:
+                columns["surrogate"] = surrogates_of(self._chair.desk, names)
+            meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
+            # What stops contact stays, logged or not: the safe side. What allows it needs its record.
+            block = Block("fact", columns, meta)
+            if isinstance(fact, STOPS) and not self._atomic:
+                self._append(block, otherwise="hold all the same but are not on record")
+            else:
+                self._append(block, settled, at)
 
     def record(
         self,
@@ -557,21 +698,20 @@ class Agent:
             event_ids=event_ids,
         )
         tags, positions = read_ids(decision_ids)
-        self._archive.check(decision_ids, tags, positions, columns["slot"])
         columns["decision"] = positions
         block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
-        order = ("decision", "slot", "goal", "value", "at", "event")
-        with self._log_lock:  # the ledger hears outcomes in the order of the log
-            self._append(block)
-            found = self._ledger.record(*(columns[name] for name in order))
-        return [Recorded(status) for status in found.tolist()]
+        with self._books.deciding():
+            self._archive.check(decision_ids, tags, positions, columns["slot"])
+            entry = self._append(block)
+        return [] if entry.heard is None else [Recorded(status) for status in entry.heard.tolist()]
 
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
 
-        The holdout is never learned from. Rewards are logged as they close. What a policy remembers of
-        subjects is written to their records before the policy is published, each reward once as long as one
-        agent learns for these subjects at a time; a record that was deleted and not made anew gets none.
+        Neither the holdout nor protected subjects are learned from. Rewards are logged as they close. What
+        a policy remembers of subjects is written to their records before the policy is published, each
+        reward once as long as one agent learns for these subjects at a time; a record that was deleted and
+        not made anew gets none.
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered
@@ -580,70 +720,25 @@ class Agent:
                 was not learned or not written yet is the next time ``learn`` is called. The same holds for
                 whatever else a policy raises.
         """
-        if self._ledger is None:
+        if self._teaching is None:
             raise UnknownGoalError(
                 f"agent {self._name!r} has no goals to learn from: pass goals=Goals({{...}}, window=...)"
             )
-        at = micros(self._clock() if now is None else now)
-        with self._learn_lock:
-            self._remembering.write(self.plan.layout)
-            before = self._published
-            with self._log_lock:
-                closed = _together([*self._unlogged, self._ledger.close(at)])
-                # Closed windows do not open again: what the log refuses is offered to it the next time.
-                self._unlogged = [closed]
-                if len(closed.position):
-                    columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
-                    meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
-                    self._append(Block("reward", columns, meta))
-                self._unlogged = []
-            closed, self._offered = _together([*self._offered, closed]), []
-            used, policy = 0, before.policy
-            if before.remembers:
-                used = self._learn_and_remember(before, closed)
-            elif isinstance(policy, Learner):
-                try:
-                    for lesson in self._lessons(closed):
-                        policy = policy.learn(lesson.feedback)
-                        used += len(lesson.feedback)
-                except LearningError:
-                    self._unlearned.append(closed)
-                    raise
-                except BaseException:  # a plugin, the log, Ctrl-C: offered to the next call
-                    self._offered.append(closed)
-                    raise
-            if used and not before.remembers:
-                self._published = self._publish(policy)
-            return Learned(
-                len(closed.position), used, self._published.version, changed=self._published is not before
-            )
+        learned = self._teaching.learn(micros(self._clock() if now is None else now))
+        self._mark(_OFTEN)
+        return learned
 
-    def _lessons(self, closed: Closed, *, named: bool = False) -> Iterator[Lesson]:
-        where = closed.position, closed.slot, closed.reward
-        return lessons_of(self._name, self.plan, self.schema, self._log, *where, named=named)
+    def relearn(self) -> Relearned:
+        """Learn every version in the log once more: what the policy knows follows from the log, or it shows.
 
-    def _learn_and_remember(self, before: _Published, closed: Closed) -> int:
-        """Learn lesson by lesson, writing what each says about its subjects; publish what was learned.
+        Needs a log that tells who was in charge, as that of ``Agent.open`` does; others name no version.
 
-        Lessons whose subjects are on record cannot be unlearned: where one fails, those before it stand.
+        Raises:
+            UnknownGoalError: The agent has no goals.
         """
-        policy: Any = before.policy  # Learner and Remembers
-        used = done = 0
-        try:
-            for lesson in self._lessons(closed, named=True):
-                policy = self._remembering.learn(policy, lesson, self.plan.layout)
-                used, done = used + len(lesson.feedback), lesson.done
-                self._remembering.write(self.plan.layout)
-        except LearningError:
-            self._unlearned.append(_rest(closed, done))
-            raise
-        except BaseException:  # what was not learned is offered to the next call
-            self._offered.append(_rest(closed, done))
-            raise
-        finally:
-            if used:
-                self._published = self._publish(policy)
-        return used
+        if self._teaching is None:
+            raise UnknownGoalError(f"agent {self._name!r} has no goals, so nothing was learned")
+        return self._teaching.relearn()
 
     def explain(self, decision_id: str) -> Explanation:
         """Say why a decision came out as it did; ``str()`` of it is for people.
@@ -651,7 +746,7 @@ class Agent:
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
-        from agentic._replay import explain_row
+        from agentic._explaining import explain_row
 
         found = self._archive.named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
@@ -660,35 +755,74 @@ class Agent:
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
         """Decide again from what was logged: one decision, or the whole log.
 
-        Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it
-        was logged, and blank where another policy decided.
+        Without ``policy`` each decision is recomputed with the policy version that made it, under the
+        settings it was made with, and must come out the same; what does not is reported as what it is.
+        Guardrails are not asked again: what they struck out is taken from the log.
+
+        With one, the answer says what would have changed, for whom, and, where rewards are final, what that
+        would have been worth. What the policy keeps of subjects is as it was logged, and blank where another
+        policy decided; the agent's exploration floor holds for it.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
+            EvaluationError: The other policy fails on what was logged.
         """
-        from agentic._replay import replay_rows
+        from agentic import _replay
 
-        plan = self.plan
-        other = None if policy is None else bind(checked(policy), plan.space)
-        if other is not None:
-            plan = remembering(plan, other)
         if decision_id is not None:
             batches: Iterator[DecisionBatch] = iter([self._archive.named(decision_id)])
         else:
             batches = self._archive.batches()
-        return replay_rows(plan, self.schema, self._versions, batches, other)
+        mine = self._chair.published.meta
+        if policy is None:
+            named, versions = decision_id is not None, self._versions
+            return _replay.replay_rows(self.plan, self.schema, versions, mine, batches, by_subject=named)
+        other = bind(checked(policy), self.plan.space)
+        plan, archive = remembering(self.plan, other), self._archive if decision_id is None else None
+        published = self.policy_version
+        return _replay.replay_otherwise(plan, self.schema, mine, batches, other, archive, published)
+
+    def as_test(self, decision_id: str, factory: str, *, subject: str | None = None) -> str:
+        """Write a decision as a test for pytest: what was known must give what was logged.
+
+        The test makes the agent with ``factory`` and asks the policy that is in charge of it then, so it
+        fails when the policy, or whatever else the decision hangs on, is changed.
+
+        Args:
+            decision_id: ``Decision.id``.
+            factory: Where the application makes its agent, ``"package.module:function"``; called without
+                arguments.
+            subject: Whom the test speaks of; by default a made-up id, with a ticket that draws the same.
+
+        Raises:
+            UnknownDecisionError: No such decision in this agent's log.
+            EvaluationError: Its personal part was erased, or the policy goes by the subject's key, so that
+                nobody else can stand in for the subject.
+            ConfigurationError: The factory is not written like that.
+        """
+        from agentic._testcase import write_test
+
+        found = self._archive.named(decision_id)
+        return write_test(self.plan, self.schema, self.policy, found, factory, subject)
 
 
-def _rest(closed: Closed, done: int) -> Closed:
-    """Closed rewards but the first ones."""
-    return Closed(closed.position[done:], closed.slot[done:], closed.reward[done:])
+def _shares(log: ProvenanceLog, store: StateStore) -> bool:
+    """Whether what is written to both stands or falls together."""
+    database = database_of(log)
+    return database is not None and database is database_of(store)
 
 
-def _together(parts: list[Closed]) -> Closed:
-    """Closed rewards of several calls, in the order of the log."""
-    position = np.concatenate([part.position for part in parts])
-    slot = np.concatenate([part.slot for part in parts])
-    order = np.lexsort((slot, position))
-    reward = np.concatenate([part.reward for part in parts])
-    return Closed(position[order], slot[order], reward[order])
+def _shelf(log: ProvenanceLog) -> Shelf | None:
+    database = database_of(log)
+    if database is None:
+        return None
+    from agentic._database import Database  # only with a database
+    from agentic.state import Shelf
+
+    return Shelf(database) if isinstance(database, Database) else None
+
+
+def _texts(texts: Sequence[str]) -> NDArray[Any]:
+    column: NDArray[Any] = np.empty(len(texts), dtype=object)
+    column[:] = texts
+    return column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -12,12 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, zones
-from agentic._flow import CONTENDED, CORE, POLICIES, STATE_UNAVAILABLE, Plan, Walked, Wave, prices, walk
+from agentic._flow import (
+    CONTENDED,
+    CORE,
+    POLICIES,
+    STATE_UNAVAILABLE,
+    SURROGATE,
+    Plan,
+    Walked,
+    Wave,
+    prices,
+    walk,
+)
+from agentic._knowing import know, withhold
 from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic._stored import load, save
-from agentic.arrays import I64, U64, Layout
+from agentic.arrays import I64, U64, Bools, Layout, Records
 from agentic.conditions import Coded
+from agentic.errors import masked
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
 from agentic.state import Pools
@@ -31,8 +45,8 @@ _LOSSES: Final = 16
 class Settled:
     """Rows that were stored, to be taken back if the log fails; ``before`` may hold more, at the end."""
 
-    names: list[str]
-    before: bytes
+    names: list[str] = attrs.field(repr=masked)
+    before: bytes = attrs.field(repr=masked)
     written: NDArray[Any]
     stands: NDArray[np.bool_]
     action: I64
@@ -55,6 +69,7 @@ class Desk:
     Attributes:
         recalls: What policies keep about a subject is logged with each decision: the policy in charge, or
             one that stands in for it, decides by it.
+        pseudonymous: The log has a surrogate in place of the subject where it cannot be changed any more.
         reason_codes: Reason code by guardrail name; its name in capitals until it has told its own.
         failures: How often each plugin failed and was replaced by something safe.
     """
@@ -65,12 +80,14 @@ class Desk:
     providers: Sequence[FeatureProvider]
     pools: Pools
     recalls: bool = False
+    pseudonymous: bool = attrs.field(init=False)
     reason_codes: dict[str, str] = attrs.field(init=False)
     failures: dict[str, int] = attrs.field(factory=dict, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
     _lock: Lock = attrs.field(factory=Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.pseudonymous = SURROGATE in (self.plan.layout.dtype.names or ())
         self.reason_codes = {guardrail: guardrail.upper() for guardrail in self.plan.guardrails}
 
     @property
@@ -87,40 +104,60 @@ class Desk:
         twin._told, twin._lock = set(self._told), self._lock
         return twin
 
+    def gather(self, subjects: list[str], context: Mapping[str, Any], at: int) -> tuple[Values, Bools | None]:
+        """Ask providers for what the context lacks, as far as it may be known.
+
+        Args:
+            subjects: n checked ids.
+            context: Columns of n values by feature name.
+            at: Microseconds since 1970.
+
+        Returns:
+            n rows of values, and who is decided for without a record: shape (n,); ``None`` for nobody.
+        """
+        protected = None
+        if self.plan.purposes or self.assembly.protection is not None:
+            values, protected = know(self.assembly, self._recall, subjects, context, self.providers, at)
+        else:
+            values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
+        values.matrix.flags.writeable = False
+        for failed in values.failed:
+            self._count_failure(failed, None)
+        return values, protected
+
     def decide(
         self,
         policy: Policy,
         subjects: list[str],
-        context: Mapping[str, Any],
+        values: Values,
+        protected: Bools | None,
         tickets: U64 | None,
         slots: int,
         at: int,
+        began: int,
     ) -> tuple[dict[str, NDArray[Any]], list[Settled]]:
         """Decide all rows and settle them in the store.
 
         Args:
             policy: The one in charge, bound.
             subjects: n checked ids.
-            context: Columns of n values by feature name.
+            values: What is known of them.
+            protected: Shape (n,): who is decided for without a record; ``None`` for nobody.
             tickets: Shape (n,): draws of requests that name themselves; ``None`` counts decisions.
             slots: Actions for each row.
             at: Microseconds since 1970.
+            began: When the work on these rows began, by the performance counter, in nanoseconds.
 
         Returns:
             The columns to log, and what was settled, to be taken back if they are not.
         """
-        began = time.perf_counter_ns()
         n, plan = len(subjects), self.plan
-        values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
-        values.matrix.flags.writeable = False
-        for failed in values.failed:
-            self._count_failure(failed, None)
         parts: list[_Part] = []
         step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
         try:
             for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
-                for rows in _waves(subjects, lo, min(lo + step, n)):
-                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at)
+                for rows, blank in _waves(subjects, lo, min(lo + step, n), protected):
+                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at, blank)
         except BaseException:  # somebody pressed Ctrl-C: nothing was logged, so nothing stands
             self.take_back([part.settled for part in parts if part.settled is not None], at)
             raise
@@ -148,17 +185,23 @@ class Desk:
         parts: list[_Part],
         slots: int,
         at: int,
+        protected: bool,
     ) -> None:
-        """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
+        """Load, walk and store, again for rows that lost a race, until every row of the wave stands.
+
+        Of protected subjects nothing is loaded, and nothing stored.
+        """
         plan, todo, losses, denied = self.plan, rows, 0, 0
         broken: frozenset[str] = frozenset()
         while True:
             names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
-            records, versions, failed = self._load(names)
+            records, versions, failed = self._blank(names, 0) if protected else self._load(names)
             denied |= failed
+            if plan.purposes and not protected:
+                withhold(self.assembly, values, todo, records)
             before = records.tobytes()
             wave = self._wave(names, records, values, tickets, todo, slots, at)
-            wave.denied, wave.broken = denied, broken
+            wave.denied, wave.broken, wave.protected = denied, broken, protected
             if self.pools:
                 wave.available, failed = self._take(at, len(names), slots)
                 wave.denied |= failed
@@ -168,7 +211,7 @@ class Desk:
                 self._note(walked)
                 count, settled = walked.count, None
                 stands = np.ones(count, dtype=np.bool_)
-                if count and not denied:
+                if count and not denied and not protected:
                     stands, failed = self._save(names[:count], records[:count], versions[:count])
                     denied |= failed
                     action = walked.drawn.action[:count]
@@ -199,9 +242,17 @@ class Desk:
             rows, versions = load(self.store, names, self.plan.layout)
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
-            return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
+            return self._blank(names, STATE_UNAVAILABLE)
         # Writable and ours, whatever the store hands out; by way of bytes: a copy goes field by field.
         return np.frombuffer(bytearray(rows.tobytes()), dtype=rows.dtype), versions, 0
+
+    def _recall(self, names: list[str]) -> NDArray[Any]:
+        """Records; blank ones when the store is down."""
+        return self._load(names)[0]
+
+    def _blank(self, names: list[str], denied: int) -> tuple[NDArray[Any], I64, int]:
+        """Records of subjects nobody has seen, and the reason to deny."""
+        return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), denied
 
     def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
         """Which rows stand; none, and the reason to deny, when the store is down."""
@@ -241,6 +292,8 @@ class Desk:
             strangers = np.flatnonzero(keys == 0)
             keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
             records[f"{CORE}.key"] = keys
+        if self.pseudonymous:  # who is protected has no record that would keep it, and another one each time
+            identify(records)
         matrix = values.matrix[rows]
         columns = schema.columns(matrix)
         numbers = records[f"{CORE}.decisions"].astype(np.uint64)
@@ -269,6 +322,8 @@ class Desk:
     def _columns(self, wave: Wave, walked: Walked) -> dict[str, NDArray[Any]]:
         """What the log keeps of a wave's rows."""
         columns = _columns(wave, walked)
+        if self.pseudonymous:
+            columns["surrogate"] = np.ascontiguousarray(wave.rows[SURROGATE])
         if self.recalls:
             columns["remembered"] = self.plan.layout.pack(wave.rows, POLICIES)
         return columns
@@ -309,6 +364,14 @@ class Desk:
                 continue
             action = one.action[same][back]
             self._give({name: int(price[action].sum()) for name, price in self.plan.charges.items()}, at)
+
+
+def identify(records: Records) -> None:
+    """Give a surrogate to those who have none: 128 random bits, from which nobody can be found again."""
+    surrogates = records[SURROGATE]
+    strangers = np.flatnonzero(~surrogates.any(axis=1))
+    if len(strangers):
+        surrogates[strangers] = np.frombuffer(os.urandom(16 * len(strangers)), "<u8").reshape(-1, 2)
 
 
 def _unspent(plan: Plan, wave: Wave, walked: Walked, stands: NDArray[np.bool_]) -> dict[str, int]:
@@ -354,15 +417,28 @@ def _gathered(parts: list[_Part], n: int) -> dict[str, NDArray[Any]]:
     return whole
 
 
-def _waves(subjects: list[str], lo: int, hi: int) -> Iterator[slice | I64]:
-    """Split rows so that no subject appears twice in one wave; a subject's rows keep their order."""
-    names = subjects[lo:hi]
+def _waves(
+    subjects: list[str], lo: int, hi: int, protected: Bools | None
+) -> Iterator[tuple[slice | I64, bool]]:
+    """Split rows into waves, and say which wave is of protected subjects: the first, if there are any.
+
+    No subject that has a record appears twice in one wave; a subject's rows keep their order.
+    """
+    names, others = subjects[lo:hi], None
+    if protected is not None and np.count_nonzero(protected[lo:hi]):
+        yield lo + np.flatnonzero(protected[lo:hi]), True
+        others = np.flatnonzero(~protected[lo:hi])
+        names = [names[row] for row in others.tolist()]
     if len(set(names)) == len(names):
-        yield slice(lo, hi)
+        if others is None:
+            yield slice(lo, hi), False
+        elif names:
+            yield lo + others, False
         return
     seen: dict[str, int] = {}
     turn = np.empty(len(names), dtype=np.int64)
     for row, name in enumerate(names):
         turn[row] = seen[name] = seen.get(name, -1) + 1
     for wave in range(int(turn.max()) + 1):
-        yield lo + np.flatnonzero(turn == wave)
+        rows = np.flatnonzero(turn == wave)
+        yield lo + (rows if others is None else others[rows]), False

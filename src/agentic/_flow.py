@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, zones
+from agentic import _noise, arrays, zones
 from agentic.arrays import (
     F64,
     I64,
@@ -39,15 +39,22 @@ from agentic.conditions import Column, Condition
 from agentic.errors import EvaluationError
 from agentic.protocols import Guardrail, Policy, Stateful
 
-ARMS: Final = ("policy", "holdout", "random_control")
-POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
+COMPARED: Final = ("policy", "holdout", "random_control")
+"""Arms whose subjects are alike, because a hash put them there; they may be compared."""
+ARMS: Final = (*COMPARED, "protected")
+POLICY, HOLDOUT, RANDOM_CONTROL, PROTECTED = range(4)
 
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
 _DECISIONS: Final = f"{CORE}.decisions"
+SURROGATE: Final = f"{CORE}.surrogate"
+"""What stands for a subject in a log that must not name it: 128 random bits, zero before there are any."""
 
 POLICIES: Final = "agentic.policies"
 """The component that owns what policies keep about a subject; no guardrail can have this name."""
+
+PURPOSES: Final = "agentic.purposes"
+"""The component that owns what each subject agreed to for the use of features: one field for a purpose."""
 
 REASONS: Final = (
     "NOT_ELIGIBLE",
@@ -81,25 +88,30 @@ class Plan:
         eligible: Conditions and the columns each is asked for.
         control: Decides for the holdout.
         fallback: Decides where the policy fails.
+        protected: Decides for protected subjects, for certain: whatever it gives most weight.
         holdout: Share of subjects left to the control policy.
         random_control: Share of subjects decided uniformly among what the rules allow.
         assignment: Key of the assignment hash.
         floor: Share of probability spread evenly over all allowed candidates.
         seed: Of every draw.
         denied_dtype: Unsigned integer wide enough for all reasons.
+        core: The agent's own fields of the record.
         remembered: Fields that policies keep in the record.
+        purposes: What subjects must have agreed to for some feature; each is a field of the record.
     """
 
     space: Space
     layout: Layout
     guardrails: Mapping[str, Guardrail]
     bits: Sequence[tuple[Any, Any]]
+    core: tuple[Field, ...]
     stateful: Mapping[str, Stateful]
     charges: Mapping[str, I64]
     dearest: Mapping[str, int]
     eligible: Sequence[tuple[Condition, I64]]
     control: Policy
     fallback: Policy
+    protected: Policy
     holdout: float
     random_control: float
     assignment: int
@@ -107,6 +119,7 @@ class Plan:
     seed: int
     denied_dtype: np.dtype[Any]
     remembered: tuple[Field, ...] = ()
+    purposes: tuple[str, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -143,7 +156,10 @@ class Wave:
         slots: Actions per row.
         denied: Reason bits that hold for every candidate but doing nothing.
         broken: Guardrails that failed to settle: they deny.
+        protected: Its subjects are protected: the records are blank, and are not stored.
     """
+
+    __repr__ = arrays.shown
 
     keys: U64
     ticket: U64
@@ -156,6 +172,7 @@ class Wave:
     slots: int
     denied: int = 0
     broken: frozenset[str] = frozenset()
+    protected: bool = False
 
 
 @attrs.define(eq=False)
@@ -213,7 +230,10 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     if plan.remembered:
         batch.rows = plan.layout.part(wave.rows, POLICIES)
         batch.rows.flags.writeable = False
-    arm = assign(plan, wave.keys)
+    if wave.protected:
+        arm, policy = np.full(len(batch), PROTECTED, dtype=np.uint8), plan.protected
+    else:
+        arm = assign(plan, wave.keys)
     weighed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weighed, wave.ticket, arm)
     count, spent = affordable(plan, drawn.action, wave)
@@ -227,10 +247,8 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
     """Set out the candidates: when each would arrive, and who is eligible at all."""
     catalogue, n = plan.catalogue, len(wave.keys)
     denied: NDArray[Any] = np.full((n, len(catalogue)), wave.denied, dtype=plan.denied_dtype)
-    for condition, columns in plan.eligible:
-        truth = condition.evaluate_columns(wave.columns, n)
-        verdict = np.where(truth.true, 0, np.where(truth.unknown, ELIGIBILITY_UNKNOWN, NOT_ELIGIBLE))
-        denied[:, columns] |= verdict.astype(denied.dtype)[:, None]
+    if plan.eligible:
+        deny_ineligible(plan, wave.columns, denied)
     batch = Batch(
         catalogue,
         wave.keys,
@@ -243,9 +261,28 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
         wave.slots,
     )
     if len(catalogue.slotted):
-        lost = (~zones.known(wave.zone)).nonzero()[0]
-        denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
+        deny_unzoned(catalogue, wave.zone, denied)
     return batch, denied
+
+
+def deny_ineligible(plan: Plan, columns: Mapping[str, Column], denied: NDArray[Any], /) -> None:
+    """Write into ``denied`` which candidates these subjects are not eligible for."""
+    for condition, asked in plan.eligible:
+        truth = condition.evaluate_columns(columns, len(denied))
+        verdict = np.where(truth.true, 0, np.where(truth.unknown, ELIGIBILITY_UNKNOWN, NOT_ELIGIBLE))
+        denied[:, asked] |= verdict.astype(denied.dtype)[:, None]
+
+
+def deny_unzoned(catalogue: Catalogue, zone: NDArray[np.int16], denied: NDArray[Any], /) -> None:
+    """Write into ``denied`` which candidates have a local time that nobody can tell."""
+    lost = (~zones.known(zone)).nonzero()[0]
+    denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
+
+
+def deny_outranked(catalogue: Catalogue, denied: NDArray[Any], /) -> None:
+    """Write into ``denied`` what a mandatory message that may be sent outranks."""
+    outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
+    denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
 
 
 def shown(batch: Batch, /) -> Batch:
@@ -309,11 +346,9 @@ def guard(
         if bits is not None:
             denied |= bits
     batch.rows = batch.available = None
-    catalogue = plan.catalogue
-    denied[:, catalogue.idle] = 0
-    if catalogue.outranks:
-        outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
-        denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
+    denied[:, plan.catalogue.idle] = 0
+    if plan.catalogue.outranks:
+        deny_outranked(plan.catalogue, denied)
     allowed = denied == 0
     allowed.flags.writeable = False
     batch.allowed = allowed
@@ -403,6 +438,7 @@ def propose(
     for rows, stand_in in (
         (failed.nonzero()[0], plan.fallback),
         ((arm == HOLDOUT).nonzero()[0], plan.control),
+        ((arm == PROTECTED).nonzero()[0], plan.protected),
     ):
         if len(rows):
             part = batch.take(rows)
@@ -416,6 +452,11 @@ def propose(
     weights[empty & idle, plan.catalogue.idle] = 1.0
     # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
     weights[empty & ~idle] = batch.allowed[empty & ~idle]
+    certain = (arm == PROTECTED).nonzero()[0]
+    if len(certain):
+        best = weights[certain].argmax(axis=1)  # ties go to the first id
+        weights[certain] = 0.0
+        weights[certain, best] = 1.0
     failed &= arm == POLICY
     return Weighed(weights, np.add.accumulate(weights, axis=1), proposal, failed)
 
@@ -529,9 +570,17 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
     Raises:
         EvaluationError: The policy fails on a row.
     """
-    arm = np.zeros(len(batch), dtype=np.uint8)
     failures: list[tuple[str, Exception]] = []
-    weighed = propose(plan, policy, batch, arm, failures)
+    weighed = propose(plan, policy, batch, np.zeros(len(batch), dtype=np.uint8), failures)
+    return odds(plan, batch, weighed, failures)
+
+
+def odds(plan: Plan, batch: Batch, weighed: Weighed, failures: Sequence[tuple[str, Exception]], /) -> F64:
+    """The probabilities of what ``propose`` answered in the policy arm, shape (n, k).
+
+    Raises:
+        EvaluationError: The policy failed on a row.
+    """
     weights, failed = weighed.weights, weighed.failed
     if failed.any():
         name, error = failures[0]

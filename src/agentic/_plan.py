@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -10,13 +10,23 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_bits, denial_dtype
+from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, PURPOSES, Plan, denial_bits, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
-from agentic.errors import ConfigurationError
+from agentic.errors import CodecError, ConfigurationError
 from agentic.features import Schema
-from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Remembers, Stateful
+from agentic.protocols import (
+    Binds,
+    Declares,
+    Feature,
+    Guardrail,
+    Learner,
+    Policy,
+    Pooled,
+    Remembers,
+    Stateful,
+)
 from agentic.types import Action
 
 CORE_FIELDS = (
@@ -24,6 +34,9 @@ CORE_FIELDS = (
     Field("decisions", "u4"),
     Field("zone", "i2", (), -1, role="profile"),
 )
+
+
+_SURROGATE = Field("surrogate", "u8", (2,), role="profile")
 
 
 @attrs.frozen(eq=False)
@@ -36,6 +49,7 @@ class Assembly:
         pooled: Guardrails that draw on a shared pool.
         zone_feature: Name of the feature that tells a subject's zone.
         default_zone: Zone of subjects whose zone nobody told.
+        protection: Who is decided for without being known; ``None`` for nobody.
     """
 
     plan: Plan
@@ -43,6 +57,7 @@ class Assembly:
     pooled: dict[str, Pooled]
     zone_feature: str | None
     default_zone: int
+    protection: Any = None  # a Protection: its file is imported when somebody is protected
 
 
 def assemble(
@@ -59,8 +74,14 @@ def assemble(
     seed: int,
     salt: str,
     zone: str | None,
+    protect: Condition | None,
+    protected: Policy,
+    pseudonymous: bool = False,
 ) -> Assembly:
     """Check the parts, bind them to the catalogue and the features, and lay out the subject record.
+
+    Args:
+        pseudonymous: The log wants surrogates in place of ids.
 
     Raises:
         ConfigurationError: Parts do not fit together.
@@ -68,10 +89,10 @@ def assemble(
     catalogue = Catalogue.of(actions)
     for guardrail in guardrails:
         part(guardrail, Guardrail, "a guardrail", "a name and review(batch)")
-    if len(guardrails) > MOST_GUARDRAILS:
+    most = MOST_GUARDRAILS - (protect is not None)
+    if len(guardrails) > most:
         raise ConfigurationError(
-            f"an agent takes at most {MOST_GUARDRAILS} guardrails, got {len(guardrails)}",
-            value=len(guardrails),
+            f"an agent takes at most {most} guardrails, got {len(guardrails)}", value=len(guardrails)
         )
     declared = [f for part in guardrails if isinstance(part, Declares) for f in part.features]
     schema = Schema.of(_distinct([*features, *declared]))
@@ -79,6 +100,15 @@ def assemble(
         catalogue, schema.width, tuple(schema.encoded), frozenset(schema.fields), dict(schema.categories)
     )
     bound = {unique: bind(guardrail, space) for unique, guardrail in _named(guardrails).items()}
+    guard = None
+    if protect is not None:
+        from agentic._protecting import protection  # most agents do without
+
+        guard = protection(protect, schema.names, schema.needing, space, bound.values())
+        unique, twin = guard.name, 2
+        while unique in bound:
+            unique, twin = f"{guard.name}_{twin}", twin + 1
+        bound[unique] = guard
     stateful: dict[str, Stateful] = {n: g for n, g in bound.items() if isinstance(g, Stateful)}
     pooled: dict[str, Pooled] = {n: g for n, g in bound.items() if isinstance(g, Pooled)}
     for share, what in (
@@ -94,9 +124,10 @@ def assemble(
             value=holdout + random_control,
         )
     charges = {n: _charge(n, part, space) for n, part in pooled.items()}
+    core = (*CORE_FIELDS, _SURROGATE) if pseudonymous else CORE_FIELDS
     plan = Plan(
         space=space,
-        layout=Layout.compose(name, {CORE: CORE_FIELDS, **{n: part.fields for n, part in stateful.items()}}),
+        layout=_layout(name, core, stateful, schema.purposes, ()),
         guardrails=bound,
         stateful=stateful,
         charges=charges,
@@ -104,13 +135,16 @@ def assemble(
         eligible=_eligible(space),
         control=bind(checked(control), space),
         fallback=bind(checked(fallback), space),
+        protected=bind(_certain(protected), space),
         holdout=float(holdout),
         random_control=float(random_control),
         assignment=_noise.text_key(f"assignment/{salt}"),
         floor=float(floor),
-        seed=_noise.text_key(f"draw/{name}/{seed}"),
+        seed=draw_key(name, seed),
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
+        core=core,
+        purposes=schema.purposes,
     )
     for stand_in in (plan.control, plan.fallback):
         plan = remembering(plan, stand_in)
@@ -124,7 +158,81 @@ def assemble(
     default = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
     if zoned and zoned[0].default is not None:
         default = zones.check(zoned[0].default, "default of the TimeZone feature")
-    return Assembly(plan, schema, pooled, zoned[0].name if zoned else None, default)
+    return Assembly(plan, schema, pooled, zoned[0].name if zoned else None, default, guard)
+
+
+def _layout(
+    name: str,
+    core: Sequence[Field],
+    stateful: Mapping[str, Stateful],
+    purposes: Sequence[str],
+    remembered: Sequence[Field],
+) -> Layout:
+    """The subject record: fields of the agent, its guardrails, consent to the use of features, policies."""
+    parts: dict[str, Sequence[Field]] = {
+        CORE: core,
+        **{n: part.fields for n, part in stateful.items()},
+    }
+    if purposes:
+        parts[PURPOSES] = [Field(purpose, "i1", role="profile") for purpose in purposes]
+    if remembered:
+        parts[POLICIES] = remembered
+    return Layout.compose(name, parts)
+
+
+def _certain(policy: Policy) -> Policy:
+    """The policy for protected subjects, if it neither learns nor remembers.
+
+    Raises:
+        ConfigurationError: It does, or is no policy.
+    """
+    if isinstance(checked(policy), Learner) or fields_of(policy):
+        raise ConfigurationError(
+            "protected must be a policy that does not learn, such as Fixed('help_line'),"
+            f" got {policy.name!r}",
+            value=policy.name,
+        )
+    return policy
+
+
+def draw_key(agent: str, seed: int, /) -> int:
+    """The seed of every draw of an agent: a hash, so that neighbouring seeds have nothing in common."""
+    return _noise.text_key(f"draw/{agent}/{seed}")
+
+
+def standing(plan: Plan, schema: Schema, /) -> dict[str, Any]:  # JSON-compatible
+    """What the log says of an agent with every decision, beside its policy: whatever the decision hangs on.
+
+    ``catalogue``, ``encoding``, ``control`` and ``fallback`` are hashes of content; empty where a plugin's
+    content has no stored form.
+    """
+    catalogue = plan.catalogue
+    content = (
+        catalogue.cost,
+        catalogue.delay_us,
+        catalogue.send_minute,
+        catalogue.mandatory,
+        (catalogue.channels, catalogue.channel, catalogue.classes, catalogue.message_class),
+        [(condition, asked) for condition, asked in plan.eligible],
+    )
+    return {
+        "guardrails": list(plan.guardrails),
+        "catalogue": _hashed(content),
+        "encoding": _hashed(schema.features),
+        "control": _hashed(plan.control),
+        "fallback": _hashed(plan.fallback),
+        "exploration_floor": plan.floor,
+        "holdout": plan.holdout,
+        "random_control": plan.random_control,
+        "assignment": f"{plan.assignment:016x}",
+    }
+
+
+def _hashed(content: object) -> str:
+    try:
+        return fingerprint(content)
+    except CodecError:
+        return ""
 
 
 def bind(part: Any, space: Space, /) -> Any:  # a policy or a guardrail: what came in comes out
@@ -188,8 +296,7 @@ def remembering(plan: Plan, policy: Policy, /) -> Plan:
     if not new:
         return plan
     remembered = (*plan.remembered, *new)
-    components = {n: part.fields for n, part in plan.stateful.items()}
-    layout = Layout.compose(plan.layout.name, {CORE: CORE_FIELDS, **components, POLICIES: remembered})
+    layout = _layout(plan.layout.name, plan.core, plan.stateful, plan.purposes, remembered)
     return attrs.evolve(plan, layout=layout, remembered=remembered)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from threading import Event, Lock, get_ident
 from typing import Final, NamedTuple
 
-from agentic.errors import InvalidContextError
+from agentic.errors import InvalidContextError, masked
 
-_REMEMBERED: Final = 1 << 17
+REMEMBERED: Final = 1 << 17
 
 Request = tuple[str, str]  # subject and request id
 
@@ -58,8 +58,8 @@ class Requests:
                 if (answer := self._answers.get(request)) is not None:
                     if answer.slots != slots:
                         raise InvalidContextError(
-                            f"request {request[1]!r} was answered with {answer.slots} slots and is asked"
-                            f" again with {slots}: give another question another request id",
+                            f"a request, {masked(request[1])}, was answered with {answer.slots} slots and is"
+                            f" asked again with {slots}: give another question another request id",
                             value=slots,
                             expected=answer.slots,
                         )
@@ -67,9 +67,9 @@ class Requests:
                 elif (work := self._going.get(request)) is not None:
                     if work.thread == get_ident():
                         raise InvalidContextError(
-                            f"request {request[1]!r} is asked while it is being decided, by the same thread:"
-                            " a provider or clock must not ask for its own answer",
-                            value=request[1],
+                            f"a request, {masked(request[1])}, is asked while it is being decided, by the"
+                            " same thread: a provider or clock must not ask for its own answer",
+                            value=masked(request[1]),
                         )
                     going[request] = work
                 else:
@@ -78,13 +78,31 @@ class Requests:
                 self._going[request] = Going(get_ident())
         return mine, known, going
 
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
+    def any_known(self, subjects: Sequence[str], request_ids: Sequence[str], /) -> bool:
+        """Whether one of these requests was answered."""
+        with self._lock:
+            return any(request in self._answers for request in zip(subjects, request_ids, strict=True))
+
+    def note(self, subjects: Iterable[str], request_ids: Iterable[str], first: int, slots: int, /) -> None:
+        """Take note of answers that the log keeps from this place on; an empty id is none."""
+        places = enumerate(zip(subjects, request_ids, strict=True), first)
+        with self._lock:
+            self._answers.update({request: Answer(at, slots) for at, request in places if request[1]})
+            self._trim()
+
     def settle(self, requests: Sequence[Request], answers: Mapping[Request, Answer], /) -> None:
         """Give back requests that were taken on, with their answers if there are any."""
         with self._lock:
             self._answers.update(answers)
-            while len(self._answers) > _REMEMBERED:
-                del self._answers[next(iter(self._answers))]
+            self._trim()
             done = [(self._going.pop(request), answers.get(request)) for request in requests]
         for work, answer in done:
             work.answer = answer
             work.over.set()
+
+    def _trim(self) -> None:
+        while len(self._answers) > REMEMBERED:
+            del self._answers[next(iter(self._answers))]

@@ -8,6 +8,7 @@ built; sockets themselves never grow. Arguments are positional, so a plugin may 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -91,6 +92,34 @@ class Explainer(Protocol):
 
 
 @runtime_checkable
+class Storable(Protocol):
+    """Capability: become data and be made of it again, for a policy whose class does not declare its parts.
+
+    Attrs classes, dataclasses and named tuples need none of this: what they are built from is what is stored.
+
+    **Data** are a mapping by text of ``None``, numbers, texts, arrays, times, lengths of time, lists, tuples,
+    sets, mappings and conditions, and hold everything that answers and learning depend on: a policy
+    made of its own data has the same fingerprint.
+    **Errors**: data that are not what ``to_data`` returns are refused. A policy that cannot be stored says
+    so, and why, by raising ``CodecError`` in ``to_data``: it starts anew with its agent.
+    """
+
+    def to_data(self) -> Mapping[str, Any]:
+        """Return what this one is made of.
+
+        Raises:
+            CodecError: It is made of what cannot be stored.
+        """
+
+    def from_data(self, data: Mapping[str, Any], /) -> Self:
+        """Return the one that these data are of; take classes and code from this one, and nothing else.
+
+        Raises:
+            ValueError: They are of none.
+        """
+
+
+@runtime_checkable
 class Binds(Protocol):
     """Capability: be fitted to a catalogue and a feature encoding before the first use.
 
@@ -137,6 +166,18 @@ class Stateful(Protocol):
 
     def settle(self, batch: Batch, chosen: Chosen, /) -> None:
         """Write what the choice changes into ``batch.rows``, which shows only the own fields."""
+
+
+@runtime_checkable
+class Concerns(Protocol):
+    """Capability of a guardrail: say which candidates it is about at all.
+
+    Of protected subjects nothing is remembered, so a guardrail with fields would judge them by an empty
+    record. What it is about is denied to them; of one that does not say, that is everything.
+    """
+
+    def concerns(self, space: Space, /) -> Bools:
+        """Mark the candidates it may ever deny: shape (k,), bool."""
 
 
 @runtime_checkable
@@ -257,6 +298,51 @@ class ProvenanceSink(Protocol):
 
     def append(self, block: Block, /) -> Receipt:
         """Append all records of the block, or none."""
+
+
+class Participant(Protocol):
+    """Whoever takes part in transactions: a store, a log."""
+
+    def begin(self, changed: bool, /) -> None:
+        """A transaction has begun; ``changed`` if others have committed one since the last of ours."""
+
+    def undo(self, /) -> None:
+        """The transaction was rolled back: what was done in it was not."""
+
+
+@runtime_checkable
+class Transactions(Protocol):
+    """What a store and a log have in common when they stand or fall together, among all processes."""
+
+    def join(self, participant: Participant, /) -> None:
+        """Tell this participant of every transaction."""
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """Hold the right to write, among all processes; commit at the end, roll back after an error.
+
+        Whoever holds it already, in the same thread, goes on in the same transaction.
+        """
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """Capability of a store or a log: what is written in one transaction stands or falls together."""
+
+    @property
+    def database(self) -> Transactions:
+        """Whose transactions."""
+
+
+@runtime_checkable
+class Pseudonymous(Protocol):
+    """Capability of a log: what cannot be erased in it names no subject.
+
+    Blocks about subjects bring the column ``surrogate``, shape (n, 2), uint64.
+    """
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether it asks for surrogates."""
 
 
 @runtime_checkable

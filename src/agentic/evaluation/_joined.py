@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from agentic import _noise
 from agentic._agent import Agent
-from agentic._flow import ARMS
-from agentic._records import DecisionBatch, batch_of
+from agentic._archive import Archive
+from agentic._flow import ARMS, COMPARED
+from agentic._offpolicy import Logged, reject
+from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import EvaluationError
-from agentic.evaluation._logged import Logged, reject
 
 _CHUNK: Final = 8192
 _TAKEN: Final[Mapping[str, type]] = {
@@ -86,8 +87,8 @@ class Joined:
             EvaluationError: There is no such arm.
         """
         for arm in arms:
-            if arm not in ARMS:
-                reject("arms", None, arm, f"some of {list(ARMS)!r}", "correct the name")
+            if arm not in COMPARED:
+                reject("arms", None, arm, f"some of {list(COMPARED)!r}", "correct the name")
         return self.take(np.isin(self.arm, [ARMS.index(arm) for arm in arms]))
 
     def split(self, share: float = 0.5, *, salt: str = "") -> tuple[Joined, Joined]:
@@ -164,8 +165,8 @@ class BySubject:
         Raises:
             EvaluationError: There is no such arm.
         """
-        if arm not in ARMS:
-            reject("arm", None, arm, f"one of {list(ARMS)!r}", "correct the name")
+        if arm not in COMPARED:
+            reject("arm", None, arm, f"one of {list(COMPARED)!r}", "correct the name")
         rows = self.arm == ARMS.index(arm)
         return BySubject(*(getattr(self, field.name)[rows] for field in attrs.fields(BySubject)))
 
@@ -176,16 +177,21 @@ class BySubject:
 def joined(agent: Agent, /) -> Joined:
     """Join an agent's decisions with the rewards that are final, the holdout's too.
 
+    Protected subjects are left out: what they get is not drawn, and nothing is to be learned about them.
     Rewards become final when ``agent.learn()`` finds their window over. What other agents wrote to the
     same log is left out.
     """
-    position, reward = _rewards(agent)
+    found_in = archive(agent)
+    position, reward = found_in.rewards()
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _TAKEN}  # of several dtypes
     order = [np.zeros(0, np.int64)]
-    for first, batch in _decisions(agent):
+    for batch in found_in.batches():
+        first = int(batch.positions[0])
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
-        rows = position[lo:hi] - first
-        order.append(np.arange(lo, hi))
+        rows, at = position[lo:hi] - first, np.arange(lo, hi)
+        mine = batch.columns["arm"][rows] < len(COMPARED)
+        rows, at = rows[mine], at[mine]
+        order.append(at)
         for name, column in parts.items():
             found = batch.columns[name][rows]
             column.append(found[:, 0] if found.ndim > 1 else found)
@@ -216,27 +222,14 @@ def logged_decisions(agent: Agent, position: I64, /) -> Iterator[tuple[slice, De
         agent: Whose log it is.
         position: Shape (n,), ascending.
     """
-    for first, batch in _decisions(agent):
+    for batch in archive(agent).batches():
+        first = int(batch.positions[0])
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         for start in range(lo, hi, _CHUNK):
             stop = min(start + _CHUNK, hi)
             yield slice(start, stop), batch.take(position[start:stop] - first)
 
 
-def _rewards(agent: Agent) -> tuple[I64, F64]:
-    """Final rewards of first slots in order of position; agents may share a log."""
-    positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for _, block in agent.log.read():
-        if block.kind == "reward" and block.meta["agent"] == agent.name:
-            first = block.columns["slot"] == 0
-            positions.append(block.columns["decision"][first])
-            rewards.append(block.columns["reward"][first])
-    position, reward = np.concatenate(positions), np.concatenate(rewards)
-    order = np.argsort(position, kind="stable")
-    return position[order], reward[order]
-
-
-def _decisions(agent: Agent) -> Iterator[tuple[int, DecisionBatch]]:
-    for receipt, block in agent.log.read():
-        if block.kind == "decision" and block.meta["agent"] == agent.name:
-            yield receipt.first, batch_of(block, receipt.first, agent.plan.catalogue)
+def archive(agent: Agent, /) -> Archive:
+    """Where the agent's decisions and rewards are; agents may share a log."""
+    return Archive(agent.name, agent.log, agent.plan.catalogue)

@@ -67,6 +67,15 @@ def _filled(values: F64 | None, more: F64 | None, rows: Any, shape: tuple[int, .
     return out
 
 
+def _several(policies: Any) -> tuple[Policy, ...]:  # what a caller wrote
+    if not isinstance(policies, Iterable) or len(listed := tuple(policies)) < 2:
+        raise ConfigurationError(
+            f"FirstOf needs at least two policies, got {policies!r}: FirstOf(Rules(...), Uniform())",
+            value=policies,
+        )
+    return tuple(map(member, listed))
+
+
 @attrs.frozen(init=False)
 class FirstOf:
     """The first policy that gives an allowed candidate any weight decides, row by row.
@@ -75,15 +84,10 @@ class FirstOf:
     """
 
     name: ClassVar[str] = "first_of"
-    policies: tuple[Any, ...]  # Policy; attrs resolves annotations
+    policies: tuple[Any, ...] = attrs.field(converter=_several)  # Policy; attrs resolves annotations
 
     def __init__(self, *policies: Policy) -> None:
-        if len(policies) < 2:
-            raise ConfigurationError(
-                f"FirstOf needs at least two policies, got {policies!r}: FirstOf(Rules(...), Uniform())",
-                value=policies,
-            )
-        object.__setattr__(self, "policies", tuple(map(member, policies)))
+        self.__attrs_init__(policies)
 
     def bind(self, space: Space, /) -> Self:
         """Bind every member."""

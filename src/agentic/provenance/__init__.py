@@ -6,7 +6,7 @@ from agentic._doors import door
 from agentic.provenance._memory import MemoryLog
 
 if TYPE_CHECKING:
-    from agentic.provenance._bundle import Evidence, check_bundle, check_growth
+    from agentic.provenance._bundle import Evidence, check_bundle, check_growth, verifier_source
     from agentic.provenance._durable import DurableLog
     from agentic.provenance._merkle import verify_consistency, verify_inclusion
     from agentic.provenance._notes import (
@@ -23,7 +23,7 @@ else:
     __getattr__, __dir__ = door(
         __name__,
         {
-            "._bundle": ["Evidence", "check_bundle", "check_growth"],
+            "._bundle": ["Evidence", "check_bundle", "check_growth", "verifier_source"],
             "._durable": ["DurableLog"],
             "._merkle": ["verify_consistency", "verify_inclusion"],
             "._notes": ["Checkpoint", "Ed25519Public", "HmacKey", "Signer", "Verifier", "open_checkpoint"],
@@ -48,6 +48,7 @@ __all__ = [
     "check_bundle",
     "check_growth",
     "open_checkpoint",
+    "verifier_source",
     "verify_consistency",
     "verify_inclusion",
 ]

@@ -12,6 +12,7 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
@@ -164,6 +165,11 @@ def check_bundle(text: str, keys: Sequence[Verifier], /) -> str:
         return _verifier.verify(text, "\n".join([key.text() for key in keys]))
     except Exception as error:  # noqa: BLE001 - the file is anybody's, whatever is wrong with it
         raise ProofError(f"the audit bundle is refused: {error}") from None
+
+
+def verifier_source() -> str:
+    """Return the published verifier: one file of Python's standard library, for an auditor to keep."""
+    return Path(_verifier.__file__).read_text(encoding="utf-8")
 
 
 def check_growth(old: str, new: str, path: Iterable[bytes], keys: Sequence[Verifier], /) -> Checkpoint:

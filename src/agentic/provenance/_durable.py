@@ -44,6 +44,11 @@ class DurableLog:
         database.join(self)
 
     @property
+    def database(self) -> Database:
+        """Where records lie."""
+        return self._database
+
+    @property
     def durability(self) -> str:
         """What a record outlives once it is appended: the database's word for it."""
         return self._database.durability.name

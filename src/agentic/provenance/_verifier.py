@@ -39,7 +39,7 @@ def ed25519(public: bytes, data: bytes, signature: bytes) -> bool:  # section 5.
     base = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
     return len(signature) == 64 and s < ORDER and times(s, base) == add(point(r), times(k, point(public)))
 def opened(note: str, keys: str) -> tuple[str, int, bytes, str]:  # C2SP signed-note and tlog-checkpoint
-    ring = {(name, id): unbase(key) for name, id, key in re.findall(r"([^\s+]+)\+(\w{8})\+(\S+)", keys)}
+    ring = {(name, id): unbase(key) for name, id, key in re.findall(r"([^\s+]+)\+(\w{8})\+([A/]\S+)", keys)}
     (text, _, lines), by = note.rpartition("\n\n"), []
     form, data = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)", text), f"{text}\n".encode()
     for line in lines.split("\n")[:-1]:

@@ -221,6 +221,50 @@ class Ledger:
             windows.advance()
             return Closed(position, slot, reward)
 
+    def start_at(self, position: int, /) -> None:
+        """Take the windows of all decisions before a log position as closed; to be called first.
+
+        Raises:
+            LearningError: Windows were opened already.
+        """
+        with self._lock:
+            if self._windows.end:
+                raise LearningError(
+                    f"start_at comes before the first window, got windows up to {self._windows.end}",
+                    value=position,
+                )
+            self._windows.base = position
+
+    def finish(self, position: I64, slot: I64, /) -> None:
+        """Close windows whose rewards were handed out elsewhere, as the log tells; closed ones stay so.
+
+        Args:
+            position: Shape (m,), int64: places of decisions in the log.
+            slot: Shape (m,), int64.
+        """
+        with self._lock:
+            windows = self._windows
+            row = position - windows.base
+            here = (row >= windows.low) & (row < windows.high) & (slot < windows.state.shape[1])
+            row, slot = row[here], slot[here]
+            was = windows.state[row, slot] != 0
+            if not was.any():
+                return
+            windows.state[row[was], slot[was]] = 0
+            self._pending -= int(np.count_nonzero(was))
+            rows = slice(windows.low, windows.high)
+            state, begin, _ = self._starts(rows)
+            live = state != 0
+            kept = self._outcomes[: self._kept]
+            which = kept["position"] - (windows.base + windows.low)
+            self._outcomes = kept[live[which, kept["slot"]]]
+            self._kept = len(self._outcomes)
+            self._due = int(begin[live].min()) + self._length if self._pending else FAR
+            if ((state & FINAL) != 0).any():
+                self._due = -FAR
+            self._forget(live.any(axis=1))
+            windows.advance()
+
     def _note(self, code: int, position: int, slot: int, at: int, event: int) -> tuple[Recorded, bool]:
         """What becomes of one outcome, and whether it is to be kept."""
         windows = self._windows

@@ -134,6 +134,11 @@ class DurableStore:
             database.leave(self)
             raise
 
+    @property
+    def database(self) -> Database:
+        """Where records lie."""
+        return self._database
+
     def begin(self, changed: bool, /) -> None:
         """Catch up with what others wrote."""
         self._before.clear()

@@ -83,6 +83,12 @@ class Pools:
                 if pool.held > 2 * max(pool.lease, pool.dearest):
                     pool.held += self._move(name, pool, now, pool.lease - pool.held, 0)
 
+    def forget(self) -> None:
+        """Let go of all leases: the store was rolled back, and what was leased may be the pool's again."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.held = 0
+
     def left(self, now: int, /) -> dict[str, int]:
         """What each pool still holds, leases of this process included, in millionths."""
         with self._lock:

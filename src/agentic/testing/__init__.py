@@ -5,6 +5,7 @@ each of them a name that a test runner shows; ``agentic.testing.strategies`` nee
 """
 
 from agentic.testing._build import batch, catalogue, chosen, feedback, space, subjects
+from agentic.testing._cases import decide_again
 from agentic.testing._conformance import (
     AdditiveLearnerConformance,
     FeatureProviderConformance,
@@ -83,6 +84,7 @@ from agentic.testing._policy_checks import (
     check_row_order_is_irrelevant,
     check_two_batches_teach_what_one_does,
     check_weights_are_well_formed,
+    check_what_learned_can_be_stored,
     check_what_learned_is_still_a_policy,
     learner_checks,
     policy_checks,
@@ -210,8 +212,10 @@ __all__ = [
     "check_unknown_names_have_no_value",
     "check_versions_survive_deletion",
     "check_weights_are_well_formed",
+    "check_what_learned_can_be_stored",
     "check_what_learned_is_still_a_policy",
     "chosen",
+    "decide_again",
     "feedback",
     "guardrail_checks",
     "learner_checks",

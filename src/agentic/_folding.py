@@ -1,0 +1,153 @@
+"""What an agent knows because of its log: blocks are written, heard, and heard again after a restart."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sized
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import attrs
+
+from agentic.arrays import Block, Receipt
+from agentic.errors import DatabaseError, LogError
+from agentic.protocols import ProvenanceLog, Transactions
+
+Hear = Callable[[int, Block], Any]
+"""Told the number of its first record and the block: takes note of what a block of the log changes."""
+
+
+@attrs.define(eq=False)
+class Entry:
+    """A block that was appended, and what was made of it when it was heard."""
+
+    block: Block
+    receipt: Receipt
+    heard: Any = None
+
+
+class Books:
+    """The log of one process: what is appended is heard at once, in the order of the log."""
+
+    def __init__(self, log: ProvenanceLog, hear: Hear) -> None:
+        self._log = log
+        self._hear = hear
+        self._lock = threading.RLock()
+
+    def deciding(self) -> AbstractContextManager[Any]:
+        """What decisions are made in: here they need nobody's leave."""
+        return nullcontext()
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """Hold the log: nobody else appends meanwhile."""
+        return self._lock
+
+    def append(self, block: Block) -> Entry:
+        """Append a block and hear it.
+
+        Raises:
+            Exception: The log's own.
+        """
+        with self._lock:
+            receipt = self._log.append(block)
+            return Entry(block, receipt, self._hear(receipt.first, block) if receipt.count else None)
+
+
+class SharedBooks(Books):
+    """The log of a database that several processes write to: one at a time, in transactions.
+
+    Whoever begins has first heard what others appended. What is appended in a transaction is heard when it
+    is committed; what was not heard then, because somebody pressed Ctrl-C, is heard when the next one begins.
+    """
+
+    def __init__(
+        self, log: ProvenanceLog, hear: Hear, database: Transactions, undone: Callable[[], None]
+    ) -> None:
+        super().__init__(log, hear)
+        self._database = database
+        self._undone = undone
+        self._process = os.getpid()
+        self._heard = 0
+        self._entries: list[Entry] | None = None
+
+    def start_at(self, position: int) -> None:
+        """Take what lies before a log position as heard."""
+        self._heard = position
+
+    def deciding(self) -> AbstractContextManager[Any]:
+        """A transaction: what was decided is settled and logged, or neither."""
+        return self._transaction()
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """A transaction; one that has begun in this thread goes on."""
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if os.getpid() != self._process:
+            self._fork()
+        with self._lock:
+            if self._entries is not None:
+                yield
+                return
+            try:
+                with self._database.writing():
+                    self._catch_up()
+                    self._entries = []
+                    yield
+                    entries = self._entries
+            except BaseException as error:
+                self._undone()
+                if isinstance(error, DatabaseError):
+                    raise LogError(f"the log could not be written ({error}): nothing of it stands") from error
+                raise
+            finally:
+                self._entries = None
+            for entry in entries:
+                self._take(entry)
+
+    def _fork(self) -> None:
+        """In a child process: nobody holds this lock here, and what was leased is the parent's."""
+        self._lock, self._entries, self._process = threading.RLock(), None, os.getpid()
+        self._undone()
+
+    def append(self, block: Block) -> Entry:
+        """Append a block; it is heard when the transaction is committed.
+
+        Raises:
+            Exception: The log's own.
+        """
+        with self._transaction():
+            entry = Entry(block, self._log.append(block))
+            if self._entries is not None and entry.receipt.count:
+                self._entries.append(entry)
+        return entry
+
+    def _take(self, entry: Entry) -> None:
+        if entry.receipt.first == self._heard:
+            entry.heard = self._hear(entry.receipt.first, entry.block)
+            self._heard += entry.receipt.count
+
+    def _catch_up(self) -> None:
+        """Hear what others appended."""
+        if isinstance(self._log, Sized) and len(self._log) == self._heard:
+            return
+        for receipt, block in self._log.read(self._heard):
+            first = max(self._heard, receipt.first)
+            columns = {name: column[first - receipt.first :] for name, column in block.columns.items()}
+            if first < receipt.first + receipt.count:
+                self._hear(first, Block(block.kind, columns, block.meta))
+                self._heard = receipt.first + receipt.count
+
+
+def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Books:
+    """Books for this log, shared if it is; ``undone`` is told when a transaction was rolled back."""
+    database = database_of(log)
+    return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
+
+
+def database_of(part: object, /) -> Transactions | None:
+    """Whose transactions a store or a log takes part in; ``None`` if it stands alone."""
+    database = getattr(part, "database", None)
+    return database if isinstance(database, Transactions) else None

@@ -1,0 +1,105 @@
+"""What an agent leaves in a database besides its log and its records: policies, and where to begin again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from agentic.errors import DamagedError
+
+if TYPE_CHECKING:
+    from agentic._database import Database
+
+
+class Shelf:
+    """Policy versions and bookmarks of agents in one database; safe for threads and processes."""
+
+    def __init__(self, database: Database, /) -> None:
+        self._database = database
+
+    def put(self, agent: str, version: str, template: str, body: bytes | None, /) -> None:
+        """Put a version on the shelf, before all others of its template.
+
+        Args:
+            body: Its content; ``None`` for what has no stored form.
+
+        Raises:
+            DatabaseError: The file cannot be written.
+        """
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO policies(version, agent, template, body, digest)"
+                " VALUES(?, ?, ?, ?, ?)",
+                (version, agent, template, body, _digest(agent, version, template, body)),
+            )
+
+    def get(self, agent: str, version: str, /) -> tuple[str, bytes | None] | None:
+        """Template and content of a version.
+
+        Raises:
+            DamagedError: It is not what was stored.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT template, body, digest FROM policies WHERE agent = ? AND version = ?",
+                (agent, version),
+            ).fetchone()
+        if row is None:
+            return None
+        template, body, digest = row
+        self._check(agent, version, template, body, digest)
+        return template, body
+
+    def last(self, agent: str, template: str, /) -> tuple[str, bytes | None] | None:
+        """Version and content of what was put last for this template.
+
+        Raises:
+            DamagedError: It is not what was stored.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT version, body, digest FROM policies WHERE agent = ? AND template = ?"
+                " ORDER BY rowid DESC LIMIT 1",
+                (agent, template),
+            ).fetchone()
+        if row is None:
+            return None
+        version, body, digest = row
+        self._check(agent, version, template, body, digest)
+        return version, body
+
+    def mark(self, agent: str, begin: int, learned: int, version: str, /) -> None:
+        """Note where the agent takes up its log after a restart.
+
+        Raises:
+            DatabaseError: The file cannot be written.
+        """
+        told = json.dumps([begin, learned, version])
+        self._database.note(f"mark/{agent}", told.encode())
+
+    def marked(self, agent: str, /) -> tuple[int, int, str] | None:
+        """What was noted last; ``None`` before anything was.
+
+        Raises:
+            DamagedError: It is not what was noted.
+        """
+        told = self._database.noted(f"mark/{agent}")
+        if told is None:
+            return None
+        begin, learned, version = json.loads(told)
+        return begin, learned, version
+
+    def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
+        whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
+        if not whole or digest != _digest(agent, version, template, body):
+            raise DamagedError(
+                f"policy version {version!r} of agent {agent!r} is not what was stored: restore the file from"
+                " a backup, or delete the row from the table policies to go on without it",
+                value=version,
+            )
+
+
+def _digest(agent: str, version: str, template: str, body: bytes | None) -> bytes:
+    told = "\n".join((repr(agent), version, template, "stored" if body is not None else "not")).encode()
+    return hashlib.sha256(told + b"\n" + (body or b"")).digest()
