@@ -52,10 +52,12 @@ def tell(told: Model, log: Any) -> Model:
 
 def check(agent: Agent, told: Model) -> None:
     """The log holds together, and the agent's records, windows and policy are what the log says."""
-    assert told.breaches == []
+    assert told.breaches == [], told.breaches[:5]
     assert told.end == len(agent.log)
     subjects = sorted({*told.surrogate})
     assert sorted(agent.store.subjects()) == subjects
+    if not subjects:
+        return
     records = agent.store.load(subjects, agent.plan.layout).rows
     expected = {
         "frequency_cap.sent": [told.rings.get(one, [NEVER] * told.cap) for one in subjects],

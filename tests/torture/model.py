@@ -39,6 +39,7 @@ class Model:
         self.agent, (self.channels, self.prices, self.idle) = agent, catalogue
         (self.weights, self.terminal, self.window), (self.cap, self.per) = goals, cap
         self.amount, self.spent, self.end, self.breaches = amount, 0, 0, list[str]()
+        self.closed = 0
         self.rings: dict[str, list[int]] = defaultdict(lambda: [NEVER] * self.cap)
         self.sends: dict[str, list[int]] = defaultdict(list)
         self.consent: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
@@ -58,16 +59,17 @@ class Model:
     def hear(self, first: int, kind: str, meta: dict[str, Any], columns: dict[str, list[Any]]) -> None:
         self.must(first == self.end, f"records {self.end} to {first - 1} are missing")
         self.end = first + len(next(iter(columns.values())))
+        if self.closed and (kind, meta.get("at")) != ("reward", self.closed):  # no more of that block follows
+            over = (
+                at
+                for where, at in self.windows.items()
+                if where in self.final or at + self.window <= self.closed
+            )
+            self.must(not list(over), f"rewards were final and not handed out before {first}")
+        self.closed = meta["at"] if kind == "reward" else 0
         if meta.get("agent") == self.agent and hasattr(self, kind):
             for position, row in enumerate(zip(*columns.values(), strict=True), first):
                 getattr(self, kind)(position, meta, dict(zip(columns, row, strict=True)))
-            if kind == "reward":
-                late = [
-                    at
-                    for where, at in self.windows.items()
-                    if where in self.final or at + self.window <= meta["at"]
-                ]
-                self.must(not late, f"{len(late)} rewards were final and not handed out before {self.end}")
 
     def must(self, holds: bool, what: str) -> None:
         if not holds:

@@ -21,6 +21,7 @@ WINDOW = 3 * DAY
 WEIGHTS = {"purchase": 1.0, "unsubscribe": -5.0, "visit": 0.25}
 TERMINAL = ("unsubscribe",)
 AMOUNT = 40.0
+LEASE = 0.2
 ACTIONS = [
     Action("sms", channel="sms", cost=0.12),
     Action("push", channel="push", cost=0.03),
@@ -31,7 +32,7 @@ ACTIONS = [
 def parts(*, budget: float | None = AMOUNT, **more: Any) -> dict[str, Any]:
     rules = [Consent("marketing"), Suppression(), FrequencyCap(CAP, per=PER)]
     if budget is not None:
-        rules.append(Budget(budget, lease=budget / 20))
+        rules.append(Budget(budget, lease=LEASE))
     usual: dict[str, Any] = {
         "features": [Number("x", low=0, high=1), Category("tier", ["free", "gold"])],
         "policy": LinearThompson(),
