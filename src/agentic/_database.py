@@ -536,9 +536,14 @@ def _create(path: str, synchronous: str, wait: float) -> sqlite3.Connection:
 
 def _belongs(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the file is ours; False when it is empty."""
+    alone = not connection.in_transaction
+    if alone:  # else another process may make the tables between one question and the next
+        connection.execute("BEGIN")
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if alone:
+        connection.execute("ROLLBACK")
     if not application and not version and not tables:
         return False
     if application != APPLICATION_ID:
