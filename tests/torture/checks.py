@@ -85,6 +85,15 @@ def check(agent: Agent, told: Model) -> None:
         assert 0 <= left * US <= told.amount - told.spent
 
 
+def settled(agent: Agent, told: Model) -> Model:
+    """Check at one moment, whoever else is writing."""
+    database: Any = agent.store.database  # type: ignore[attr-defined]
+    with database.writing():
+        agent.decide_many([])  # so that this agent has heard what the others did
+        check(agent, tell(told, agent.log))
+    return told
+
+
 def learned(agent: Agent) -> Iterator[tuple[str, str]]:
     """Versions as the log has them, each with the version that the lessons between them lead to."""
     policy, done, closed = bind(agent.policy, agent.plan.space), 0, []

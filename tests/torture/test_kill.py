@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from agentic import Agent
 from agentic._records import read_ids
 from torture import checks
 from torture.herd import Herd
@@ -105,15 +104,6 @@ class Reader:
         return True
 
 
-def _settled(agent: Agent, model: Model) -> None:
-    """Look at log and records at one moment, whoever else is writing."""
-    database: Any = agent.store.database  # type: ignore[attr-defined]
-    with database.writing():
-        agent.decide_many([])  # so that this agent has heard the rest, too
-        checks.tell(model, agent.log)
-        checks.check(agent, model)
-
-
 def test_killed_processes_lose_and_double_nothing(tmp_path: Path, time_to_spend: Any) -> None:
     """Nothing acknowledged is lost or doubled, no rule broken, and the state is what the log says."""
     path, dice = tmp_path / "agent.db", random.Random(4)
@@ -140,7 +130,7 @@ def test_killed_processes_lose_and_double_nothing(tmp_path: Path, time_to_spend:
                 again += reader.read(living.pop(pid))
             assert reader.errors == []
             with opened(path, clock=lambda: Worker.at(start), budget=BUDGET) as agent:
-                _settled(agent, model)
+                checks.settled(agent, model)
                 reader.compare(model, set(reader.told) - known)
     for diary in living.values():
         reader.read(diary)
@@ -161,8 +151,7 @@ def test_killed_processes_lose_and_double_nothing(tmp_path: Path, time_to_spend:
         steps = list(checks.learned(agent))
         assert [one for one, _ in steps] == [other for _, other in steps]
     print(f"{kills} kills; acknowledged: {dict(reader.counted)}; in the log: {whole.end} records, ", end="")
-    print(
-        f"{sum(map(len, whole.sends.values()))} sends, {len(steps)} lessons, {lost:.2f} of {BUDGET} lost with leases"
-    )
+    sends = sum(map(len, whole.sends.values()))
+    print(f"{sends} sends, {len(steps)} lessons, {lost:.2f} of {BUDGET} lost with leases")
     if not kills:
         pytest.fail("nothing was killed")

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,9 +41,17 @@ class Worker:
     """Decides, records, tells and learns at random, from several threads."""
 
     def __init__(
-        self, *, path: str, diary: str, uid: str, start_ns: int, again: list[Any], budget: float
+        self,
+        *,
+        path: str,
+        diary: str,
+        uid: str,
+        start_ns: int,
+        budget: float,
+        again: Sequence[Any] = (),
+        threads: int = 3,
     ) -> None:
-        self._start, self._uid, self._again = start_ns, uid, again
+        self._start, self._uid, self._again, self._threads = start_ns, uid, again, threads
         self._diary = Diary(diary)
         self._count = itertools.count()
         self._agent: Agent = opened(path, clock=self.now, budget=budget)
@@ -60,7 +69,10 @@ class Worker:
     def run(self) -> None:
         for subject, request in self._again:  # the client of one that was killed asks again
             self._decide(random.Random(0), [subject], [request])
-        threads = [threading.Thread(target=self._work, args=(number,)) for number in range(3)]
+        if not self._threads:  # one that came, decided once, and waits
+            self._decide(random.Random(0), SUBJECTS[:1], None)
+            signal.pause()
+        threads = [threading.Thread(target=self._work, args=(number,)) for number in range(self._threads)]
         for thread in threads:
             thread.start()
         for thread in threads:
