@@ -34,6 +34,7 @@ MODULES = {
     "import": "benchmarks.importing",
     "learn": "benchmarks.learn",
     "log": "benchmarks.log",
+    "durable": "benchmarks.durable",
     "growth": "benchmarks.growth",
     "limits": "benchmarks.limits",
     "personal": "benchmarks.personal",

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from agentic import errors
-from agentic._agent import Agent, Learned
+from agentic._agent import Agent
 from agentic._doors import door
 from agentic._plugins import load
 from agentic._records import DecisionBatch
+from agentic._teaching import Learned
 from agentic.catalogue import Level, product
 from agentic.types import (
     NO_ACTION,

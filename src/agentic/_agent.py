@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, policies
 from agentic._archive import Archive
-from agentic._codec import fingerprint, plain
+from agentic._codec import plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._folding import Entry, SharedBooks, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
-from agentic._learning import Lesson, lessons_of
-from agentic._logger import logger
-from agentic._plan import assemble, bind, checked, fields_of, listed, part, remembering
-from agentic._publishing import Published, Versions
+from agentic._plan import assemble, bind, checked, listed, part, remembering
+from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
-from agentic._remembering import Remembering
-from agentic._requests import Answer, Request, Requests
+from agentic._requests import REMEMBERED, Answer, Request, Requests
+from agentic._teaching import Learned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
-from agentic.arrays import Block, Layout
+from agentic.arrays import Block
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
-    LayoutError,
-    LearningError,
     LogError,
     UnknownGoalError,
 )
@@ -41,14 +35,13 @@ from agentic.protocols import (
     Feature,
     FeatureProvider,
     Guardrail,
-    Learner,
     Policy,
     ProvenanceLog,
     StateStore,
 )
 from agentic.provenance import MemoryLog
 from agentic.rewards import Closed, Goals, Ledger, Recorded
-from agentic.state import Mark, MemoryStore, Pools
+from agentic.state import MemoryStore, Pools
 from agentic.types import (
     NO_ACTION,
     Action,
@@ -86,39 +79,10 @@ if TYPE_CHECKING:
 
 
 _SCHEMA: Final = 1
+_OFTEN: Final = 10_000
 _OUTCOME: Final = ("decision", "slot", "goal", "value", "at", "event")
 # Tickets of named requests keep clear of counted decisions.
 _NAMED: Final = np.uint64(1 << 63)
-
-
-@attrs.frozen
-class Learned:
-    """What one call of ``learn`` did.
-
-    Attributes:
-        closed: Rewards that became final.
-        used: Of these, the ones the policy learned from; the holdout's are not.
-        policy_version: Version in charge afterwards.
-        changed: Whether that is another one than before.
-    """
-
-    closed: int
-    used: int
-    policy_version: str
-    changed: bool
-
-
-@attrs.frozen(eq=False)
-class _Offer:
-    """Rewards that are final and that the policy has not learned from.
-
-    Attributes:
-        end: Log number after the block that tells them.
-        closed: The rewards.
-    """
-
-    end: int
-    closed: Closed
 
 
 def _utc_now() -> datetime:
@@ -220,26 +184,32 @@ class Agent:
         self._clock = clock
         self._pools = Pools(name, self._assembly.pooled, self._assembly.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
-        self._desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
-        self._books = books(self._log, self._hear)
+        desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
+        self._books = books(self._log, self._hear, self._pools.forget)
         # Whether records and log stand or fall together, so that nothing has to be taken back.
         self._atomic = _shares(self._log, self._store)
-        self._shelf = _shelf(self._log)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
-        self._learn_lock = threading.RLock()
-        self._unlogged: list[Closed] = []
-        self._unlearned: list[_Offer] = []
-        self._offered: list[_Offer] = []
-        self._seen = Mark()
-        self._remembering = Remembering(self._store)
         self._closing: Database | None = None
-        self._versions = Versions(name, self.plan.space, self._shelf)
-        self._check_layout(self.plan.layout)
+        shelf = _shelf(self._log)
+        self._versions = Versions(name, desk.plan.space, shelf)
+        self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
+        self._chair.check_layout(desk.plan.layout)
         passed = checked(policies.LinearThompson() if policy is None else policy)
-        first = bind(passed, self.plan.space)
-        self._published = self._serve(first, fingerprint(first))
-        self._begin(passed)
+        self._chair.take(passed)
+        self._teaching = None
+        if self._ledger is not None:
+            self._teaching = Teaching(
+                name,
+                self._ledger,
+                self._chair,
+                self._books,
+                self._log,
+                self.schema,
+                atomic=self._atomic,
+            )
+        if isinstance(self._books, SharedBooks):
+            self._take_up(self._books, passed)
 
     @classmethod
     def open(
@@ -292,6 +262,7 @@ class Agent:
     def close(self) -> None:
         """Let go of the file that ``open`` opened; nothing more can be decided."""
         if self._closing is not None:
+            self._mark(1)
             store: Any = self._store
             store.close()
             self._closing.close()
@@ -306,15 +277,6 @@ class Agent:
         many = len(self.plan.catalogue) - 1
         return f"Agent({self._name!r}, {many} actions, policy {self.policy.name!r} {self.policy_version})"
 
-    def _check_layout(self, layout: Layout) -> None:
-        """Stored records of another layout move now, or are refused now, and not at the first decision."""
-        try:
-            self._store.load([], layout)
-        except LayoutError:
-            raise
-        except Exception:
-            logger.warning("agent %s: the store cannot be read yet", self._name, exc_info=True)
-
     @property
     def name(self) -> str:
         """Names the use case."""
@@ -323,7 +285,7 @@ class Agent:
     @property
     def plan(self) -> Plan:
         """The agent as the flow sees it: catalogue, features, guardrails."""
-        return self._desk.plan
+        return self._chair.desk.plan
 
     @property
     def schema(self) -> Schema:
@@ -348,25 +310,27 @@ class Agent:
     @property
     def policy(self) -> Policy:
         """The policy in charge. Assigning another one publishes it, or rolls back to an earlier one."""
-        return self._published.policy
+        return self._chair.published.policy
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
         ready = bind(checked(policy), self.plan.space)
-        with self._learn_lock:  # what is being learned meanwhile must not replace it
-            self._put_in_charge(ready, "assigned")
-            # What the one before could not learn from, this one may.
-            self._offered, self._unlearned = [*self._offered, *self._unlearned], []
+        if self._teaching is None:
+            self._chair.put(ready, "assigned")
+            return
+        with self._teaching.lock:  # what is being learned meanwhile must not replace it
+            self._chair.put(ready, "assigned")
+            self._teaching.hear_policy("assigned", 0)
 
     @property
     def policy_version(self) -> str:
         """Hash of the content of the policy in charge."""
-        return self._published.version
+        return self._chair.published.version
 
     @property
     def failures(self) -> dict[str, int]:
         """How often each plugin raised or answered nonsense and was replaced by something safe."""
-        return dict(self._desk.failures)
+        return dict(self._chair.desk.failures)
 
     @property
     def budgets(self) -> dict[str, float]:
@@ -378,69 +342,31 @@ class Agent:
         """Decisions whose reward window is still open."""
         return 0 if self._ledger is None else self._ledger.pending
 
-    def _serve(self, policy: Policy, version: str) -> Published:
-        """A bound policy as decisions need it."""
-        plan = remembering(self.plan, policy)
-        if plan is not self.plan:
-            self._check_layout(plan.layout)
-        remembers = bool(plan.remembered) and bool(fields_of(policy))
-        # What a stand-in keeps has had its room from the start.
-        self._desk = self._desk.serving(plan, recalls=remembers or bool(self._assembly.plan.remembered))
-        return Published(policy, version, self._meta(version), self._desk, remembers)
+    def _micros(self) -> int:
+        return micros(self._clock())
 
-    def _put_in_charge(
-        self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0
-    ) -> None:
-        """Publish a bound policy: here at once, elsewhere when the log is heard.
-
-        Args:
-            cause: Why: ``"configured"``, ``"assigned"`` or ``"learned"``.
-            after: The version it was learned from.
-            learned: How many records of the log it has seen the rewards of.
-        """
-        version = fingerprint(policy)
-        published = self._serve(policy, version)
-        if self._shelf is None:
-            self._versions.keep(policy, version, after=after)
-            self._published = published
-            return
-        with self._books.writing():
-            self._versions.keep(policy, version, after=after)
-            self._log_policy(version, cause, learned)
-
-    def _log_policy(self, version: str, cause: str, learned: int) -> None:
-        meta = {"schema": _SCHEMA, "agent": self._name, "policy": version, "cause": cause}
-        learned = max(learned, self._seen.learned)
-        columns = {"at": np.array([micros(self._clock())]), "learned": np.array([learned])}
-        self._append(Block("policy", columns, meta), otherwise="does not count")
-        self._mark(attrs.evolve(self._seen, version=version, learned=learned))
-
-    def _mark(self, seen: Mark) -> None:
-        """Note from where the log has to be heard again after a restart: from the oldest open window on."""
-        if self._shelf is not None:
-            oldest = None if self._ledger is None else self._ledger.oldest
-            end = self._archive.end if oldest is None else oldest
-            begin = min(end, seen.learned) if self._offered or self._unlearned else end
-            self._shelf.mark(self._name, attrs.evolve(seen, begin=begin))
-
-    def _begin(self, passed: Policy) -> None:
-        """Take up where the log ends: with what was learned, and what is still open."""
-        if not isinstance(self._books, SharedBooks):
-            self._versions.keep(self.policy, self.policy_version)
-            return
-        if self._shelf is not None:
-            self._seen = self._shelf.marked(self._name)
-        self._archive.note(0, self._seen.begin)
-        self._books.start_at(self._seen.begin)
+    def _take_up(self, shared: SharedBooks, passed: Policy) -> None:
+        """Go on where the log ends: hear what is still open, and find what was learned."""
+        begin = self._chair.seen.begin
+        self._archive.note(0, begin)
+        shared.start_at(begin)
         if self._ledger is not None:
-            self._ledger.start_at(self._seen.begin)
-        last = self._versions.last(passed)
-        with self._books.writing():  # hears the log
-            version = fingerprint(last)
-            if version == self._seen.version:
-                self._published = self._serve(last, version)
-            else:
-                self._put_in_charge(last, "configured")
+            self._ledger.start_at(begin)
+        with shared.writing():  # hears the log
+            self._chair.take_up(passed)
+        self._mark(10 * _OFTEN)
+
+    def _mark(self, least: int) -> None:
+        """Note from where the log has to be heard after a restart, if that saves so many records."""
+        if not self._chair.shared:
+            return
+        begin = end = self._archive.end
+        if self._teaching is not None:
+            begin = self._teaching.begin(end)
+        if self._requests:
+            begin = min(begin, max(0, end - REMEMBERED))
+        if begin >= self._chair.seen.begin + least:
+            self._chair.mark(begin)
 
     def _hear(self, first: int, block: Block) -> Any:
         """Take note of what a block of the log changes, written here or elsewhere.
@@ -463,42 +389,25 @@ class Agent:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
             return self._ledger.record(*(columns[name] for name in _OUTCOME))
-        elif block.kind == "reward" and self._ledger is not None:
-            closed = Closed(columns["decision"], columns["slot"], columns["reward"])
-            self._ledger.finish(closed.position, closed.slot)
-            self._unlogged = [_without(part, closed) for part in self._unlogged]
-            self._offered.append(_Offer(first + len(block), closed))
+        elif block.kind == "reward" and self._teaching is not None:
+            self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
         elif block.kind == "policy":
-            self._hear_policy(meta["policy"], meta["cause"], int(columns["learned"][-1]))
+            learned = int(columns["learned"][-1])
+            self._chair.hear(meta["policy"], learned)
+            if self._teaching is not None:
+                self._teaching.hear_policy(meta["cause"], learned)
         return None
 
-    def _hear_policy(self, version: str, cause: str, learned: int) -> None:
-        self._seen = attrs.evolve(self._seen, version=version, learned=learned)
-        if cause == "assigned":  # what the one before could not learn from, this one may
-            self._offered, self._unlearned = [*self._offered, *self._unlearned], []
-        self._offered = [offer for offer in self._offered if offer.end > learned]
-        if version != self._published.version:
-            policy = self._versions.get(version)
-            if policy is None:
-                logger.warning(
-                    "agent %s: another process put policy version %s in charge, which was configured"
-                    " otherwise: this one goes on with its own",
-                    self._name,
-                    version,
-                )
-            else:
-                self._published = self._serve(policy, version)
-
-    def _meta(self, version: str) -> dict[str, Any]:
-        layout = self.plan.layout
-        remembered = {"remembered": layout.packing(POLICIES)} if self._desk.recalls else {}
+    def _meta(self, desk: Desk, version: str) -> dict[str, Any]:
+        layout = desk.plan.layout
+        remembered = {"remembered": layout.packing(POLICIES)} if desk.recalls else {}
         return {
             **remembered,
             "schema": _SCHEMA,
             "agent": self._name,
             "policy": version,
-            "reasons": [self._desk.reason_codes[guardrail] for guardrail in self.plan.guardrails],
-            "actions": list(self.plan.catalogue.ids),
+            "reasons": [desk.reason_codes[guardrail] for guardrail in desk.plan.guardrails],
+            "actions": list(desk.plan.catalogue.ids),
             "features": list(self.schema.names),
             "seed": self._seed,
             "layout": layout.fingerprint,
@@ -625,11 +534,11 @@ class Agent:
     ) -> DecisionBatch | None:
         began = time.perf_counter_ns()
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
-        values = self._desk.gather(subjects, context, at)
+        values = self._chair.desk.gather(subjects, context, at)
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
-            published = self._published
+            published = self._chair.published
             columns, settled = published.desk.decide(
                 published.policy, subjects, values, tickets, slots, at, began
             )
@@ -656,7 +565,7 @@ class Agent:
             return self._books.append(block)
         except BaseException as error:
             if not self._atomic:
-                self._desk.take_back(undo, at)
+                self._chair.desk.take_back(undo, at)
             if not isinstance(error, Exception):
                 raise
             raise LogError(
@@ -680,7 +589,7 @@ class Agent:
                 "tell needs at least one fact, got none: tell(subject, ConsentGranted(...))"
             )
         for fact in facts:  # all of them are understood before one of them is noted
-            hear(self._desk, self.plan.layout.new(1), fact, 0)
+            hear(self._chair.desk, self.plan.layout.new(1), fact, 0)
         for fact in facts:
             self.tell_many([subject], fact, now=now)
 
@@ -689,10 +598,10 @@ class Agent:
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         with self._books.deciding():
-            settled = note(self._desk, names, fact, at)
+            settled = note(self._chair.desk, names, fact, at)
             columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64)}
-            if self._desk.pseudonymous:
-                columns["surrogate"] = surrogates_of(self._desk, names)
+            if self._chair.desk.pseudonymous:
+                columns["surrogate"] = surrogates_of(self._chair.desk, names)
             meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
             # What stops contact stays, logged or not: the safe side. What allows it needs its record.
             block = Block("fact", columns, meta)
@@ -791,112 +700,13 @@ class Agent:
                 was not learned or not written yet is the next time ``learn`` is called. The same holds for
                 whatever else a policy raises.
         """
-        if self._ledger is None:
+        if self._teaching is None:
             raise UnknownGoalError(
                 f"agent {self._name!r} has no goals to learn from: pass goals=Goals({{...}}, window=...)"
             )
-        at = micros(self._clock() if now is None else now)
-        with self._learn_lock:
-            self._remembering.write(self.plan.layout)
-            self._close(at)
-            while True:
-                before, offered, self._offered = self._published, self._offered, []
-                closed = sum(len(offer.closed) for offer in offered)
-                try:
-                    used, won = self._learn(before, offered)
-                except LearningError:
-                    self._unlearned += offered
-                    raise
-                except BaseException:  # a plugin, the log, Ctrl-C: offered to the next call
-                    self._offered += offered
-                    raise
-                if won:
-                    changed = self._published is not before
-                    return Learned(closed, used, self.policy_version, changed=changed)
-                self._offered += [offer for offer in offered if offer.end > self._seen.learned]
-
-    def _close(self, at: int) -> None:
-        """Log the rewards that are final; once logged, they are offered to the policy."""
-        assert self._ledger is not None  # noqa: S101 - asked by who calls; for the type checker
-        with self._books.writing():
-            closed = _together([*self._unlogged, self._ledger.close(at)])
-            # Closed windows do not open again: what the log refuses is offered to it the next time.
-            self._unlogged = [closed]
-            if len(closed):
-                columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
-                meta = {"schema": _SCHEMA, "agent": self._name, "at": at}
-                self._append(Block("reward", columns, meta))
-        self._unlogged = []
-
-    def _learn(self, before: Published, offered: list[_Offer]) -> tuple[int, bool]:
-        """Learn from what is offered and publish.
-
-        Returns:
-            How many choices were learned from, and whether that counts: not if another process put a policy
-            in charge meanwhile.
-        """
-        if not before.remembers:
-            used, policy = 0, before.policy
-            if isinstance(policy, Learner):
-                for lesson in self._lessons(offered):
-                    policy, used = policy.learn(lesson.feedback), used + len(lesson.feedback)
-            return used, self._publish_learned(before, policy, offered, used)
-        if not self._atomic:
-            return self._learn_and_remember(before, offered), True
-        try:
-            with self._books.writing():  # what is remembered and what was learned stand or fall together
-                used, policy = 0, before.policy
-                for lesson in self._lessons(offered, named=True):
-                    policy = self._remembering.learn(policy, lesson, self.plan.layout)
-                    used += len(lesson.feedback)
-                    self._remembering.write(self.plan.layout)
-                return used, self._publish_learned(before, policy, offered, used)
-        except BaseException:
-            self._remembering = Remembering(self._store)
-            raise
-
-    def _publish_learned(self, before: Published, policy: Policy, offered: list[_Offer], used: int) -> bool:
-        """Put what was learned in charge, unless another process was faster."""
-        if self._shelf is None:
-            if used:
-                self._put_in_charge(policy, "learned", after=before.version)
-            return True
-        with self._books.writing():
-            if self._published is not before:
-                return False
-            end = max((offer.end for offer in offered), default=0)
-            if used:
-                self._put_in_charge(policy, "learned", after=before.version, learned=end)
-            elif offered:
-                self._log_policy(before.version, "learned", end)
-        return True
-
-    def _lessons(self, offered: list[_Offer], *, named: bool = False) -> Iterator[Lesson]:
-        closed = _together([offer.closed for offer in offered])
-        where = closed.position, closed.slot, closed.reward
-        return lessons_of(self._name, self.plan, self.schema, self._log, *where, named=named)
-
-    def _learn_and_remember(self, before: Published, offered: list[_Offer]) -> int:
-        """Learn lesson by lesson, writing what each says about its subjects; publish what was learned.
-
-        Lessons whose subjects are on record cannot be unlearned: where one fails, those before it stand, and
-        only the rest stays offered.
-        """
-        policy: Any = before.policy  # Learner and Remembers
-        used = done = 0
-        try:
-            for lesson in self._lessons(offered, named=True):
-                policy = self._remembering.learn(policy, lesson, self.plan.layout)
-                used, done = used + len(lesson.feedback), lesson.done
-                self._remembering.write(self.plan.layout)
-        except BaseException:
-            end = max(offer.end for offer in offered)
-            offered[:] = [_Offer(end, _rest(_together([offer.closed for offer in offered]), done))]
-            raise
-        finally:
-            if used:
-                self._put_in_charge(policy, "learned", after=before.version)
-        return used
+        learned = self._teaching.learn(micros(self._clock() if now is None else now))
+        self._mark(_OFTEN)
+        return learned
 
     def explain(self, decision_id: str) -> Explanation:
         """Say why a decision came out as it did; ``str()`` of it is for people.
@@ -953,26 +763,3 @@ def _texts(texts: Sequence[str]) -> NDArray[Any]:
     column: NDArray[Any] = np.empty(len(texts), dtype=object)
     column[:] = texts
     return column
-
-
-def _without(part: Closed, gone: Closed) -> Closed:
-    """Closed rewards but those that another process has logged."""
-    width = int(max(part.slot.max(initial=0), gone.slot.max(initial=0))) + 1
-    left = ~np.isin(part.position * width + part.slot, gone.position * width + gone.slot)
-    return Closed(part.position[left], part.slot[left], part.reward[left])
-
-
-def _rest(closed: Closed, done: int) -> Closed:
-    """Closed rewards but the first ones."""
-    return Closed(closed.position[done:], closed.slot[done:], closed.reward[done:])
-
-
-def _together(parts: list[Closed]) -> Closed:
-    """Closed rewards of several calls, in the order of the log."""
-    if not parts:
-        return Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    position = np.concatenate([part.position for part in parts])
-    slot = np.concatenate([part.slot for part in parts])
-    order = np.lexsort((slot, position))
-    reward = np.concatenate([part.reward for part in parts])
-    return Closed(position[order], slot[order], reward[order])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -60,9 +61,13 @@ class SharedBooks(Books):
     is committed; what was not heard then, because somebody pressed Ctrl-C, is heard when the next one begins.
     """
 
-    def __init__(self, log: ProvenanceLog, hear: Hear, database: Transactions) -> None:
+    def __init__(
+        self, log: ProvenanceLog, hear: Hear, database: Transactions, undone: Callable[[], None]
+    ) -> None:
         super().__init__(log, hear)
         self._database = database
+        self._undone = undone
+        self._process = os.getpid()
         self._heard = 0
         self._entries: list[Entry] | None = None
 
@@ -80,6 +85,8 @@ class SharedBooks(Books):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if os.getpid() != self._process:
+            self._fork()
         with self._lock:
             if self._entries is not None:
                 yield
@@ -90,12 +97,20 @@ class SharedBooks(Books):
                     self._entries = []
                     yield
                     entries = self._entries
-            except DatabaseError as error:
-                raise LogError(f"the log could not be written ({error}): nothing of it stands") from error
+            except BaseException as error:
+                self._undone()
+                if isinstance(error, DatabaseError):
+                    raise LogError(f"the log could not be written ({error}): nothing of it stands") from error
+                raise
             finally:
                 self._entries = None
             for entry in entries:
                 self._take(entry)
+
+    def _fork(self) -> None:
+        """In a child process: nobody holds this lock here, and what was leased is the parent's."""
+        self._lock, self._entries, self._process = threading.RLock(), None, os.getpid()
+        self._undone()
 
     def append(self, block: Block) -> Entry:
         """Append a block; it is heard when the transaction is committed.
@@ -126,10 +141,10 @@ class SharedBooks(Books):
                 self._heard = receipt.first + receipt.count
 
 
-def books(log: ProvenanceLog, hear: Hear, /) -> Books:
-    """Books for this log, shared if it is."""
+def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Books:
+    """Books for this log, shared if it is; ``undone`` is told when a transaction was rolled back."""
     database = database_of(log)
-    return Books(log, hear) if database is None else SharedBooks(log, hear, database)
+    return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
 
 
 def database_of(part: object, /) -> Transactions | None:

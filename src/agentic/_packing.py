@@ -31,9 +31,10 @@ _MAGIC: Final = b"agentic packed 1"
 _LENGTH: Final = 8
 _DTYPE: Final = re.compile(
     r"\|b1|\|[iu]1|<[iu][248]|<f[248]|<c(?:8|16)"
-    r"|<[mM]8(?:\[[0-9]{0,9}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?|\|S[1-9][0-9]{0,8}|<U[1-9][0-9]{0,8}"
+    r"|<[mM]8(?:\[(?:[1-9][0-9]{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?|\|S[1-9][0-9]{0,8}|<U[1-9][0-9]{0,8}"
 )
-_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A text without an end goes on to the end of all: it must not be looked for again from every quote in it.
+_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _MOST_AXES: Final = 32
 _LAST_CHARACTER: Final = 0x10FFFF
 
@@ -61,11 +62,7 @@ def pack(document: object, arrays: Sequence[Array], /) -> bytes:
     Raises:
         CodecError: It is too large or nests too deep.
     """
-    try:
-        text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
-    except (ValueError, RecursionError) as error:
-        raise CodecError(f"the document cannot be written as JSON: {error}") from error
-    _check_text(text)
+    text = written(document)
     size = len(_MAGIC) + _LENGTH + len(text) + sum(array.nbytes for array in arrays)
     _check_size(size)
     parts: list[Any] = [_MAGIC, len(text).to_bytes(_LENGTH, "little"), text]  # bytes and views of memory
@@ -94,6 +91,20 @@ def unpack(data: bytes, /) -> tuple[Any, Arrays]:
             f"the document of packed data takes {length} bytes, there are {len(data) - start}", value=length
         )
     return parsed(data[start : start + length]), Arrays(memoryview(data)[start + length :])
+
+
+def written(document: object, /) -> bytes:
+    """Write JSON that ``parsed`` reads.
+
+    Raises:
+        CodecError: It is no JSON, too long or too deep.
+    """
+    try:
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CodecError(f"the document cannot be written as JSON: {error}") from error
+    _check_text(text)
+    return text
 
 
 def parsed(text: bytes, /) -> Any:  # JSON

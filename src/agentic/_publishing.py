@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import numpy as np
 
 from agentic._codec import fingerprint
 from agentic._deciding import Desk
+from agentic._folding import Books
 from agentic._logger import logger
-from agentic._plan import bind
-from agentic.arrays import Space
-from agentic.errors import CodecError, ConfigurationError, DamagedError
+from agentic._plan import bind, fields_of, remembering
+from agentic.arrays import Block, Layout, Space
+from agentic.errors import CodecError, ConfigurationError, DamagedError, LayoutError
 from agentic.protocols import Policy
 
 if TYPE_CHECKING:
@@ -29,6 +32,21 @@ class Published:
     meta: dict[str, Any]  # JSON-compatible
     desk: Desk
     remembers: bool
+
+
+@attrs.frozen
+class Mark:
+    """Where an agent takes up its log after a restart.
+
+    Attributes:
+        begin: Log number from which it has to be heard again.
+        learned: Rewards logged before this number have been learned from.
+        version: The policy in charge; ``""`` before there was one.
+    """
+
+    begin: int = 0
+    learned: int = 0
+    version: str = ""
 
 
 class Versions:
@@ -88,19 +106,28 @@ class Versions:
         found = self._shelf.get(self._agent, version)
         return None if found is None else self._restored(version, *found)
 
-    def last(self, template: Policy, /) -> Policy:
-        """What was learned last from this policy, which the application passed; itself, bound, if nothing was."""
+    def expect(self, template: Policy, /) -> str | None:
+        """Take note of a policy that the application passed: what was learned from it can be restored.
+
+        Returns:
+            What its versions on the shelf have in common; ``None`` if it has no stored form.
+        """
         from agentic._restoring import template_of  # only with a database
 
-        ready: Policy = bind(template, self._space)
         try:
             origin = template_of(template)
         except CodecError:  # whoever keeps it will say so
-            return ready
+            return None
         self._templates[origin] = template
-        self._origin[fingerprint(ready)] = origin
-        found = None if self._shelf is None else self._shelf.last(self._agent, origin)
-        if found is None:
+        self._origin[fingerprint(bind(template, self._space))] = origin
+        return origin
+
+    def last(self, template: Policy, /) -> Policy:
+        """What was learned last from this policy, as the application passed it; itself, bound, if nothing."""
+        ready: Policy = bind(template, self._space)
+        origin = self.expect(template)
+        found = None if self._shelf is None or origin is None else self._shelf.last(self._agent, origin)
+        if found is None or origin is None:
             return ready
         version, body = found
         return self._restored(version, origin, body) or ready
@@ -136,3 +163,136 @@ class Versions:
         self._origin[version] = origin
         self._hold(policy, version)
         return policy
+
+
+class Chair:
+    """Who is in charge of an agent: here at once, in other processes when they hear the log.
+
+    Args:
+        agent: Whose.
+        desk: Where decisions are made; grows with what policies keep about subjects.
+        versions: Who is and was in charge.
+        shelf: Keeps them in a database.
+        books: The log.
+        told: What the log says of decisions made at a desk by a version.
+        clock: Tells microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        desk: Desk,
+        versions: Versions,
+        shelf: Shelf | None,
+        books: Books,
+        told: Callable[[Desk, str], dict[str, Any]],  # JSON-compatible
+        clock: Callable[[], int],
+    ) -> None:
+        self._agent = agent
+        self.desk = desk
+        self._stand_ins = bool(desk.plan.remembered)
+        self._versions = versions
+        self._shelf = shelf
+        self._books = books
+        self._told = told
+        self._clock = clock
+        self.published: Published
+        self.seen = Mark()
+
+    @property
+    def shared(self) -> bool:
+        """Who is in charge is kept in a database, for other processes and for later."""
+        return self._shelf is not None
+
+    def take(self, passed: Policy) -> None:
+        """Begin with a policy that the application passed."""
+        policy: Policy = bind(passed, self.desk.plan.space)
+        version = fingerprint(policy)
+        self.published = self._serve(policy, version)
+        if self._shelf is None:
+            self._versions.keep(policy, version)
+        else:
+            self._versions.expect(passed)
+            marked = self._shelf.marked(self._agent)
+            self.seen = self.seen if marked is None else Mark(*marked)
+
+    def take_up(self, passed: Policy) -> None:
+        """Go on with what was learned from a policy that the application passed, once the log was heard."""
+        if self._shelf is None:
+            return
+        policy = self._versions.last(passed)
+        version = fingerprint(policy)
+        if version == self.seen.version:
+            self.published = self._serve(policy, version)
+        else:
+            self.put(policy, "configured")
+
+    def put(self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0) -> None:
+        """Put a bound policy in charge.
+
+        Args:
+            cause: Why: ``"configured"``, ``"assigned"`` or ``"learned"``.
+            after: The version it was learned from.
+            learned: Log number before which rewards have been learned from.
+
+        Raises:
+            LogError: The log failed; the one before stays in charge.
+        """
+        version = fingerprint(policy)
+        published = self._serve(policy, version)
+        if self._shelf is None:
+            self._versions.keep(policy, version, after=after)
+            self.published = published
+            return
+        with self._books.writing():
+            self._versions.keep(policy, version, after=after)
+            self.log(version, cause, learned)
+
+    def log(self, version: str, cause: str, learned: int) -> None:
+        """Log who is in charge, and that rewards logged before a number have been learned from."""
+        meta = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+        learned = max(learned, self.seen.learned)
+        columns = {"at": np.array([self._clock()]), "learned": np.array([learned])}
+        self._books.append(Block("policy", columns, meta))
+
+    def mark(self, begin: int) -> None:
+        """Note in the database from where the log has to be heard again after a restart."""
+        if self._shelf is not None and begin > self.seen.begin:
+            with self._books.writing():
+                self._shelf.mark(self._agent, begin, self.seen.learned, self.seen.version)
+            self.seen = attrs.evolve(self.seen, begin=begin)
+
+    def hear(self, version: str, learned: int) -> None:
+        """Take note of who is in charge, as the log tells."""
+        self.seen = attrs.evolve(self.seen, version=version, learned=max(learned, self.seen.learned))
+        if version == self.published.version:
+            return
+        policy = self._versions.get(version)
+        if policy is None:
+            logger.warning(
+                "agent %s: another process put policy version %s in charge, which was configured otherwise:"
+                " this one goes on with its own",
+                self._agent,
+                version,
+            )
+        else:
+            self.published = self._serve(policy, version)
+
+    def _serve(self, policy: Policy, version: str) -> Published:
+        """A bound policy as decisions need it."""
+        plan = remembering(self.desk.plan, policy)
+        if plan is not self.desk.plan:
+            self.check_layout(plan.layout)
+        remembers = bool(plan.remembered) and bool(fields_of(policy))
+        # What a stand-in keeps has had its room from the start.
+        self.desk = self.desk.serving(plan, recalls=remembers or self._stand_ins)
+        return Published(policy, version, self._told(self.desk, version), self.desk, remembers)
+
+    def check_layout(self, layout: Layout) -> None:
+        """Stored records of another layout move now, or are refused now, and not at the first decision."""
+        try:
+            self.desk.store.load([], layout)
+        except LayoutError:
+            raise
+        except Exception:
+            logger.warning("agent %s: the store cannot be read yet", self._agent, exc_info=True)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from agentic.errors import InvalidContextError
 
-_REMEMBERED: Final = 1 << 17
+REMEMBERED: Final = 1 << 17
 
 Request = tuple[str, str]  # subject and request id
 
@@ -78,6 +78,9 @@ class Requests:
                 self._going[request] = Going(get_ident())
         return mine, known, going
 
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
     def any_known(self, subjects: Sequence[str], request_ids: Sequence[str], /) -> bool:
         """Whether one of these requests was answered."""
         with self._lock:
@@ -101,5 +104,5 @@ class Requests:
             work.over.set()
 
     def _trim(self) -> None:
-        while len(self._answers) > _REMEMBERED:
+        while len(self._answers) > REMEMBERED:
             del self._answers[next(iter(self._answers))]

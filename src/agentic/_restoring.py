@@ -2,38 +2,23 @@
 
 What is written is what ``agentic._codec.fingerprint`` covers: the arguments that attrs classes, dataclasses
 and named tuples are built from, down to numbers, texts and arrays. Whatever is left out, because it is
-derived, comes back with ``__attrs_post_init__`` or ``bind(space)``.
-
-Classes are looked up in a closed table, and nothing is ever imported: it holds the classes of what the
-template holds, and those that the declared types of their fields name, and so on. Functions, classes and
-objects that declare no parts are taken from the template as they are, if it holds the same.
+derived, comes back with ``__attrs_post_init__`` or ``bind(space)``. Classes and code come from the policy
+that the application passes, the template, and never from data.
 """
 
 from __future__ import annotations
 
-import enum
-import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from types import BuiltinFunctionType, FunctionType, MappingProxyType
-from typing import Any, Final
-
-import attrs
-import numpy as np
+from typing import Any
 
 from agentic import _declared, _packing
 from agentic._codec import canonical, fingerprint
+from agentic._forms import Known, Reader, Writer, name_of
 from agentic.arrays import Space
 from agentic.catalogue import Catalogue
-from agentic.conditions import Condition, load
-from agentic.errors import AgenticError, CodecError, ConfigurationError
+from agentic.conditions import Condition
+from agentic.errors import CodecError, ConfigurationError
 from agentic.protocols import Binds, Policy, Storable
-from agentic.types import Action
-
-_CODE: Final = (FunctionType, BuiltinFunctionType, type)
-_LISTS: Final[Mapping[type, str]] = {tuple: "tuple", list: "list"}
-_SETS: Final[Mapping[type, str]] = {set: "set", frozenset: "frozenset"}
-_MAPS: Final[Mapping[type, str]] = {dict: "dict", MappingProxyType: "proxy"}
 
 
 def dump(policy: Policy, template: Policy, /) -> bytes:
@@ -53,7 +38,7 @@ def dump(policy: Policy, template: Policy, /) -> bytes:
             value=type(policy).__qualname__,
             expected=type(template).__qualname__,
         )
-    writer = _Writer(_Known.by(template))
+    writer = Writer(Known.by(template))
     return _packing.pack(writer.form(policy, "policy", 0), writer.arrays)
 
 
@@ -72,7 +57,7 @@ def restore(template: Policy, data: bytes, space: Space | None = None, /) -> Pol
         ConfigurationError: It does not fit the space, as when features have changed.
     """
     document, arrays = _packing.unpack(data)
-    policy = _Reader(_Known.by(template), arrays).value(document, "policy")
+    policy = Reader(Known.by(template), arrays).value(document, "policy")
     arrays.end()
     if type(policy) is not type(template):
         raise CodecError(
@@ -112,379 +97,19 @@ def _configured(value: Any, depth: int) -> Any:  # anything
     if depth > _packing.DEEPEST:
         raise CodecError(f"a policy nests at most {_packing.DEEPEST} deep, got more")
     kind = type(value)
-    if kind in _LISTS:
+    if kind in (tuple, list):
         return [_configured(item, depth + 1) for item in value]
-    if kind in _MAPS:
+    if isinstance(value, Mapping):
         # Pairs, so that no mapping looks like an object.
         pairs = [[_configured(key, depth + 1), _configured(item, depth + 1)] for key, item in value.items()]
         return {"pairs": sorted(pairs, key=canonical)}
     parts = None if isinstance(value, Condition | Catalogue | Storable) else _declared.parts(kind)
     if parts is None:
         return value
-    out = {"type": _name(kind)}
+    out = {"type": name_of(kind)}
     for part in parts:
         held = _configured(getattr(value, part.name), depth + 1)
         usual = None if part.needed else part.default
         if usual is None or canonical(held) != canonical(_configured(usual(), depth + 1)):
             out[part.name] = held
     return out
-
-
-def _name(kind: type[Any]) -> str:
-    """A class by its distribution and its name: which file it stands in may change."""
-    return f"{kind.__module__.partition('.')[0]}:{kind.__qualname__}"
-
-
-@attrs.frozen(eq=False)
-class _Known:
-    """What a template lets data speak of.
-
-    Attributes:
-        classes: By name; those that declare their parts, and enumerations.
-        kept: Functions, classes and objects without declared parts, by what they are.
-        storable: One object for each class that makes itself of data.
-    """
-
-    classes: dict[str, type[Any]] = attrs.field(factory=dict)
-    kept: dict[str, Any] = attrs.field(factory=dict)
-    storable: dict[str, Storable] = attrs.field(factory=dict)
-    _twins: set[str] = attrs.field(factory=set, init=False)
-    _met: set[int] = attrs.field(factory=set, init=False)
-
-    @classmethod
-    def by(cls, template: object, /) -> _Known:
-        """What this template holds, and what its classes declare that it may hold."""
-        known = cls()
-        known._meet(template)
-        return known
-
-    def name(self, kind: type[Any], /) -> str | None:
-        """The name of a class, if it is known, and the only one of that name."""
-        name = _name(kind)
-        return name if self.classes.get(name) is kind and name not in self._twins else None
-
-    def named(self, name: object, /) -> type[Any]:
-        """The class of this name.
-
-        Raises:
-            CodecError: There is none, or more than one.
-        """
-        kind = self.classes.get(name) if isinstance(name, str) and name not in self._twins else None
-        if kind is None:
-            raise CodecError(
-                f"the template knows no class {name!r:.200}: it knows {sorted(self.classes)!r:.500}",
-                value=name,
-                expected=sorted(self.classes),
-            )
-        return kind
-
-    def _meet(self, value: Any) -> None:
-        kind = type(value)
-        if isinstance(value, str | int | float | np.ndarray | np.generic | Condition | Catalogue | None):
-            if isinstance(value, enum.Enum):
-                self._declare(kind)
-            return
-        if id(value) in self._met:
-            return
-        self._met.add(id(value))
-        if kind in _LISTS or kind in _SETS:
-            for item in value:
-                self._meet(item)
-        elif kind in _MAPS:
-            for key, item in value.items():
-                self._meet(key)
-                self._meet(item)
-        elif isinstance(value, enum.Enum):
-            self._declare(kind)
-        elif isinstance(value, _CODE):
-            self._keep(_code_key(value), value)
-        elif isinstance(value, Storable):
-            self._set(self.storable, _name(kind), value, same=lambda other: type(other) is kind)
-        elif (parts := _declared.parts(kind)) is not None:
-            self._declare(kind)
-            for part in parts:
-                self._meet(getattr(value, part.name))
-        else:
-            try:
-                key = _object_key(value)
-            except CodecError:  # so that it has no stored form: said when it is to be written
-                return
-            self._keep(key, value)
-
-    def _declare(self, kind: type[Any]) -> None:
-        """Take in a class, and those that the types of its fields name."""
-        name = _name(kind)
-        if self.classes.get(name) is kind:
-            return
-        self._set(self.classes, name, kind, same=lambda other: other is kind)
-        for part in _declared.parts(kind) or ():
-            for each in _declared.mentioned(part.hint):
-                if issubclass(each, Catalogue):
-                    self._declare(Action)
-                elif issubclass(each, enum.Enum) or (
-                    not issubclass(each, Condition | Storable) and _declared.parts(each) is not None
-                ):
-                    self._declare(each)
-
-    def _keep(self, key: str, value: Any) -> None:
-        self._set(self.kept, key, value, same=lambda other: other is value or not isinstance(value, _CODE))
-
-    def _set(self, table: dict[str, Any], name: str, value: Any, *, same: Any) -> None:
-        if name in table and not same(table[name]):
-            self._twins.add(name)
-        table.setdefault(name, value)
-
-
-def _code_key(value: Any) -> str:
-    return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', value)}"
-
-
-def _object_key(value: Any) -> str:
-    return f"{_name(type(value))}:{fingerprint(value)}"
-
-
-@attrs.frozen(eq=False)
-class _Writer:
-    """Turns values into forms: JSON in which every object has one key, which says what it is."""
-
-    known: _Known
-    arrays: list[np.ndarray[Any, Any]] = attrs.field(factory=list)
-
-    def form(self, value: Any, path: str, depth: int, /) -> Any:  # JSON
-        """The form of a value.
-
-        Raises:
-            CodecError: It has none.
-        """
-        if depth > _packing.DEEPEST:
-            raise CodecError(f"{path:.200} nests more than {_packing.DEEPEST} deep")
-        kind = type(value)
-        if value is None or kind in (bool, int, str):
-            return value
-        if kind is float:
-            return value if math.isfinite(value) else {"float": repr(value)}
-        if kind in _LISTS:
-            return {
-                _LISTS[kind]: [self.form(each, f"{path}[{i}]", depth + 1) for i, each in enumerate(value)]
-            }
-        if kind is np.ndarray or isinstance(value, np.generic):
-            array = np.asarray(value)
-            try:
-                told = _packing.described(array)
-            except CodecError as error:
-                raise CodecError(f"{path}: {error}", **error.facts) from None
-            self.arrays.append(array)
-            return {"array" if kind is np.ndarray else "scalar": told}
-        if kind in _MAPS:
-            return {_MAPS[kind]: self._pairs(value, path, depth + 1)}
-        if kind in _SETS:
-            items = sorted(value, key=canonical)
-            return {_SETS[kind]: [self.form(each, f"{path}[{i}]", depth + 1) for i, each in enumerate(items)]}
-        if isinstance(value, Condition):
-            return {"condition": str(canonical(value.to_json()))}
-        if isinstance(value, Catalogue):
-            return {"catalogue": self.form(value.actions, f"{path}.actions", depth + 1)}
-        if kind is timedelta:
-            return {"span": [value.days, value.seconds, value.microseconds]}
-        if kind is datetime:
-            if value.tzinfo is not None and type(value.tzinfo) is not timezone:
-                raise CodecError(f"{path} holds a time of {value.tzinfo!r}: keep times in UTC", value=value)
-            return {"time": value.isoformat()}
-        return self._object(value, path, depth)
-
-    def _pairs(self, value: Mapping[Any, Any], path: str, depth: int) -> list[Any]:
-        return [
-            [self.form(key, f"{path}, key {i}", depth + 1), self.form(item, f"{path}, item {i}", depth + 1)]
-            for i, (key, item) in enumerate(value.items())
-        ]
-
-    def _object(self, value: Any, path: str, depth: int) -> Any:  # JSON
-        kind = type(value)
-        if isinstance(value, enum.Enum):
-            if kind.__members__.get(value.name) is not value:
-                raise CodecError(f"{path} is no member of {kind.__qualname__} with a name", value=value)
-            return {"member": [self._named(kind, path), value.name]}
-        if isinstance(value, _CODE):
-            return self._kept(_code_key(value), value, path)
-        if isinstance(value, Storable):
-            name = _name(kind)
-            if type(self.known.storable.get(name)) is not kind:
-                raise CodecError(f"{path} holds a {kind.__qualname__}, of which the template holds none")
-            return {"made": [name, self.form(dict(value.to_data()), f"{path}.to_data()", depth + 1)]}
-        parts = _declared.parts(kind)
-        if parts is None:
-            return self._kept(_object_key(value), value, path)
-        name = self._named(kind, path)
-        fields = {}
-        for part in parts:
-            held, where = getattr(value, part.name), f"{path}.{part.name}"
-            _check_fit(held, part, where)
-            fields[part.name] = self.form(held, where, depth + 1)
-        return {"object": [name, fields]}
-
-    def _named(self, kind: type[Any], path: str) -> str:
-        name = self.known.name(kind)
-        if name is None:
-            raise CodecError(
-                f"{path} holds a {kind.__qualname__}, a class that the template does not lead to: declare"
-                f" what the field may hold, such as '{kind.__qualname__} | None', and name no two alike",
-                value=kind.__qualname__,
-            )
-        return name
-
-    def _kept(self, key: str, value: Any, path: str) -> Any:  # JSON
-        if key not in self.known.kept or key in self.known._twins:
-            raise CodecError(
-                f"{path} holds a {type(value).__qualname__} that has no stored form and is not as the"
-                " template holds it: make its class an attrs class, or give it to_data and from_data",
-                value=key,
-            )
-        return {"kept": key}
-
-
-def _check_fit(held: Any, part: _declared.Part, path: str) -> None:
-    if not _declared.fits(held, part.hint):
-        raise CodecError(
-            f"{path} is declared as {part.hint!r:.200} and holds a {type(held).__qualname__}",
-            value=type(held).__qualname__,
-            expected=part.hint,
-        )
-
-
-@attrs.frozen(eq=False)
-class _Reader:
-    """Turns forms into values, trusting nothing about them."""
-
-    known: _Known
-    arrays: _packing.Arrays
-
-    def value(self, form: Any, path: str, /) -> Any:  # anything
-        """The value of a form.
-
-        Raises:
-            CodecError: It is none, or one of something the template does not know.
-        """
-        if isinstance(form, float) and not math.isfinite(form):
-            raise CodecError(f"{path} is a number too large for a float")
-        if form is None or isinstance(form, bool | int | float | str):
-            return form
-        if not isinstance(form, dict) or len(form) != 1:
-            raise CodecError(
-                f"{path} is no stored form: expected an object with one key, got a {type(form).__name__}"
-            )
-        ((tag, content),) = form.items()
-        read = _READ.get(tag)
-        if read is None:
-            raise CodecError(f"{path} is a {tag!r:.40}, expected one of {sorted(_READ)!r}", value=tag)
-        try:
-            return read(self, content, path)
-        except CodecError:
-            raise
-        except AgenticError as error:
-            raise CodecError(f"{path} cannot be made of what is stored: {error}", **error.facts) from error
-        except Exception as error:  # constructors of plugins, on data that may be anything
-            raise CodecError(
-                f"{path} cannot be made of what is stored: {type(error).__name__}", value=tag
-            ) from error
-
-    def items(self, content: Any, path: str) -> list[Any]:
-        if not isinstance(content, list):
-            raise CodecError(f"{path} is no list, but a {type(content).__name__}")
-        return [self.value(each, f"{path}[{i}]") for i, each in enumerate(content)]
-
-    def pairs(self, content: Any, path: str) -> dict[Any, Any]:
-        found = {}
-        if not isinstance(content, list):
-            raise CodecError(f"{path} is no list of pairs, but a {type(content).__name__}")
-        for pair in content:
-            key, item = pair
-            read = self.value(key, path)
-            if read in found:
-                raise CodecError(f"{path} has a key twice")
-            found[read] = self.value(item, path)
-        return found
-
-    def distinct(self, content: Any, path: str) -> list[Any]:
-        items = self.items(content, path)
-        if len(set(items)) < len(items):
-            raise CodecError(f"{path} has an item twice")
-        return items
-
-    def float(self, content: Any, path: str) -> float:
-        if content not in ("nan", "inf", "-inf"):
-            raise CodecError(f"{path} is no float: {content!r:.40}")
-        return float(content)
-
-    def span(self, content: Any, path: str) -> timedelta:
-        days, seconds, micros = content
-        if not all(type(each) is int for each in content):
-            raise CodecError(f"{path} is no length of time, but a {type(content).__name__}")
-        return timedelta(days, seconds, micros)
-
-    def catalogue(self, content: Any, path: str) -> Catalogue:
-        return Catalogue.of(self.value(content, f"{path}.actions"))
-
-    def member(self, content: Any, path: str) -> Any:  # of an enumeration
-        name, member = content
-        kind = self.known.named(name)
-        if not issubclass(kind, enum.Enum) or member not in kind.__members__:
-            raise CodecError(f"{path} is no member of {name}: {member!r:.200}")
-        return kind[member]
-
-    def kept(self, content: Any, path: str) -> Any:  # anything the template holds
-        if not isinstance(content, str) or content in self.known._twins or content not in self.known.kept:
-            raise CodecError(f"{path} is {content!r:.200}, which the template does not hold", value=content)
-        return self.known.kept[content]
-
-    def made(self, content: Any, path: str) -> Any:  # by the component itself
-        name, data = content
-        maker = self.known.storable.get(name)
-        if maker is None or name in self.known._twins:
-            raise CodecError(f"{path} is a {name!r:.200}, which the template does not hold", value=name)
-        out = maker.from_data(self.value(data, path))
-        if type(out) is not type(maker):
-            raise CodecError(f"{path}: from_data must return a {name}, got {type(out).__name__}")
-        return out
-
-    def object(self, content: Any, path: str) -> Any:  # of a class the template knows
-        name, fields = content
-        kind = self.known.named(name)
-        parts = {part.name: part for part in _declared.parts(kind) or ()}
-        if not isinstance(fields, dict) or fields.keys() - parts.keys() or issubclass(kind, enum.Enum):
-            raise CodecError(f"{path} has fields that {name} has not: {sorted(fields)!r:.500}", value=name)
-        arguments = {}
-        for field, form in fields.items():
-            part, where = parts[field], f"{path}.{field}"
-            held = self.value(form, where)
-            _check_fit(held, part, where)
-            arguments[part.argument] = held
-        if missing := [each.name for each in parts.values() if each.needed and each.name not in fields]:
-            raise CodecError(f"{path} lacks {missing!r} of a {name}", value=missing)
-        return _declared.build(kind, arguments)
-
-
-def _text(content: Any, path: str) -> str:
-    if not isinstance(content, str):
-        raise CodecError(f"{path} is no text, but a {type(content).__name__}")
-    return content
-
-
-_READ: Final[Mapping[str, Any]] = {  # functions of a reader, a content and a path
-    "float": _Reader.float,
-    "tuple": lambda reader, content, path: tuple(reader.items(content, path)),
-    "list": _Reader.items,
-    "set": lambda reader, content, path: set(reader.distinct(content, path)),
-    "frozenset": lambda reader, content, path: frozenset(reader.distinct(content, path)),
-    "dict": _Reader.pairs,
-    "proxy": lambda reader, content, path: MappingProxyType(reader.pairs(content, path)),
-    "array": lambda reader, content, _: reader.arrays.take(content),
-    "scalar": lambda reader, content, _: reader.arrays.take(content)[()],
-    "condition": lambda _, content, path: load(_packing.parsed(_text(content, path).encode("ascii"))),
-    "catalogue": _Reader.catalogue,
-    "span": _Reader.span,
-    "time": lambda _, content, path: datetime.fromisoformat(_text(content, path)),
-    "member": _Reader.member,
-    "kept": _Reader.kept,
-    "made": _Reader.made,
-    "object": _Reader.object,
-}

@@ -124,8 +124,6 @@ class Layout:
         Raises:
             LayoutError: A field appears twice, or its dtype holds objects.
         """
-        import hashlib  # loads OpenSSL
-
         placed: list[tuple[str, str, Field, np.dtype[Any]]] = []
         for component, fields in components.items():
             if len({field.name for field in fields}) < len(fields):
@@ -143,7 +141,6 @@ class Layout:
         blank: Records = np.zeros((), dtype=dtype)
         for component, field_name, field, _ in placed:
             blank[f"{component}.{field_name}"] = field.default
-        told = repr((name, dtype.descr)).encode() + blank.tobytes()
         parts = {}
         for component in components:
             own = [(f, f"{c}.{f}") for c, f, _, _ in placed if c == component]
@@ -156,6 +153,22 @@ class Layout:
                     "itemsize": max(dtype.itemsize, 1),
                 }
             )
+        return cls._of(name, dtype, blank, parts)
+
+    @classmethod
+    def stored(cls, name: str, dtype: np.dtype[Any], blank: Records, /) -> Layout:
+        """The layout of rows as a file holds them, where nobody knows which component has which field."""
+        held: Records = np.zeros((), dtype=dtype)
+        held[()] = blank
+        return cls._of(name, dtype, held, {})
+
+    @classmethod
+    def _of(
+        cls, name: str, dtype: np.dtype[Any], blank: Records, parts: Mapping[str, np.dtype[Any]]
+    ) -> Layout:
+        import hashlib  # loads OpenSSL
+
+        told = repr((name, dtype.descr)).encode() + blank.tobytes()
         blank.flags.writeable = False
         return cls(
             name=name,

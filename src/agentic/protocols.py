@@ -100,11 +100,16 @@ class Storable(Protocol):
     **Data** are a mapping by text of ``None``, numbers, texts, arrays, times, lengths of time, lists, tuples,
     sets, mappings and conditions, and hold everything that answers and learning depend on: a policy
     made of its own data has the same fingerprint.
-    **Errors**: data that are not what ``to_data`` returns are refused, and change nothing.
+    **Errors**: data that are not what ``to_data`` returns are refused. A policy that cannot be stored says
+    so, and why, by raising ``CodecError`` in ``to_data``: it starts anew with its agent.
     """
 
     def to_data(self) -> Mapping[str, Any]:
-        """Return what this one is made of."""
+        """Return what this one is made of.
+
+        Raises:
+            CodecError: It is made of what cannot be stored.
+        """
 
     def from_data(self, data: Mapping[str, Any], /) -> Self:
         """Return the one that these data are of; take classes and code from this one, and nothing else.

@@ -216,7 +216,7 @@ def test_a_store_that_fails_now_and_then_loses_nothing(fail_every: int) -> None:
     for turn in range(6):
         now = NOON + 2 * turn * HOUR
         agent.decide_many(subjects, now=now)
-        agent._remembering._store = flaky  # decisions are made by a desk that holds the sound one
+        agent._teaching.remembering._store = flaky  # decisions are made by a desk that holds the sound one
         for _ in range(20):
             try:
                 agent.learn(now=now + HOUR)
@@ -224,7 +224,7 @@ def test_a_store_that_fails_now_and_then_loses_nothing(fail_every: int) -> None:
             except StoreError as error:
                 failed += 1
                 assert "learn() again" in str(error)  # noqa: PT017 - either way is fine
-        agent._remembering._store = inner
+        agent._teaching.remembering._store = inner
         agent.learn(now=now + HOUR)
         assert_as_logged(agent, subjects)
     assert failed

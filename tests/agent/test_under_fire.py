@@ -425,7 +425,7 @@ def test_rules_in_another_order_find_the_same_records() -> None:
 
 def test_more_requests_than_are_remembered_are_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch keeps its own answers; what was forgotten meanwhile is not decided again for it."""
-    monkeypatch.setattr("agentic._requests._REMEMBERED", 50)
+    monkeypatch.setattr("agentic._requests.REMEMBERED", 50)
     made = agent(guardrails=[], policy=Uniform())
     ids = [f"r{i}" for i in range(120)]
     made.decide_many([*names(120), "customer-0"], request_ids=[*ids, "r0"], now=NOON)

@@ -3,10 +3,12 @@
 import pytest
 
 import agentic.provenance
-from agentic.provenance import MemoryLog
+from agentic.provenance import DurableLog, MemoryLog
 from agentic.testing import FlakyLog, ProvenanceLogConformance
+from databases import new_database
 
 LOGS = {
+    "durable": lambda: DurableLog(new_database()),
     "memory": MemoryLog,
     "memory_behind_a_fake_that_never_fails": lambda: FlakyLog(MemoryLog(), fail_every=1 << 62),
 }

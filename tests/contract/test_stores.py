@@ -3,10 +3,12 @@
 import pytest
 
 import agentic.state
-from agentic.state import MemoryStore
+from agentic.state import DurableStore, MemoryStore
 from agentic.testing import FlakyStore, StateStoreConformance
+from databases import new_database
 
 STORES = {
+    "durable": lambda: DurableStore(new_database()),
     "memory": MemoryStore,
     "memory_behind_a_fake_that_never_fails": lambda: FlakyStore(MemoryStore(), fail_every=1 << 62),
 }

@@ -139,7 +139,15 @@ def test_what_cannot_be_learned_is_refused_before_it_waits():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("width", -1), ("width", 2.0), ("width", True), ("seed", -1), ("warmup", 0), ("warmup", None)],
+    [
+        ("width", -1),
+        ("width", 16_385),
+        ("width", 2.0),
+        ("width", True),
+        ("seed", -1),
+        ("warmup", 0),
+        ("warmup", None),
+    ],
 )
 def test_settings_are_whole_numbers(field, value):
     """Each says by name what it must be."""

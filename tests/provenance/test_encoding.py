@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from agentic.arrays import Block
 from agentic.errors import LogError
-from agentic.provenance._encoding import Header, Packer, public_columns, unpack, written_meta
+from agentic.provenance._encoding import Packer, public_columns, unpack, written_meta
+from agentic.provenance._headers import Header
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 DTYPES = st.one_of(

@@ -68,13 +68,19 @@ def share(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigurationError(f"{attribute.name} must be a number from 0 to 1, got {value!r}", value=value)
 
 
-def whole(least: int, /) -> Check:
-    """A whole number from this."""
+def whole(least: int, most: int | None = None, /) -> Check:
+    """A whole number from this, up to that."""
+    bounds = f"from {least}" if most is None else f"from {least} to {most}"
 
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or value < least
+            or (most is not None and value > most)
+        ):
             raise ConfigurationError(
-                f"{attribute.name} must be a whole number from {least}, got {value!r}", value=value
+                f"{attribute.name} must be a whole number {bounds}, got {value!r}", value=value
             )
 
     return check

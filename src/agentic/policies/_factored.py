@@ -81,6 +81,15 @@ class FactoredThompson:
     _ids: tuple[str, ...] = attrs.field(default=(), alias="ids", repr=False, metadata={"derived": True})
     _known: dict[str, _Solved] = attrs.field(factory=dict, init=False, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        size, d = len(self.levels), self.moment.shape[-1]
+        if self.moment.shape != (size, d) or self.gram.shape != (size, size, d, d) or self.places.ndim != 2:
+            raise ConfigurationError(
+                f"sums of {size} levels need gram ({size}, {size}, d, d), moment ({size}, d) and places"
+                f" (k, most), got {self.gram.shape}, {self.moment.shape} and {self.places.shape}",
+                value=self.moment.shape,
+            )
+
     def bind(self, space: Space, /) -> Self:
         """Size the model for the levels and features, keeping what was learned; levels are matched by name.
 

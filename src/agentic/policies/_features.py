@@ -33,6 +33,15 @@ class Lens:
     directions: F64
     offset: F64
 
+    def __attrs_post_init__(self) -> None:
+        m, width = self.centre.shape, self.offset.shape
+        if not len(m) == len(width) == 1 or self.size.shape != m or self.directions.shape != m + width:
+            raise ConfigurationError(
+                "a lens needs centre and size (d - 1,), directions (d - 1, width) and offset (width,), got"
+                f" {m}, {self.size.shape}, {self.directions.shape} and {width}",
+                value=self.directions.shape,
+            )
+
     @classmethod
     def of(cls, X: F64, width: int, seed: int, /) -> Lens:
         """The lens for rows like these, shape (n, d), whose last column is the constant."""
@@ -82,7 +91,7 @@ class RandomFeatures:
 
     Attributes:
         policy: Decides over the columns; one that is linear in ``X``.
-        width: Bends, >= 1.
+        width: Bends, from 0 to 16,384.
         seed: Of the directions.
         warmup: Rewards after which the lens is fixed, >= 1.
         lens: What turns features into columns; ``None`` before the first reward.
@@ -98,7 +107,7 @@ class RandomFeatures:
     policy: Any = attrs.field(  # Policy; attrs resolves annotations
         factory=lambda: LinearThompson(precision=48.0), converter=member
     )
-    width: int = attrs.field(default=256, validator=whole(0))
+    width: int = attrs.field(default=256, validator=whole(0, 16_384))
     seed: int = attrs.field(default=0, validator=whole(0))
     warmup: int = attrs.field(default=50, validator=whole(1))
     lens: Lens | None = None

@@ -25,10 +25,7 @@ covers, salt, shared values, own values, is the same bytes either way.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -37,21 +34,11 @@ from numpy.typing import NDArray
 
 from agentic.arrays import Block, Status
 from agentic.errors import DamagedError, LogError
+from agentic.provenance._headers import DTYPES, PLACES, Column, Header, write_json
 
 SALT: Final = 16
-PLACES: Final = ("fixed", "rows", "shared", "personal")
-_VERSION: Final = 1
-_MOST_BODY: Final = 1 << 20  # bytes of a header
-_MOST_DEPTH: Final = 32  # of its JSON
-_MOST_ROW: Final = 1 << 28  # bytes of a record
-_MOST_COLUMNS: Final = 4096
 _NOT_FOUND: Final = int(Status.NOT_FOUND)
 
-_DTYPES: Final = re.compile(
-    r"\|b1|\|[iu]1|[<>](?:[iu][248]|f[248]|c8|c16|U\d{1,9}|[Mm]8(?:\[\d{0,9}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
-    r"|\|S\d{1,9}|\|O"
-)
-_STORED: Final = re.compile(r"text:\d{1,9}|\|[iu]1|<(?:[iu][248]|f[248]|c8|c16)|\|S\d{1,9}")
 _NARROWER: Final = {
     kind: [
         (np.dtype(f"{kind}{size}"), int(np.iinfo(f"{kind}{size}").min), int(np.iinfo(f"{kind}{size}").max))
@@ -83,247 +70,12 @@ PUBLIC: Final[Mapping[str, frozenset[str]]] = {
 }
 _ALL_PUBLIC: Final = frozenset(("policy", "erasure"))
 
-_write_json: Final = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
-
-
-@attrs.frozen
-class Column:
-    """Where a column is and how to read it.
-
-    Attributes:
-        name: Of the column.
-        dtype: What it had, as ``numpy.dtype.str``; ``"|O"`` for text.
-        stored: What its bytes are: a dtype, or ``"text:w"`` for texts of up to w bytes.
-        shape: Of one record's value.
-        place: One of ``PLACES``.
-        order: ``"F"`` where the array had its columns together, else ``"C"``.
-    """
-
-    name: str
-    dtype: str
-    stored: str
-    shape: tuple[int, ...]
-    place: str
-    order: str
-
-    @property
-    def size(self) -> int:
-        """Bytes of one record's value."""
-        return _cells(self.shape) * _width(self.stored)
-
-    def written(self) -> list[Any]:  # JSON-compatible
-        """As the header has it."""
-        return [self.name, self.dtype, self.stored, list(self.shape), self.place, self.order]
-
-
-def _cells(shape: Iterable[int]) -> int:
-    cells = 1
-    for length in shape:
-        cells *= length
-    return cells
-
-
-def _width(stored: str) -> int:
-    """Bytes of a value of this stored form."""
-    if stored.startswith("text:"):
-        width = int(stored[5:])
-        return width + (2 if width < 1 << 16 else 4)
-    return int(stored[2:])
-
-
-def _slots(columns: Sequence[Column]) -> np.dtype[np.void]:
-    """The bytes of one record's values in these columns, as a structured dtype; a text takes two fields."""
-    names: list[str] = []
-    formats: list[Any] = []  # dtypes, with shapes
-    for index, column in enumerate(columns):
-        if not column.size:
-            continue
-        if column.stored.startswith("text:"):
-            width = int(column.stored[5:])
-            inner = [("n", "<u2" if width < 1 << 16 else "<u4"), ("t", f"S{width}")]
-            names.append(str(index))
-            formats.append((np.dtype(inner), column.shape))
-        else:
-            names.append(str(index))
-            formats.append((np.dtype(column.stored), column.shape))
-    return np.dtype({"names": names, "formats": formats})
-
-
-@attrs.frozen(eq=False)
-class Header:
-    """What holds for all records of a piece, and how to read them.
-
-    Attributes:
-        body: Canonical JSON, UTF-8.
-        digest: SHA-256 of the body.
-        kind: Of the records.
-        meta_text: What the block said of all its records, as canonical JSON.
-        columns: In the order of the block.
-    """
-
-    body: bytes
-    digest: bytes
-    kind: str
-    meta_text: str
-    columns: tuple[Column, ...]
-    by_place: dict[str, tuple[Column, ...]] = attrs.field(init=False)
-    slots: dict[str, np.dtype[np.void]] = attrs.field(init=False)
-    widths: dict[str, int] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        by_place = {place: tuple(c for c in self.columns if c.place == place) for place in PLACES}
-        slots = {place: _slots(columns) for place, columns in by_place.items()}
-        object.__setattr__(self, "by_place", by_place)
-        object.__setattr__(self, "slots", slots)
-        object.__setattr__(self, "widths", {place: dtype.itemsize for place, dtype in slots.items()})
-
-    @property
-    def meta(self) -> dict[str, Any]:  # JSON-compatible
-        """What the block said of all its records: one's own copy."""
-        found: dict[str, Any] = json.loads(self.meta_text)
-        return found
-
-    @property
-    def is_personal(self) -> bool:
-        """Whether there is anything that could be erased, so that records have salts."""
-        return bool(self.by_place["shared"] or self.by_place["personal"])
-
-    @classmethod
-    def make(cls, kind: str, meta_text: str, columns: tuple[Column, ...], /) -> Header:
-        """Write a header.
-
-        Raises:
-            LogError: It is larger than a header may be, or its kind or a name cannot be written as UTF-8.
-        """
-        written = _write_json([column.written() for column in columns])
-        text = f'{{"columns":{written},"kind":{_write_json(kind)},"meta":{meta_text},"v":{_VERSION}}}'
-        try:
-            body = text.encode()
-        except UnicodeEncodeError:
-            raise LogError(
-                f"a {kind!a} block has a lone surrogate in its kind, its meta or the name of a column, and"
-                " UTF-8 has no bytes for that: nothing was appended"
-            ) from None
-        if len(body) > _MOST_BODY or _depth(text) > _MOST_DEPTH:
-            raise LogError(
-                f"the meta of a {kind!r} block takes {len(body)} bytes and {_depth(text)} levels of JSON, at"
-                f" most {_MOST_BODY} and {_MOST_DEPTH} fit into a header: put what differs between records"
-                " into columns"
-            )
-        if sum(column.size for column in columns) > _MOST_ROW:
-            raise LogError(
-                f"a record of a {kind!r} block takes {sum(c.size for c in columns)} bytes, at most"
-                f" {_MOST_ROW} can be stored: nothing was appended"
-            )
-        return cls(body, hashlib.sha256(body).digest(), kind, meta_text, columns)
-
-    @classmethod
-    def read(cls, body: bytes, digest: bytes, /) -> Header:
-        """Read a stored header.
-
-        Raises:
-            DamagedError: It is not what was written, or not a header.
-        """
-        if not isinstance(body, bytes) or len(body) > _MOST_BODY:
-            raise DamagedError("a stored header is no bytes, or more of them than a header may have")
-        if hashlib.sha256(body).digest() != digest:
-            raise DamagedError(
-                "a stored header does not match its digest: restore the file from a backup", digest=digest
-            )
-        try:
-            text = body.decode()
-            if _depth(text) > _MOST_DEPTH:
-                raise ValueError
-            found = json.loads(text, parse_constant=_no_constant)
-            if found.keys() != {"columns", "kind", "meta", "v"} or found["v"] != _VERSION:
-                raise ValueError
-            kind, meta = found["kind"], found["meta"]
-            if (
-                not (isinstance(kind, str) and isinstance(meta, dict))
-                or len(found["columns"]) > _MOST_COLUMNS
-            ):
-                raise ValueError
-            columns = tuple(_column(*each) for each in found["columns"])
-            if len({column.name for column in columns}) < len(columns) or not columns:
-                raise ValueError
-            if sum(column.size for column in columns) > _MOST_ROW:
-                raise ValueError
-            return cls(body, digest, kind, _write_json(meta), columns)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise DamagedError(
-                "a stored header does not say how to read its records: the file was written by something"
-                " else, restore it from a backup",
-                digest=digest,
-            ) from None
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(text)
-
-
-def _depth(text: str) -> int:
-    """Levels of lists and objects in a JSON text, or more: brackets within strings count too."""
-    if text.count("[") + text.count("{") <= _MOST_DEPTH:
-        return 0
-    deep = most = 0
-    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if bracket in "[{":
-            deep += 1
-            most = max(most, deep)
-        elif bracket in "]}":
-            deep -= 1
-    return most
-
-
-def _column(name: Any, dtype: Any, stored: Any, shape: Any, place: Any, order: Any) -> Column:  # any JSON
-    """A column as a header has it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    right = (
-        isinstance(name, str)
-        and isinstance(dtype, str)
-        and _DTYPES.fullmatch(dtype)
-        and isinstance(stored, str)
-        and _STORED.fullmatch(stored)
-        and isinstance(shape, list)
-        and len(shape) <= 8
-        and all(type(length) is int and 0 <= length <= _MOST_ROW for length in shape)
-        and place in PLACES
-        and order in {"C", "F"}
-    )
-    if not right or _width(stored) > _MOST_ROW or not _readable(dtype, stored):
-        raise ValueError
-    return Column(name, dtype, stored, tuple(shape), place, order)
-
-
-def _readable(dtype: str, stored: str) -> bool:
-    """Whether values stored like this can be read as that."""
-    kind = dtype[1]
-    if kind in "OU":
-        return stored.startswith("text:")
-    if stored.startswith("text:"):
-        return False
-    into, size = stored[1], int(stored[2:])
-    if kind == "b":
-        return stored == "|u1"
-    if kind in "Mm":
-        return stored == "<i8"
-    if kind == "f":
-        return into == "f" and (size == int(dtype[2:]) or (dtype[2:], size) == ("8", 4))
-    if kind in "iu":
-        return into == kind and size <= int(dtype[2:])
-    return into == kind and size == int(dtype[2:])
-
 
 @functools.lru_cache(maxsize=256)
 def _forms(dtype: np.dtype[Any]) -> tuple[str, str, np.dtype[Any]] | None:
     """Name of a dtype, its stored form as a name and as a dtype; ``None`` for what is not stored."""
     name = dtype.str
-    if not _DTYPES.fullmatch(name) or dtype.names is not None or dtype.subdtype is not None:
+    if not DTYPES.fullmatch(name) or dtype.names is not None or dtype.subdtype is not None:
         return None
     if dtype.kind in "OU":
         return name, "", dtype
@@ -440,7 +192,7 @@ def _numbers(part: NDArray[Any], stored: str, form: np.dtype[Any]) -> tuple[str,
     if kind in "iu":
         low, high = int(part.min()), int(part.max())
         if low == high or (part.ndim > 1 and _alike(part)):
-            return stored, True, part[0].astype(form).tobytes()
+            return stored, True, part[:1].astype(form).tobytes()
         for narrower, least, most in _NARROWER[kind]:
             if narrower.itemsize < form.itemsize and least <= low and high <= most:
                 return narrower.newbyteorder("<").str, False, part
@@ -451,7 +203,7 @@ def _numbers(part: NDArray[Any], stored: str, form: np.dtype[Any]) -> tuple[str,
     if kind in "Mm":
         part = part.view(part.dtype.str[0] + "i8")
     if _alike(part):
-        return stored, True, part[0].astype(form).tobytes()
+        return stored, True, part[:1].astype(form).tobytes()
     if stored == "<f8" and _fits_single(part):
         return "<f4", False, part
     return stored, False, part
@@ -467,7 +219,7 @@ def _bits(part: NDArray[Any]) -> NDArray[Any]:
 
 def _alike(part: NDArray[Any]) -> bool:
     """Whether all records have the same bytes; most often the first and the last tell."""
-    if part[0].tobytes() != part[-1].tobytes():
+    if part[:1].tobytes() != part[-1:].tobytes():
         return False
     if part.dtype.kind in "cS":
         flat = np.ascontiguousarray(part).view(np.uint8).reshape(len(part), -1)
@@ -555,7 +307,7 @@ def written_meta(block: Block, /) -> str:
         LogError: Something in it is not JSON.
     """
     try:
-        return _write_json(block.meta)
+        return write_json(block.meta)
     except (TypeError, ValueError, RecursionError) as error:
         raise LogError(
             f"the meta of a {block.kind!r} block must be JSON: texts, finite numbers, bools, None, lists, and"
@@ -602,7 +354,7 @@ def unpack(
     Args:
         header: Of the piece.
         count: Records.
-        parts: Bytes by place, of the right lengths (``check_lengths``).
+        parts: Bytes by place, of the lengths that its header says.
         blank: Shape (count,): which were erased; ``None`` for none.
         names: Which columns; ``None`` for all.
 

@@ -3,23 +3,14 @@
 from typing import TYPE_CHECKING
 
 from agentic._doors import door
+from agentic.state._memory import MemoryStore
+from agentic.state._migrate import migrate
+from agentic.state._pools import Pools
 
 if TYPE_CHECKING:
     from agentic.state._durable import DurableStore
-    from agentic.state._memory import MemoryStore
-    from agentic.state._migrate import migrate
-    from agentic.state._pools import Pools
-    from agentic.state._shelf import Mark, Shelf
+    from agentic.state._shelf import Shelf
+else:
+    __getattr__, __dir__ = door(__name__, {"._durable": ["DurableStore"], "._shelf": ["Shelf"]})
 
-__all__ = ["DurableStore", "Mark", "MemoryStore", "Pools", "Shelf", "migrate"]
-
-__getattr__, __dir__ = door(
-    __name__,
-    {
-        "._durable": ("DurableStore",),
-        "._memory": ("MemoryStore",),
-        "._migrate": ("migrate",),
-        "._pools": ("Pools",),
-        "._shelf": ("Mark", "Shelf"),
-    },
-)
+__all__ = ["DurableStore", "MemoryStore", "Pools", "Shelf", "migrate"]

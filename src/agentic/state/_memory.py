@@ -18,7 +18,7 @@ _FIRST: Final = 256
 _GROWTH: Final = 1.5
 
 
-class _Slab:
+class Slab:
     """Records of one name. Slots of deleted subjects are used again.
 
     The rows hold every field that any layout of this name has asked for: two versions of an agent that
@@ -89,10 +89,11 @@ class _Slab:
 
     def add(self, subjects: Sequence[str]) -> I64:
         """Give each of these strangers a slot, whose row is still to be written."""
-        self._make_room(len(subjects))
+        self.make_room(len(subjects))
         return self.index.add(subjects)
 
-    def _make_room(self, strangers: int) -> None:
+    def make_room(self, strangers: int) -> None:
+        """Have slots for so many more."""
         taken = self.index.slots
         if taken + strangers > len(self.rows):
             size = max(taken + strangers, int(len(self.rows) * _GROWTH))
@@ -109,7 +110,7 @@ class _Slab:
         if expected != held:
             return False
         if slot < 0:
-            self._make_room(1)
+            self.make_room(1)
             slot = self.index.add_one(subject)
         if not held:
             self.rows[slot] = self.blank
@@ -127,6 +128,11 @@ class _Slab:
         self.rows[slot] = self.blank
         self.index.remove(subject)
         return known
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of records, versions, ids and what finds them, room for more included."""
+        return self.rows.nbytes + self.versions.nbytes + self.index.nbytes
 
     def subjects(self) -> Iterator[str]:
         """Those known at the time of the call, in the order of slots."""
@@ -149,14 +155,14 @@ class MemoryStore:
     consistency: Final = "linearizable"
 
     def __init__(self) -> None:
-        self._slabs: dict[str, _Slab] = {}
+        self._slabs: dict[str, Slab] = {}
         self._lock = threading.Lock()
         self._clock = 0
 
-    def _slab(self, layout: Layout) -> _Slab:
+    def _slab(self, layout: Layout) -> Slab:
         slab = self._slabs.get(layout.name)
         if slab is None:
-            slab = self._slabs[layout.name] = _Slab(layout)
+            slab = self._slabs[layout.name] = Slab(layout)
         elif slab.layout is not layout and slab.layout.fingerprint != layout.fingerprint:
             slab.admit(layout)
         return slab
@@ -221,6 +227,4 @@ class MemoryStore:
     def bytes_held(self) -> int:
         """Bytes of records, versions, ids and what finds them, room for more included."""
         with self._lock:
-            return sum(
-                slab.rows.nbytes + slab.versions.nbytes + slab.index.nbytes for slab in self._slabs.values()
-            )
+            return sum(slab.nbytes for slab in self._slabs.values())

@@ -6,27 +6,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-import attrs
-
 from agentic.errors import DamagedError
 
 if TYPE_CHECKING:
     from agentic._database import Database
-
-
-@attrs.frozen
-class Mark:
-    """Where an agent takes up its log after a restart.
-
-    Attributes:
-        begin: Log number from which it has to be heard again.
-        learned: Rewards logged before this number have been learned from.
-        version: The policy in charge; ``""`` before there was one.
-    """
-
-    begin: int = 0
-    learned: int = 0
-    version: str = ""
 
 
 class Shelf:
@@ -86,23 +69,26 @@ class Shelf:
         self._check(agent, version, template, body, digest)
         return version, body
 
-    def mark(self, agent: str, mark: Mark, /) -> None:
+    def mark(self, agent: str, begin: int, learned: int, version: str, /) -> None:
         """Note where the agent takes up its log after a restart.
 
         Raises:
             DatabaseError: The file cannot be written.
         """
-        told = json.dumps([mark.begin, mark.learned, mark.version])
+        told = json.dumps([begin, learned, version])
         self._database.note(f"mark/{agent}", told.encode())
 
-    def marked(self, agent: str, /) -> Mark:
-        """What was noted last.
+    def marked(self, agent: str, /) -> tuple[int, int, str] | None:
+        """What was noted last; ``None`` before anything was.
 
         Raises:
             DamagedError: It is not what was noted.
         """
         told = self._database.noted(f"mark/{agent}")
-        return Mark() if told is None else Mark(*json.loads(told))
+        if told is None:
+            return None
+        begin, learned, version = json.loads(told)
+        return begin, learned, version
 
     def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)

@@ -110,6 +110,9 @@ class LearnerConformance(PolicyConformance):
     def test_what_learned_is_still_a_policy(self) -> None:
         policies.check_what_learned_is_still_a_policy(self.make, self.batch, self.feedback)
 
+    def test_what_learned_can_be_stored(self) -> None:
+        policies.check_what_learned_can_be_stored(self.make, self.batch, self.feedback)
+
 
 class AdditiveLearnerConformance(LearnerConformance):
     """For learners that claim: two batches teach what one does, in any order."""

@@ -15,9 +15,10 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
+from agentic._restoring import dump, restore
 from agentic.arrays import F64, Batch, Feedback, Layout, Proposal
 from agentic.errors import CodecError
-from agentic.protocols import Learner, Policy, Remembers
+from agentic.protocols import Learner, Policy, Remembers, Storable
 from agentic.testing import _build
 from agentic.testing._compare import (
     Array,
@@ -379,6 +380,54 @@ def _learned(make: MakeLearner, batch: MakeBatch | None, feedback: MakeFeedback 
     return policy.learn(told)
 
 
+def check_what_learned_can_be_stored(
+    make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
+) -> None:
+    """Stored and restored it has the same fingerprint, answers with the same bits and learns the same.
+
+    A policy whose ``to_data`` raises ``CodecError`` says that it cannot be stored, and is let off.
+    """
+    fact = "what learned can be stored"
+    policy, of, told = _taught(make, batch, feedback)
+    learned = policy.learn(told)
+    if _declines(learned):
+        return
+    for old, this in ((policy, "before it learned"), (learned, "after it learned")):
+        first = _print_of(old, fact)
+        for template in (make(), policy):
+            try:
+                data = dump(old, template)
+                new: Any = bound(restore(template, data), of)  # and still learns
+                again = dump(new, template)
+            except CodecError as error:
+                raise AssertionError(
+                    f"{fact}: {type(old).__name__} cannot be stored and restored {this}: {error}"
+                ) from error
+            found = _print_of(new, fact)
+            require(found == first, f"{fact}: the fingerprint was {first} {this} and is {found} restored")
+            require(again == data, f"{fact}: stored a second time {type(old).__name__} is other data")
+            require_same_answers(
+                _asked(new, of, fact),
+                _asked(old, of, fact),
+                fact,
+                this="restored",
+                that=this,
+                columns=of.action_ids,
+            )
+            found, want = _print_of(new.learn(told), fact), _print_of(old.learn(told), fact)
+            require(found == want, f"{fact}: restored it learns to be {found}, without it would be {want}")
+
+
+def _declines(policy: Policy) -> bool:
+    """Whether a policy says that it cannot be stored."""
+    try:
+        if isinstance(policy, Storable):
+            policy.to_data()
+    except CodecError:
+        return True
+    return False
+
+
 def check_two_batches_teach_what_one_does(
     make: MakeLearner, /, batch: MakeBatch | None = None, feedback: MakeFeedback | None = None
 ) -> None:
@@ -560,6 +609,7 @@ _LEARNER: Final[Mapping[str, Check]] = {
     "learning_from_nothing": check_learning_from_nothing,
     "binding_again_keeps_what_was_learned": check_binding_again_keeps_what_was_learned,
     "what_learned_is_still_a_policy": check_what_learned_is_still_a_policy,
+    "what_learned_can_be_stored": check_what_learned_can_be_stored,
 }
 _REMEMBERING: Final[Mapping[str, Check]] = {
     "remembered_fields_fit_a_record": check_remembered_fields_fit_a_record,

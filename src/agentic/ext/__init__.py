@@ -1,0 +1,12 @@
+"""What needs a package of its own: one file and one extra each."""
+
+from typing import TYPE_CHECKING
+
+from agentic._doors import door
+
+if TYPE_CHECKING:
+    from agentic.ext._ed25519 import Ed25519Key
+else:
+    __getattr__, __dir__ = door(__name__, {"._ed25519": ["Ed25519Key"]})
+
+__all__ = ["Ed25519Key"]
