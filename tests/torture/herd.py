@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +61,28 @@ class Herd:
         pid = int(self._mother.stdout.readline())
         self._handles[pid] = os.pidfd_open(pid)
         return pid
+
+    def run_traced(self, folder: Path, *options: str, durability: str) -> None:
+        """Have an errand done under strace; ``out``, ``err`` and ``trace`` are in the folder afterwards."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        told = {name: str(folder / name) for name in ("out", "err")}
+        pid = self.start(path=str(folder / "agent.db"), durability=durability, **told)
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            self.wait(pid, 0.001)
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-y", "-o", str(folder / "trace"), *options, "-p", str(pid)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert tracer.stderr
+        assert "attached" in tracer.stderr.readline()
+        signal.pidfd_send_signal(self._handles[pid], signal.SIGCONT)
+        ended = self.wait(pid, 120)
+        self.kill(pid)
+        tracer.stderr.close()
+        tracer.wait()
+        assert ended, (folder / "out").read_text()
 
     def wait(self, pid: int, seconds: float) -> bool:
         """Wait for its end so long; whether it came."""
