@@ -60,7 +60,8 @@ def resolve_by_public_path(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
 ) -> nodes.reference | None:
     """Link `agentic.room._file.Name`, the path of a class, to `agentic.room.Name`, which is documented."""
-    found = PRIVATE_FILE.match(node.get("reftarget", ""))
+    path = node.get("reftarget", "").replace("agentic._offpolicy.", "agentic.evaluation.")  # shared below
+    found = PRIVATE_FILE.match(path)
     if node.get("refdomain") != "py" or found is None:
         return None
     target = ".".join(found.groups())

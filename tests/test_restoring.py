@@ -153,6 +153,11 @@ class Mood(enum.Enum):
     BAD = "bad"
 
 
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
 class Rank(enum.IntEnum):
     FIRST = 1
 
@@ -324,6 +329,7 @@ REFUSED = {
     "masked": np.ma.zeros(2),
     "object_array": np.array([None]),
     "opaque": Opaque(1),
+    "flags": Access.READ | Access.WRITE,
     "ordered": OrderedDict(a=1),
     "read_only_class": Tree,
     "stranger_to_it": Point(1.0),
@@ -338,6 +344,14 @@ def test_what_has_no_stored_form_is_refused_when_it_is_written(value):
     """What could not be made again is refused at once, and the error says where it is."""
     with pytest.raises(CodecError, match=r"^policy\.anything"):
         dump(Stranger(anything=value), Stranger())
+
+
+@pytest.mark.parametrize("name", ["bytes", "dice", "flags", "masked", "object_array"])
+def test_what_has_no_stored_form_is_refused_in_a_template_too(name):
+    """That the template holds it helps only if it can be told that it is the same."""
+    held = Stranger(anything=REFUSED[name])
+    with pytest.raises(CodecError, match=r"^policy\.anything"):
+        dump(held, held)
 
 
 def test_code_and_objects_without_parts_are_those_of_the_template():

@@ -7,7 +7,7 @@ from agentic._agent import Agent
 from agentic._doors import door
 from agentic._plugins import load
 from agentic._records import DecisionBatch
-from agentic._teaching import Learned
+from agentic._teaching import Learned, Relearned
 from agentic.catalogue import Level, product
 from agentic.types import (
     NO_ACTION,
@@ -22,14 +22,21 @@ from agentic.types import (
 )
 
 if TYPE_CHECKING:
-    from agentic._replay import Candidate, Explanation, Replayed
+    from agentic._explaining import Candidate, Explanation
+    from agentic._verdicts import Finding, Replayed, Verdict
+    from agentic._whatif import Changes, Segment, Worth
     from agentic.conditions import F
 
     __version__: str
 else:
     _find, _names = door(
         __name__,
-        {"agentic._replay": ["Candidate", "Explanation", "Replayed"], "agentic.conditions": ["F"]},
+        {
+            "agentic._explaining": ["Candidate", "Explanation"],
+            "agentic._verdicts": ["Finding", "Replayed", "Verdict"],
+            "agentic._whatif": ["Changes", "Segment", "Worth"],
+            "agentic.conditions": ["F"],
+        },
     )
 
     def __getattr__(name: str) -> Any:  # a name is whatever it is
@@ -48,6 +55,7 @@ __all__ = [
     "Action",
     "Agent",
     "Candidate",
+    "Changes",
     "Choice",
     "ConsentGranted",
     "ConsentWithdrawn",
@@ -55,11 +63,16 @@ __all__ = [
     "DecisionBatch",
     "Explanation",
     "F",
+    "Finding",
     "Learned",
     "Level",
+    "Relearned",
     "Released",
     "Replayed",
+    "Segment",
     "Suppressed",
+    "Verdict",
+    "Worth",
     "ZoneKnown",
     "errors",
     "load",

@@ -17,11 +17,11 @@ from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._folding import Entry, SharedBooks, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
-from agentic._plan import assemble, bind, checked, listed, part, remembering
+from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
-from agentic._teaching import Learned, Teaching
+from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
 from agentic.arrays import Block
 from agentic.errors import (
@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     from agentic._database import Database, Durability
-    from agentic._replay import Explanation, Replayed
+    from agentic._explaining import Explanation
+    from agentic._verdicts import Replayed
     from agentic.state import Shelf
 
     class Parts(TypedDict, total=False):
@@ -190,6 +191,7 @@ class Agent:
         self._atomic = _shares(self._log, self._store)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
+        self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
@@ -411,6 +413,7 @@ class Agent:
             "features": list(self.schema.names),
             "seed": self._seed,
             "layout": layout.fingerprint,
+            **self._standing,
         }
 
     def decide(
@@ -708,13 +711,25 @@ class Agent:
         self._mark(_OFTEN)
         return learned
 
+    def relearn(self) -> Relearned:
+        """Learn every version in the log once more: what the policy knows follows from the log, or it shows.
+
+        Needs a log that tells who was in charge, as that of ``Agent.open`` does; others name no version.
+
+        Raises:
+            UnknownGoalError: The agent has no goals.
+        """
+        if self._teaching is None:
+            raise UnknownGoalError(f"agent {self._name!r} has no goals, so nothing was learned")
+        return self._teaching.relearn()
+
     def explain(self, decision_id: str) -> Explanation:
         """Say why a decision came out as it did; ``str()`` of it is for people.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
         """
-        from agentic._replay import explain_row
+        from agentic._explaining import explain_row
 
         found = self._archive.named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
@@ -723,24 +738,55 @@ class Agent:
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
         """Decide again from what was logged: one decision, or the whole log.
 
-        Without ``policy`` each decision is recomputed with the policy version that made it and must come
-        out the same. With one, the answer says what would have changed; what it keeps of subjects is as it
-        was logged, and blank where another policy decided.
+        Without ``policy`` each decision is recomputed with the policy version that made it, under the
+        settings it was made with, and must come out the same; what does not is reported as what it is.
+        Guardrails are not asked again: what they struck out is taken from the log.
+
+        With one, the answer says what would have changed, for whom, and, where rewards are final, what that
+        would have been worth. What the policy keeps of subjects is as it was logged, and blank where another
+        policy decided; the agent's exploration floor holds for it.
 
         Raises:
             UnknownDecisionError: No such decision in this agent's log.
+            EvaluationError: The other policy fails on what was logged.
         """
-        from agentic._replay import replay_rows
+        from agentic import _replay
 
-        plan = self.plan
-        other = None if policy is None else bind(checked(policy), plan.space)
-        if other is not None:
-            plan = remembering(plan, other)
         if decision_id is not None:
             batches: Iterator[DecisionBatch] = iter([self._archive.named(decision_id)])
         else:
             batches = self._archive.batches()
-        return replay_rows(plan, self.schema, self._versions.get, batches, other)
+        mine = self._chair.published.meta
+        if policy is None:
+            named, versions = decision_id is not None, self._versions
+            return _replay.replay_rows(self.plan, self.schema, versions, mine, batches, by_subject=named)
+        other = bind(checked(policy), self.plan.space)
+        plan, archive = remembering(self.plan, other), self._archive if decision_id is None else None
+        published = self.policy_version
+        return _replay.replay_otherwise(plan, self.schema, mine, batches, other, archive, published)
+
+    def as_test(self, decision_id: str, factory: str, *, subject: str | None = None) -> str:
+        """Write a decision as a test for pytest: what was known must give what was logged.
+
+        The test makes the agent with ``factory`` and asks the policy that is in charge of it then, so it
+        fails when the policy, or whatever else the decision hangs on, is changed.
+
+        Args:
+            decision_id: ``Decision.id``.
+            factory: Where the application makes its agent, ``"package.module:function"``; called without
+                arguments.
+            subject: Whom the test speaks of; by default a made-up id, with a ticket that draws the same.
+
+        Raises:
+            UnknownDecisionError: No such decision in this agent's log.
+            EvaluationError: Its personal part was erased, or the policy goes by the subject's key, so that
+                nobody else can stand in for the subject.
+            ConfigurationError: The factory is not written like that.
+        """
+        from agentic._testcase import write_test
+
+        found = self._archive.named(decision_id)
+        return write_test(self.plan, self.schema, self.policy, found, factory, subject)
 
 
 def _shares(log: ProvenanceLog, store: StateStore) -> bool:

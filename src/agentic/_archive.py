@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import attrs
 import numpy as np
 
+from agentic._codec import fingerprint
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
-from agentic.arrays import I64, U64, Block
+from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
-from agentic.errors import InvalidOutcomeError, LogError
-from agentic.protocols import ProvenanceLog
+from agentic.errors import CodecError, InvalidOutcomeError, LogError
+from agentic.protocols import Learner, Policy, ProvenanceLog
 
 
 @attrs.define(eq=False)
@@ -79,6 +80,18 @@ class Archive:
             if self.is_mine(block):
                 yield batch_of(block, receipt.first, self.catalogue)
 
+    def rewards(self) -> tuple[I64, F64]:
+        """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
+        positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]
+        for _, block in self.log.read():
+            if block.kind == "reward" and block.meta["agent"] == self.name:
+                first = block.columns["slot"] == 0
+                positions.append(block.columns["decision"][first])
+                rewards.append(block.columns["reward"][first])
+        position, reward = np.concatenate(positions), np.concatenate(rewards)
+        order = np.argsort(position, kind="stable")
+        return position[order], reward[order]
+
     def named(self, decision_id: str) -> DecisionBatch:
         """The decision of this id, as a batch of one.
 
@@ -112,3 +125,31 @@ class Archive:
                 return None
             return batch_of(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
         return None
+
+
+def taught_by(archive: Archive, policy: Policy, published: str, /) -> I64:
+    """Places of the decisions whose reward was final when this policy first went into charge.
+
+    Of a policy that never did, or cannot learn, there are none: what it learned elsewhere no log can show.
+
+    Args:
+        archive: Where decisions and rewards are.
+        policy: Bound.
+        published: Version of the policy in charge, which knows all of them if it has not decided yet.
+    """
+    known = [np.zeros(0, np.int64)]
+    if not isinstance(policy, Learner):
+        return known[0]
+    try:
+        version = fingerprint(policy)
+    except CodecError:  # without a version it was never published
+        return known[0]
+    for _, block in archive.log.read():
+        if block.kind == "reward" and block.meta["agent"] == archive.name:
+            known.append(block.columns["decision"])
+        elif archive.is_mine(block) and block.meta["policy"] == version:
+            break
+    else:
+        if version != published:
+            return known[0]
+    return np.concatenate(known)

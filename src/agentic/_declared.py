@@ -23,6 +23,7 @@ _NUMBERS: Final = "biufc"
 _TYPES: Final[Mapping[Any, tuple[type, ...]]] = {
     float: (int, float, np.integer, np.floating),
     int: (int, np.integer),
+    complex: (int, float, complex, np.number),
     bool: (bool, np.bool_),
 }
 
@@ -59,27 +60,13 @@ def parts(kind: type[Any], /) -> tuple[Part, ...] | None:
 def _parts(kind: type[Any]) -> tuple[Part, ...] | None:
     if attrs.has(kind):
         return tuple(
-            Part(
-                field.name,
-                field.alias or field.name,
-                field.default is attrs.NOTHING,
-                _made(field.default),
-                _hint(kind, field.name, field.type),
-            )
+            _part(kind, field.name, field.alias or field.name, _default(field.default), field.type)
             for field in attrs.fields(kind)
             if field.init and not field.metadata.get("derived")
         )
     if dataclasses.is_dataclass(kind):
         return tuple(
-            Part(
-                field.name,
-                field.name,
-                field.default is field.default_factory is dataclasses.MISSING,
-                _made(field.default)
-                if field.default_factory is dataclasses.MISSING
-                else field.default_factory,
-                _hint(kind, field.name, field.type),
-            )
+            _part(kind, field.name, field.name, _factory(field) or _default(field.default), field.type)
             for field in dataclasses.fields(kind)
             if field.init
         )
@@ -87,22 +74,31 @@ def _parts(kind: type[Any]) -> tuple[Part, ...] | None:
     if issubclass(kind, tuple) and isinstance(names, tuple):
         declared, defaults = getattr(kind, "__annotations__", {}), getattr(kind, "_field_defaults", {})
         return tuple(
-            Part(
-                name,
-                name,
-                name not in defaults,
-                _made(defaults.get(name)),
-                _hint(kind, name, declared.get(name, Any)),
-            )
+            _part(kind, name, name, _default(defaults.get(name, attrs.NOTHING)), declared.get(name))
             for name in names
         )
     return None
 
 
-def _made(default: Any) -> Callable[[], Any] | None:  # a value, or what makes one
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class, whatever its stub says
-        return None if default.takes_self else default.factory
-    return lambda: default
+def _default(value: Any) -> Callable[[], Any] | bool:  # a value, or what makes one
+    """What makes the default; ``True`` where that takes an object, ``False`` where there is none."""
+    if value is attrs.NOTHING or value is dataclasses.MISSING:
+        return False
+    if isinstance(value, attrs.Factory):  # type: ignore[arg-type]  # a class, whatever its stub says
+        return True if value.takes_self else value.factory
+    return lambda: value
+
+
+def _factory(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+    return None if field.default_factory is dataclasses.MISSING else field.default_factory
+
+
+def _part(kind: type[Any], name: str, argument: str, default: Callable[[], Any] | bool, told: Any) -> Part:
+    hint = _hint(kind, name, told)
+    make = None if isinstance(default, bool) else default
+    if make is not None and hint is not Any and make() is None:  # declared or not, it may be None
+        hint = typing.Optional[hint]  # noqa: UP045 - a hint may be of a type that knows no bar
+    return Part(name, argument, default is False, make, hint)
 
 
 def build(kind: type[Any], arguments: Mapping[str, Any], /) -> Any:  # an object of the class
@@ -120,8 +116,9 @@ def build(kind: type[Any], arguments: Mapping[str, Any], /) -> Any:  # an object
 
 def mentioned(hint: Any, /) -> Iterator[type[Any]]:  # hints are of many types
     """The classes that a type is made of."""
-    if isinstance(hint, type) and typing.get_origin(hint) is None:
-        yield hint
+    kind = typing.get_origin(hint) or hint
+    if isinstance(kind, type):
+        yield kind
     for each in typing.get_args(hint):
         yield from mentioned(each)
 
@@ -139,7 +136,7 @@ def fits(value: Any, hint: Any, /) -> bool:  # anything, and a type
     if hint is None:
         return value is None
     if hint in _TYPES:
-        return isinstance(value, _TYPES[hint]) and (hint is bool) == isinstance(value, bool | np.bool_)
+        return isinstance(value, _TYPES[hint])
     kind = origin or hint
     if not isinstance(kind, type):
         return True

@@ -231,10 +231,8 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
     """Set out the candidates: when each would arrive, and who is eligible at all."""
     catalogue, n = plan.catalogue, len(wave.keys)
     denied: NDArray[Any] = np.full((n, len(catalogue)), wave.denied, dtype=plan.denied_dtype)
-    for condition, columns in plan.eligible:
-        truth = condition.evaluate_columns(wave.columns, n)
-        verdict = np.where(truth.true, 0, np.where(truth.unknown, ELIGIBILITY_UNKNOWN, NOT_ELIGIBLE))
-        denied[:, columns] |= verdict.astype(denied.dtype)[:, None]
+    if plan.eligible:
+        deny_ineligible(plan, wave.columns, denied)
     batch = Batch(
         catalogue,
         wave.keys,
@@ -247,9 +245,28 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
         wave.slots,
     )
     if len(catalogue.slotted):
-        lost = (~zones.known(wave.zone)).nonzero()[0]
-        denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
+        deny_unzoned(catalogue, wave.zone, denied)
     return batch, denied
+
+
+def deny_ineligible(plan: Plan, columns: Mapping[str, Column], denied: NDArray[Any], /) -> None:
+    """Write into ``denied`` which candidates these subjects are not eligible for."""
+    for condition, asked in plan.eligible:
+        truth = condition.evaluate_columns(columns, len(denied))
+        verdict = np.where(truth.true, 0, np.where(truth.unknown, ELIGIBILITY_UNKNOWN, NOT_ELIGIBLE))
+        denied[:, asked] |= verdict.astype(denied.dtype)[:, None]
+
+
+def deny_unzoned(catalogue: Catalogue, zone: NDArray[np.int16], denied: NDArray[Any], /) -> None:
+    """Write into ``denied`` which candidates have a local time that nobody can tell."""
+    lost = (~zones.known(zone)).nonzero()[0]
+    denied[np.ix_(lost, catalogue.slotted)] |= denied.dtype.type(ZONE_UNKNOWN)
+
+
+def deny_outranked(catalogue: Catalogue, denied: NDArray[Any], /) -> None:
+    """Write into ``denied`` what a mandatory message that may be sent outranks."""
+    outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
+    denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
 
 
 def shown(batch: Batch, /) -> Batch:
@@ -313,11 +330,9 @@ def guard(
         if bits is not None:
             denied |= bits
     batch.rows = batch.available = None
-    catalogue = plan.catalogue
-    denied[:, catalogue.idle] = 0
-    if catalogue.outranks:
-        outranked = (denied[:, catalogue.mandatory] == 0).any(axis=1)
-        denied[np.ix_(outranked, ~catalogue.mandatory)] |= denied.dtype.type(OUTRANKED)
+    denied[:, plan.catalogue.idle] = 0
+    if plan.catalogue.outranks:
+        deny_outranked(plan.catalogue, denied)
     allowed = denied == 0
     allowed.flags.writeable = False
     batch.allowed = allowed

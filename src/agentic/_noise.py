@@ -97,6 +97,19 @@ def keyed(seed: int, keys: U64, tickets: U64, slot: int = 0, /) -> U64:
     return mix(state)
 
 
+def same_draw(seed: int, key: int, ticket: int, other: int, /) -> int:
+    """The ticket with which another key draws the very words that this key draws with this ticket.
+
+    Args:
+        seed: As given to ``keyed``.
+        key: A hash.
+        ticket: From 0.
+        other: The other key.
+    """
+    seed &= _MASK
+    return (ticket + ((key ^ seed) - (other ^ seed)) * pow(_GAMMA, -1, 1 << 64)) & _MASK
+
+
 def uniform(hashes: U64, /) -> NDArray[np.float64]:
     """Turn scrambled words into uniforms in [0, 1), 53 bits each.
 

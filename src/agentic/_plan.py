@@ -14,7 +14,7 @@ from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_bits, de
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
-from agentic.errors import ConfigurationError
+from agentic.errors import CodecError, ConfigurationError
 from agentic.features import Schema
 from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Remembers, Stateful
 from agentic.types import Action
@@ -116,7 +116,7 @@ def assemble(
         random_control=float(random_control),
         assignment=_noise.text_key(f"assignment/{salt}"),
         floor=float(floor),
-        seed=_noise.text_key(f"draw/{name}/{seed}"),
+        seed=draw_key(name, seed),
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
         core=core,
@@ -134,6 +134,46 @@ def assemble(
     if zoned and zoned[0].default is not None:
         default = zones.check(zoned[0].default, "default of the TimeZone feature")
     return Assembly(plan, schema, pooled, zoned[0].name if zoned else None, default)
+
+
+def draw_key(agent: str, seed: int, /) -> int:
+    """The seed of every draw of an agent: a hash, so that neighbouring seeds have nothing in common."""
+    return _noise.text_key(f"draw/{agent}/{seed}")
+
+
+def standing(plan: Plan, schema: Schema, /) -> dict[str, Any]:  # JSON-compatible
+    """What the log says of an agent with every decision, beside its policy: whatever the decision hangs on.
+
+    ``catalogue``, ``encoding``, ``control`` and ``fallback`` are hashes of content; empty where a plugin's
+    content has no stored form.
+    """
+    catalogue = plan.catalogue
+    content = (
+        catalogue.cost,
+        catalogue.delay_us,
+        catalogue.send_minute,
+        catalogue.mandatory,
+        (catalogue.channels, catalogue.channel, catalogue.classes, catalogue.message_class),
+        [(condition, asked) for condition, asked in plan.eligible],
+    )
+    return {
+        "guardrails": list(plan.guardrails),
+        "catalogue": _hashed(content),
+        "encoding": _hashed(schema.features),
+        "control": _hashed(plan.control),
+        "fallback": _hashed(plan.fallback),
+        "exploration_floor": plan.floor,
+        "holdout": plan.holdout,
+        "random_control": plan.random_control,
+        "assignment": f"{plan.assignment:016x}",
+    }
+
+
+def _hashed(content: object) -> str:
+    try:
+        return fingerprint(content)
+    except CodecError:
+        return ""
 
 
 def bind(part: Any, space: Space, /) -> Any:  # a policy or a guardrail: what came in comes out

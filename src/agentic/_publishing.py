@@ -191,7 +191,7 @@ class Chair:
         self._agent = agent
         self.desk = desk
         self._stand_ins = bool(desk.plan.remembered)
-        self._versions = versions
+        self.versions = versions
         self._shelf = shelf
         self._books = books
         self._told = told
@@ -210,9 +210,9 @@ class Chair:
         version = fingerprint(policy)
         self.published = self._serve(policy, version)
         if self._shelf is None:
-            self._versions.keep(policy, version)
+            self.versions.keep(policy, version)
         else:
-            self._versions.expect(passed)
+            self.versions.expect(passed)
             marked = self._shelf.marked(self._agent)
             self.seen = self.seen if marked is None else Mark(*marked)
 
@@ -220,7 +220,7 @@ class Chair:
         """Go on with what was learned from a policy that the application passed, once the log was heard."""
         if self._shelf is None:
             return
-        policy = self._versions.last(passed)
+        policy = self.versions.last(passed)
         version = fingerprint(policy)
         if version == self.seen.version:
             self.published = self._serve(policy, version)
@@ -241,11 +241,11 @@ class Chair:
         version = fingerprint(policy)
         published = self._serve(policy, version)
         if self._shelf is None:
-            self._versions.keep(policy, version, after=after)
+            self.versions.keep(policy, version, after=after)
             self.published = published
             return
         with self._books.writing():
-            self._versions.keep(policy, version, after=after)
+            self.versions.keep(policy, version, after=after)
             self.log(version, cause, learned)
 
     def log(self, version: str, cause: str, learned: int) -> None:
@@ -267,7 +267,7 @@ class Chair:
         self.seen = attrs.evolve(self.seen, version=version, learned=max(learned, self.seen.learned))
         if version == self.published.version:
             return
-        policy = self._versions.get(version)
+        policy = self.versions.get(version)
         if policy is None:
             logger.warning(
                 "agent %s: another process put policy version %s in charge, which was configured otherwise:"

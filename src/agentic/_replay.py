@@ -1,254 +1,344 @@
-"""How a decision is explained and decided again, from what was logged of it."""
+"""Does a decision come out the same when it is decided again from the log, and if not, why not?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final, Protocol
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import POLICIES, POLICY, REASONS, Drawn, Plan, delivery_times, draw, probabilities, propose
+from agentic import _noise
+from agentic._again import decided_again, logged_batch, rules_hold
+from agentic._archive import Archive, taught_by
+from agentic._codec import fingerprint
+from agentic._flow import ARMS, HOLDOUT, Plan, draw, prices, probabilities, propose
+from agentic._plan import draw_key
 from agentic._records import DecisionBatch
-from agentic.arrays import Batch, Records, Status
-from agentic.conditions import Unlisted
+from agentic._verdicts import Account, Replayed, Verdict
+from agentic._whatif import Tally, Weighing, of_policy_arm
+from agentic.arrays import Bools
+from agentic.errors import CodecError, EvaluationError
 from agentic.features import Schema
-from agentic.protocols import Explainer, Policy
-from agentic.types import Decision
+from agentic.protocols import Policy
 
-_SEEN = 5e-4  # smaller contributions would be printed as zero
-
-
-@attrs.frozen
-class Candidate:
-    """One candidate of an explained decision.
-
-    Attributes:
-        action: Its id.
-        probability: Of the first slot; exactly 0 when denied; ``nan`` when the policy version is gone.
-        reasons: Why it was struck out; empty when it was allowed.
-    """
-
-    action: str
-    probability: float
-    reasons: tuple[str, ...]
-
-
-@attrs.frozen
-class Explanation:
-    """Why a decision came out as it did.
-
-    Attributes:
-        decision: The decision.
-        candidates: Every candidate, in order of id.
-        features: Values as used, by name; ``None`` where there was none.
-        statuses: Where each value came from.
-        denied_by: Which guardrail struck out which candidates, by the guardrail's name.
-        contributions: What each feature column added to the best candidate's score, largest first;
-            empty when the policy cannot say.
-    """
-
-    decision: Decision
-    candidates: tuple[Candidate, ...]
-    features: Mapping[str, object]
-    statuses: Mapping[str, str]
-    denied_by: Mapping[str, tuple[str, ...]]
-    contributions: Mapping[str, float]
-
-    def __str__(self) -> str:
-        decision, choice = self.decision, self.decision.choices[0]
-        how = "explored" if choice.explored else "the most probable"
-        first = f"{decision.subject} at {decision.at:%Y-%m-%d %H:%M} UTC: {choice.action.id}"
-        lines = [f"{first} with probability {choice.probability:.3f} ({how}, arm {decision.arm})"]
-        known = ", ".join(
-            f"{name} {_told(value)}"
-            + ("" if self.statuses[name] == "present" else f" ({self.statuses[name]})")
-            for name, value in self.features.items()
-        )
-        if known:
-            lines.append(f"  knew: {known}")
-        allowed = sorted(
-            (c for c in self.candidates if not c.reasons), key=lambda c: (-c.probability, c.action)
-        )
-        lines += [f"  {candidate.probability:6.3f}  {candidate.action}" for candidate in allowed[:8]]
-        if len(allowed) > 8:
-            lines.append(f"          and {len(allowed) - 8} more")
-        for reason, actions in decision.reasons.items():
-            some = ", ".join(actions[:4]) + (f" and {len(actions) - 4} more" if len(actions) > 4 else "")
-            lines.append(f"  struck out by {reason}: {some}")
-        if self.contributions:
-            moved = [(name, part) for name, part in self.contributions.items() if abs(part) >= _SEEN][:5]
-            lines.append(
-                "  moved by: " + (", ".join(f"{name} {part:+.3f}" for name, part in moved) or "nothing yet")
-            )
-        if decision.degraded:
-            lines.append(f"  degraded: {', '.join(decision.degraded)}")
-        return "\n".join(lines)
+_AT_ONCE: Final = 8192
+_SETTINGS: Final = ("seed", "exploration_floor", "holdout", "random_control", "assignment")
+_ASIDE: Final = ("guardrails", "layout")  # they differ from the agent's without changing an answer
+_BY_NAME: Final = (("actions", "ACTIONS_DIFFER"), ("features", "FEATURES_DIFFER"))
+_BY_CONTENT: Final = (("catalogue", "ACTIONS_DIFFER"), ("encoding", "FEATURES_DIFFER"))
+# What says nothing of the policy: it follows from the key, the ticket and the shares of the arms.
+_BY_KEY: Final = frozenset({"key", "tag", "arm"})
 
 
 @attrs.frozen(eq=False)
-class Replayed:
-    """What deciding again gave.
+class _Case:
+    """What holds for the rows of one meta: the agent as it was, and where it was another one.
 
     Attributes:
-        decisions: How many were decided again.
-        same: How many chose the same actions with the same probabilities.
-        missing: How many could not be, because their policy version is not kept any more.
-        changed: Shape (m,): ids of up to 1,000 decisions that came out otherwise.
-        before: How often each action was logged, over the replayed.
-        after: How often each is chosen now.
+        plan: The agent's, with the settings that the meta says.
+        policy: The version it names; ``None`` where it is not kept.
+        settings: Names of those that are not the agent's now.
+        refused: Why nothing of it can be decided again.
+        content: What a mismatch is put down to, when actions or features are not those of the meta.
+        stand_ins: Whether control and fallback are those of the meta.
     """
 
-    decisions: int
-    same: int
-    missing: int
-    changed: tuple[str, ...]
-    before: Mapping[str, int]
-    after: Mapping[str, int]
-
-    @property
-    def identical(self) -> bool:
-        """Every decision was decided again and came out the same."""
-        return self.same == self.decisions and not self.missing
+    plan: Plan
+    policy: Policy | None
+    settings: tuple[str, ...]
+    refused: tuple[Verdict, tuple[str, ...]] | None
+    content: tuple[Verdict, str] | None
+    stand_ins: Mapping[str, bool]
 
 
-def logged_batch(plan: Plan, schema: Schema, found: DecisionBatch, /) -> Batch:
-    """The batch as a policy saw it, from the log; ``allowed`` is what the rules left.
+class Kept(Protocol):
+    """The policies that are still known, by version."""
 
-    What policies remembered is as it was used; fields that were not logged have their defaults.
-    """
-    columns = found.columns
-    matrix = np.asfortranarray(columns["values"])
-    return Batch(
-        plan.catalogue,
-        columns["key"],
-        columns["at"],
-        delivery_times(plan.catalogue, columns["at"], columns["zone"]),
-        columns["zone"],
-        schema.encode(matrix),
-        schema.columns(matrix),
-        columns["denied"] == 0,
-        columns["action"].shape[1],
-        _recalled(plan, found) if plan.remembered else None,
-    )
+    def get(self, version: str, /) -> Policy | None:
+        """The policy of a version; ``None`` for one that nobody keeps."""
 
 
-def _recalled(plan: Plan, found: DecisionBatch) -> Records:
-    meta = found.metas[0]
-    packed = found.columns.get("remembered")
-    if packed is None or found.meta_of is not None:
-        packed = np.zeros((len(found), 0), dtype=np.uint8)
-        meta = {}
-    rows = plan.layout.unpack(packed, meta.get("remembered", ()), POLICIES)
-    rows.flags.writeable = False
-    return rows
+def _case(
+    plan: Plan, mine: Mapping[str, Any], versions: Kept, meta: Mapping[str, Any]
+) -> _Case:
+    other = {name for name in (*_SETTINGS, *_ASIDE) if name in meta and meta[name] != mine.get(name)}
+    settings = tuple(name for name in (*_SETTINGS, *_ASIDE) if name in other)
+    refused: tuple[Verdict, tuple[str, ...]] | None = None
+    for name, verdict in _BY_NAME:
+        told, here = meta.get(name), mine[name]
+        if refused is None and told != here:
+            odd = sorted(map(str, {*_texts(told)} ^ {*_texts(here)}))[:10] or ["in another order"]
+            refused = Verdict[verdict], tuple(odd)
+    content = None
+    for name, verdict in _BY_CONTENT:
+        if content is None and meta.get(name) and mine.get(name) and meta[name] != mine[name]:
+            content = Verdict[verdict], name
+    fits: dict[str, bool] = {}
+    then: dict[str, Policy] = {}
+    for name, own in (("control", plan.control), ("fallback", plan.fallback)):
+        told = meta.get(name)
+        alike = not told or not mine.get(name) or told == mine[name]
+        kept = versions.get(told) if not alike and isinstance(told, str) else None
+        then[name], fits[name] = kept or own, alike or kept is not None
+    try:
+        plan = attrs.evolve(
+            plan,
+            floor=_share(meta, "exploration_floor", plan.floor),
+            holdout=_share(meta, "holdout", plan.holdout),
+            random_control=_share(meta, "random_control", plan.random_control),
+            assignment=int(meta["assignment"], 16) if "assignment" in meta else plan.assignment,
+            seed=draw_key(meta["agent"], meta["seed"]) if "seed" in other else plan.seed,
+            control=then["control"],
+            fallback=then["fallback"],
+        )
+    except (TypeError, ValueError):
+        refused = refused or (Verdict.UNREADABLE, ("meta",))
+    version = meta.get("policy")
+    policy = versions.get(version) if isinstance(version, str) else None
+    if refused is None and policy is None:
+        refused = Verdict.POLICY_VERSION_MISSING, (str(version),)
+    return _Case(plan, policy, settings, refused, content, fits)
+
+
+def _texts(told: object) -> list[Any]:
+    return told if isinstance(told, list) and all(isinstance(item, str) for item in told) else []
+
+
+def _share(meta: Mapping[str, Any], name: str, own: float) -> float:
+    share = float(meta.get(name, own))
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(name)
+    return share
 
 
 def replay_rows(
     plan: Plan,
     schema: Schema,
-    versions: Callable[[str], Policy | None],
+    versions: Kept,
+    mine: Mapping[str, Any],
     batches: Iterator[DecisionBatch],
-    policy: Policy | None,
+    /,
+    *,
+    by_subject: bool = False,
+) -> Replayed:
+    """Decide logged rows again, each with the policy version that made it.
+
+    Args:
+        plan: The agent's.
+        schema: The agent's features.
+        versions: Policies by version, as far as they are kept.
+        mine: What the agent would log of itself now.
+        batches: The decisions.
+        by_subject: Check that each key is the subject's, too: a hash for each row, a third of the price
+            of all the rest.
+    """
+    account = Account(plan.catalogue.ids)
+    meta: Mapping[str, Any] | None = None
+    case: _Case | None = None
+    for found in batches:
+        if case is None or not (found.meta(0) is meta or found.meta(0) == meta):
+            meta = found.meta(0)
+            case = _case(plan, mine, versions, meta)
+        account.settings.update(dict.fromkeys(case.settings, len(found)))
+        for part in _parts(found, account):
+            if case.refused is not None:
+                account.note(part, *case.refused)
+            else:
+                _verify(case, schema, part, account, by_subject=by_subject)
+    return account.result()
+
+
+def _parts(found: DecisionBatch, account: Account) -> Iterator[DecisionBatch]:
+    """Up to 8,192 rows at a time, without those that were erased."""
+    for lo in range(0, len(found), _AT_ONCE):
+        part = found.take(slice(lo, lo + _AT_ONCE))
+        blank = part.columns["key"] == 0
+        if np.count_nonzero(blank):
+            blank &= part.columns["subject"] == ""
+            account.note(part.take(blank.nonzero()[0]), Verdict.ERASED)
+            part = part.take((~blank).nonzero()[0])
+        if len(part):
+            yield part
+
+
+def _or_by_halves(work: Callable[[DecisionBatch], None], part: DecisionBatch, account: Account) -> None:
+    """Do the work; where rows cannot be read, do it for all the others."""
+    try:
+        work(part)
+    except EvaluationError:  # another policy fails: nobody knows what it would have done
+        raise
+    except Exception as error:  # noqa: BLE001 - features are plugins, and a damaged record may hold anything
+        if len(part) == 1:
+            account.note(part, Verdict.UNREADABLE, (type(error).__name__,))
+            return
+        middle = len(part) // 2
+        for half in (slice(middle), slice(middle, None)):
+            _or_by_halves(work, part.take(half), account)
+
+
+def _verify(case: _Case, schema: Schema, part: DecisionBatch, account: Account, *, by_subject: bool) -> None:
+    policy = case.policy
+    assert policy is not None  # noqa: S101 - without one it was refused; for the type checker
+
+    def work(rows: DecisionBatch) -> None:
+        again = decided_again(case.plan, schema, policy, rows)
+        drawn, columns = again.drawn, rows.columns
+        here: dict[str, NDArray[Any]] = {
+            "tag": drawn.noise,
+            "arm": again.arm,
+            "action": drawn.action,
+            "probability": drawn.probability,
+            "explored": drawn.explored,
+            "score": drawn.score,
+            "spread": drawn.spread,
+            "policy_failed": again.failed,
+            "cost": prices(case.plan.catalogue.cost, drawn.action),
+        }
+        fine = {name: _equal(found, columns[name]) for name, found in here.items()}
+        fine["denied"] = rules_hold(case.plan, again.batch, columns["denied"])
+        if by_subject and "surrogate" not in columns:
+            fine["key"] = _noise.text_keys(columns["subject"].tolist()) == columns["key"]
+        same = np.logical_and.reduce(list(fine.values()))
+        account.again(rows, drawn.action, int(np.count_nonzero(same)))
+        if np.count_nonzero(same) < len(rows):
+            bad = (~same).nonzero()[0]
+            wrong = {name: ~okay[bad] for name, okay in fine.items()}
+            _judge(case, schema, rows.take(bad), wrong, account)
+
+    _or_by_halves(work, part, account)
+
+
+def _equal(found: NDArray[Any], logged: NDArray[Any]) -> Bools:
+    """Where rows are the same, not-a-number and all: shape (n,)."""
+    if found.shape != logged.shape:
+        raise ValueError("another shape")
+    alike = found == logged
+    if found.dtype.kind == "f" and np.count_nonzero(alike) < alike.size:
+        alike |= np.isnan(found) & np.isnan(logged)
+    if alike.ndim == 1:
+        return np.asarray(alike, dtype=np.bool_)
+    # Of one column, which is nearly always: a fifth of the price of `all`.
+    return np.asarray(alike[:, 0] if alike.shape[1] == 1 else alike.all(axis=1), dtype=np.bool_)
+
+
+def _judge(
+    case: _Case, schema: Schema, part: DecisionBatch, wrong: Mapping[str, Bools], account: Account
+) -> None:
+    """Say of rows that came out otherwise what that is put down to, and count them."""
+    for name, rows in wrong.items():
+        if count := int(np.count_nonzero(rows)):
+            account.disagreeing[name] += count
+    by_version = _policy_trouble(case, schema, part)
+    names = list(wrong)
+    found: dict[tuple[Verdict, tuple[str, ...]], list[int]] = {}
+    for row, flags in enumerate(zip(*(rows.tolist() for rows in wrong.values()), strict=True)):
+        odd = tuple(name for name, is_wrong in zip(names, flags, strict=True) if is_wrong)
+        found.setdefault(_verdict(case, part, row, odd, by_version), []).append(row)
+    for (verdict, details), rows_ in found.items():
+        account.note(part.take(np.array(rows_)), verdict, details)
+
+
+def _verdict(
+    case: _Case, part: DecisionBatch, row: int, odd: tuple[str, ...], trouble: str
+) -> tuple[Verdict, tuple[str, ...]]:
+    arm, failed = int(part.columns["arm"][row]), bool(part.columns["policy_failed"][row])
+    if not _BY_KEY.isdisjoint(odd):
+        return Verdict.RECORD_TAMPERED, odd
+    if arm == HOLDOUT and not case.stand_ins["control"]:
+        return Verdict.CONTROL_DIFFERS, odd
+    if failed and not case.stand_ins["fallback"]:
+        return Verdict.FALLBACK_DIFFERS, odd
+    if case.content is not None:
+        return case.content[0], odd
+    if ARMS[arm] == "policy" and not failed and odd != ("denied",):
+        if trouble:
+            return Verdict.POLICY_DIFFERS, (trouble, *odd)
+        if "policy_failed" in odd and len(odd) > 1:
+            return Verdict.POLICY_DIFFERS, ("fails now", *odd)
+    return Verdict.RECORD_TAMPERED, odd
+
+
+def _policy_trouble(case: _Case, schema: Schema, part: DecisionBatch) -> str:
+    """What is the matter with the policy kept under the version, if anything."""
+    policy, version = case.policy, part.meta(0)["policy"]
+    assert policy is not None  # noqa: S101 - as above
+    try:
+        if fingerprint(policy) != version:
+            return "its content changed"
+    except CodecError:
+        return "its content changed"
+    first, second = (decided_again(case.plan, schema, policy, part).drawn for _ in range(2))
+    steady = _equal(first.action, second.action) & _equal(first.probability, second.probability)
+    return "" if steady.all() else "answers otherwise each time"
+
+
+def replay_otherwise(
+    plan: Plan,
+    schema: Schema,
+    mine: Mapping[str, Any],
+    batches: Iterator[DecisionBatch],
+    policy: Policy,
+    archive: Archive | None,
+    published: str,
     /,
 ) -> Replayed:
-    """Decide logged rows again, with the policy that made them or with another."""
-    decisions = same = missing = 0
-    changed: list[str] = []
-    k = len(plan.catalogue)
-    before, after = np.zeros(k, np.int64), np.zeros(k, np.int64)
+    """Decide logged rows again with another policy: same draws, candidates and arms.
+
+    Args:
+        plan: The agent's, with room for what the policy keeps.
+        schema: The agent's features.
+        mine: What the agent would log of itself now.
+        batches: The decisions.
+        policy: The other policy, bound.
+        archive: Where rewards are, to say what it would have been worth; ``None`` to leave that out.
+        published: Version of the policy in charge.
+
+    Raises:
+        EvaluationError: The policy fails.
+    """
+    account, tally = Account(plan.catalogue.ids), Tally(plan.catalogue.ids, schema)
+    weighing = None if archive is None else Weighing(*archive.rewards(), len(plan.catalogue))
     for found in batches:
-        asked = versions(found.meta(0)["policy"]) if policy is None else policy
-        if asked is None:
-            missing += len(found)
-            continue
-        for lo in range(0, len(found), 8192):
-            part = found.take(np.arange(lo, min(lo + 8192, len(found))))
-            drawn = _again(plan, schema, asked, part, strict=policy is not None)
-            alike = (drawn.action == part.action).all(axis=1)
-            if policy is None:
-                alike &= (drawn.probability == part.probability).all(axis=1)
-            decisions += len(part)
-            same += int(alike.sum())
-            before += np.bincount(part.action.reshape(-1), minlength=k)
-            after += np.bincount(drawn.action.reshape(-1), minlength=k)
-            if len(changed) < 1000:
-                changed += part.take(np.flatnonzero(~alike)).ids[: 1000 - len(changed)]
-    ids = plan.catalogue.ids
-    return Replayed(decisions, same, missing, tuple(changed), _counts(ids, before), _counts(ids, after))
+        refused = _case(plan, mine, {found.meta(0)["policy"]: policy}, found.meta(0)).refused
+        for part in _parts(found, account):
+            if refused is not None:
+                account.note(part, *refused)
+                continue
+
+            def work(rows: DecisionBatch) -> None:
+                _otherwise(plan, schema, policy, rows, account, tally, weighing)
+
+            _or_by_halves(work, part, account)
+    worth = None
+    if archive is not None and weighing is not None:
+        worth = weighing.worth(taught_by(archive, policy, published))
+    return account.result(tally.changes(), worth)
 
 
-def _counts(ids: tuple[str, ...], found: NDArray[np.int64]) -> dict[str, int]:
-    return {action_id: int(count) for action_id, count in zip(ids, found, strict=True)}
-
-
-def _again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBatch, *, strict: bool) -> Drawn:
-    batch = logged_batch(plan, schema, found)
-    arm = found.columns["arm"]
-    if strict:
-        probabilities(plan, policy, batch.take((arm == POLICY).nonzero()[0]))  # raises if it fails
+def _otherwise(
+    plan: Plan,
+    schema: Schema,
+    policy: Policy,
+    part: DecisionBatch,
+    account: Account,
+    tally: Tally,
+    weighing: Weighing | None,
+) -> None:
+    batch, arm = logged_batch(plan, schema, part), part.columns["arm"]
+    action, probability = part.action, part.probability
+    sound = (action >= 0) & (action < len(plan.catalogue)) & (probability > 0) & (probability <= 1)
+    if np.count_nonzero(sound) < sound.size:
+        raise ValueError("an action or a probability that nobody can have logged")
+    asked = of_policy_arm(part)
+    target = probabilities(plan, policy, batch.take(asked))  # raises if it fails
     weighed = propose(plan, policy, batch, arm, [])
-    return draw(plan, batch, weighed, found.columns["ticket"], arm)
-
-
-def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: DecisionBatch, /) -> Explanation:
-    """Explain a batch of one."""
-    decision = found[0]
-    batch = logged_batch(plan, schema, found)
-    odds = np.full(len(plan.catalogue), np.nan)
-    contributions: dict[str, float] = {}
-    if policy is not None:
-        failed = bool(found.columns["policy_failed"][0])  # the fallback decided, which `propose` asks then
-        if decision.arm == "policy" and not failed:
-            odds = probabilities(plan, policy, batch)[0]
-        else:
-            weights = propose(plan, policy, batch, found.columns["arm"], []).weights
-            odds = weights[0] / weights[0].sum()
-        if isinstance(policy, Explainer) and not failed:
-            contributions = _readable(policy.explain(batch, 0), plan)
-    struck: dict[str, list[str]] = {}
-    for reason, actions in decision.reasons.items():
-        for action in actions:
-            struck.setdefault(action, []).append(reason)
-    values, status = found.columns["values"][0], found.columns["status"][0]
-    return Explanation(
-        decision,
-        tuple(
-            Candidate(action_id, float(chance), tuple(struck.get(action_id, ())))
-            for action_id, chance in zip(plan.catalogue.ids, odds, strict=True)
-        ),
-        schema.describe(values, status),
-        {name: _status(code) for name, code in zip(schema.names, status.tolist(), strict=True)},
-        _denied_by(plan, found),
-        contributions,
-    )
-
-
-def _denied_by(plan: Plan, found: DecisionBatch) -> dict[str, tuple[str, ...]]:
-    bits = found.columns["denied"][0].tolist()
-    out = {}
-    for index, name in enumerate(plan.guardrails):
-        both = 3 << (len(REASONS) + 2 * index)
-        struck = tuple(a for a, bit in zip(plan.catalogue.ids, bits, strict=True) if bit & both)
-        if struck:
-            out[name] = struck
-    return out
-
-
-def _told(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "another value" if isinstance(value, Unlisted) else repr(value)
-
-
-def _status(code: int) -> str:
-    return Status(code).name.lower()
-
-
-def _readable(parts: Mapping[str, float], plan: Plan) -> dict[str, float]:
-    named: dict[str, Any] = {}
-    for key, part in parts.items():
-        name = plan.space.encoded[int(key)] if key.isdigit() and int(key) < plan.space.width else key
-        named[name] = float(part)
-    return dict(sorted(named.items(), key=lambda item: (-abs(item[1]), item[0])))
+    drawn = draw(plan, batch, weighed, part.columns["ticket"], arm)
+    changed = (drawn.action != part.action).any(axis=1)
+    account.again(part, drawn.action, len(part) - int(np.count_nonzero(changed)))
+    if np.count_nonzero(changed):
+        account.note(part.take(changed.nonzero()[0]), Verdict.CHANGED)
+    tally.add(part, drawn.action, changed)
+    if weighing is not None and len(asked):
+        weighing.add(part.take(asked), target)

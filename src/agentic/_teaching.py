@@ -9,8 +9,10 @@ from typing import Any
 import attrs
 import numpy as np
 
+from agentic._codec import fingerprint
 from agentic._folding import Books
 from agentic._learning import Lesson, lessons_of
+from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
 from agentic._remembering import Remembering
 from agentic.arrays import Block
@@ -35,6 +37,30 @@ class Learned:
     used: int
     policy_version: str
     changed: bool
+
+
+@attrs.frozen
+class Relearned:
+    """What learning once more from the log gave.
+
+    Attributes:
+        versions: How many learned versions the log names.
+        same: How many of them came out the same, bit for bit.
+        missing: How many could not be learned again, because the version before is not kept.
+        recalled: How many learned from what records held at the time, which the log does not tell.
+        differ: The versions that came out otherwise.
+    """
+
+    versions: int
+    same: int
+    missing: int
+    recalled: int
+    differ: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Every learned version follows from the log, or could not be checked."""
+        return not self.differ
 
 
 @attrs.frozen(eq=False)
@@ -132,6 +158,43 @@ class Teaching:
                     closed = sum(len(offer.closed) for offer in offered)
                     return Learned(closed, used, now.version, changed=now is not before)
                 self._give_back(offered)
+
+    def relearn(self) -> Relearned:
+        """Learn every version that the log names once more, from the version before and the logged rewards.
+
+        Versions follow from the log as long as no rewards were passed over, which happens when a policy
+        could not learn from them.
+        """
+        offers: list[_Offer] = []
+        versions = same = missing = recalled = learned = 0
+        before, differ = "", []
+        for receipt, block in self._log.read():
+            if block.meta.get("agent") != self._agent:
+                continue
+            columns = block.columns
+            if block.kind == "reward":
+                closed = Closed(columns["decision"], columns["slot"], columns["reward"])
+                offers.append(_Offer(receipt.first + receipt.count, closed))
+            if block.kind != "policy":
+                continue
+            version, told = block.meta["policy"], int(columns["learned"][-1])
+            if block.meta["cause"] == "learned" and version != before:
+                versions += 1
+                policy: Any = self._chair.versions.get(before)
+                if policy is None:
+                    missing += 1
+                elif fields_of(policy):
+                    recalled += 1
+                else:
+                    for lesson in self._lessons([o for o in offers if learned < o.end <= told]):
+                        policy = policy.learn(lesson.feedback)
+                    if fingerprint(policy) == version:
+                        same += 1
+                    else:
+                        differ.append(version)
+            before, learned = version, max(learned, told)
+            offers = [offer for offer in offers if offer.end > learned]
+        return Relearned(versions, same, missing, recalled, tuple(differ))
 
     def _take(self) -> list[_Offer]:
         with self._offers:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from agentic import Agent
+from agentic._again import logged_batch
 from agentic._flow import probabilities
-from agentic._replay import logged_batch
 from agents import DAY, NOON, agent, consenting, context, names, one, rows, teach
 
 SUBJECTS = 250_000

@@ -12,6 +12,7 @@ import pytest
 from agentic import testing
 from agentic.arrays import Block, Columns, Field, Proposal, Receipt, Review, Rows
 from agentic.conditions import Coded
+from agentic.errors import CodecError
 from agentic.features import Category, MappingProvider, Number
 from agentic.state import MemoryStore
 
@@ -201,6 +202,49 @@ class ForgetsWhenBound(Learns):
 class TurnsNegative(Learns):
     def learn(self, feedback):
         return attrs.evolve(self, total=-5.0)
+
+
+@attrs.frozen
+class HidesWhatItLearned(Learns):
+    """Answers by what it does not store."""
+
+    boost: float = attrs.field(default=0.0, metadata={"derived": True})
+
+    def propose(self, batch):
+        return Proposal(like(batch, 1.0 + self.boost))
+
+    def learn(self, feedback):
+        return attrs.evolve(super().learn(feedback), boost=1.0)
+
+
+@attrs.frozen
+class HoldsWhatHasNoForm(Learns):
+    """Learns into an object that nobody can make again."""
+
+    model: object = None
+
+    def learn(self, feedback):
+        return attrs.evolve(super().learn(feedback), model=Weighs(like))
+
+
+class StoresWithoutAMaker(Learns):
+    """Makes something else of its data."""
+
+    def to_data(self):
+        return {"total": self.total}
+
+    def from_data(self, data):
+        return type(self)(data["total"] + 1)
+
+
+class Declines(Learns):
+    """Says that it cannot be stored."""
+
+    def to_data(self):
+        raise CodecError("holds a line to a server")
+
+    def from_data(self, data):
+        raise CodecError("holds a line to a server")
 
 
 class RemembersTheLast(Learns):
@@ -574,6 +618,7 @@ LEARNER = {
     "feedback_is_left_alone": [WritesToFeedback],
     "learning_from_nothing": [DividesByNobody],
     "binding_again_keeps_what_was_learned": [ForgetsWhenBound],
+    "what_learned_can_be_stored": [HidesWhatItLearned, HoldsWhatHasNoForm, StoresWithoutAMaker],
     "what_learned_is_still_a_policy": [TurnsNegative],
     "two_batches_teach_what_one_does": [RemembersTheLast],
 }
@@ -779,6 +824,7 @@ def test_sound_parts_pass():
         check(Sound)
     for check in (testing.learner_checks() | testing.additive_learner_checks()).values():
         check(Learns)
+        check(Declines)
     for check in (testing.policy_checks() | testing.learner_checks() | testing.remembering_checks()).values():
         check(Remembers)
     for check in (testing.guardrail_checks() | testing.stateful_checks()).values():

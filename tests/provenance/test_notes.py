@@ -87,7 +87,7 @@ class TestCheckpoint:
 
 class TestNotes:
     def test_form(self) -> None:
-        """A signature line is a dash, the name, and base64 of the key's id and the signature over the text."""
+        """A signature line is a dash, the name, and base64 of the key's id and the signature."""
         signature = hmac.digest(bytes(range(32)), POINT.text().encode(), "sha256")
         hashed = sha256(b"shop.example/log\n\xffagentic/hmac-sha256" + bytes(range(32))).digest()[:4]
         line = f"— shop.example/log {b64encode(hashed + signature).decode()}\n"

@@ -1,34 +1,35 @@
 """What would another policy have earned: from logged decisions, judged by their support, or simulated."""
 
-from agentic.evaluation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
-from agentic.evaluation._diagnostics import Diagnostics, diagnose
-from agentic.evaluation._differences import Difference, difference, paired_difference
-from agentic.evaluation._estimators import (
+from agentic._offpolicy import (
     DM,
     DR,
     IPW,
     SNDR,
     SNIPW,
+    Contributions,
+    CressieRead,
+    Diagnostics,
     DRos,
     Estimate,
     Estimator,
+    Interval,
+    Logged,
     ModelFree,
+    Normal,
+    Rows,
     SubgaussianDR,
     SubgaussianIPW,
     SwitchDR,
-    estimate,
-)
-from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
-from agentic.evaluation._intervals import (
-    Contributions,
-    CressieRead,
-    Interval,
-    Normal,
     alike_bounds,
+    diagnose,
+    estimate,
+    overlap,
     standard_error,
 )
+from agentic.evaluation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
+from agentic.evaluation._differences import Difference, difference, paired_difference
+from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._joined import BySubject, Joined, joined
-from agentic.evaluation._logged import Logged, Rows, overlap
 from agentic.evaluation._oracle import Oracle, truths
 from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
 from agentic.evaluation._simulate import Simulated, one_step_value, simulate

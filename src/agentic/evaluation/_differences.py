@@ -6,9 +6,9 @@ import math
 
 import attrs
 
+from agentic._offpolicy import reject
 from agentic._statistics import student_t
 from agentic.arrays import F64
-from agentic.evaluation._logged import reject
 
 
 @attrs.frozen

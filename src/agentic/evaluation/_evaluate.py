@@ -14,20 +14,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-import attrs
 import numpy as np
 
+from agentic._again import logged_batch
 from agentic._agent import Agent
-from agentic._codec import fingerprint
+from agentic._archive import taught_by
 from agentic._flow import POLICIES, probabilities
 from agentic._learning import lessons_of, with_records
+from agentic._offpolicy import DR, Estimate, Estimator, Interval, ModelFree, Normal, doubted, estimate
 from agentic._plan import bind, checked, fields_of, remembering
-from agentic._replay import logged_batch
 from agentic.arrays import F64, Records
-from agentic.errors import CodecError, ConfigurationError
-from agentic.evaluation._estimators import DR, Estimate, Estimator, ModelFree, estimate
-from agentic.evaluation._intervals import Interval, Normal
-from agentic.evaluation._joined import Joined, joined, logged_decisions
+from agentic.errors import ConfigurationError
+from agentic.evaluation._joined import Joined, archive, joined, logged_decisions
 from agentic.evaluation._recall import logged_it, recall
 from agentic.evaluation._reward_models import cross_fit
 from agentic.protocols import Learner, Policy, Remembers
@@ -185,42 +183,6 @@ def evaluate(
         reward_range=reward_range,
         interval=interval,
     )
-    return _doubted(found, _seen(agent, policy, part))
-
-
-def _doubted(found: Estimate, seen: int) -> Estimate:
-    """The same, at best weak where the policy may know the answers."""
-    if not seen:
-        return found
-    facts = found.diagnostics
-    reason = (
-        f"the policy may have learned from {seen:,} of these {found.n:,} rows, so it looks better than it is:"
-        " teach it on one part of joined(agent).split() and judge it by the other"
-    )
-    if facts.verdict == "unsupported":
-        facts = attrs.evolve(facts, reasons=(*facts.reasons, reason))
-    else:
-        facts = attrs.evolve(facts, verdict="weak", reasons=(reason, *facts.reasons))
-    return attrs.evolve(found, diagnostics=facts)
-
-
-def _seen(agent: Agent, policy: Policy, rows: Joined) -> int:
-    """Of how many rows the reward was known when the agent first put this version in charge."""
-    if not isinstance(policy, Learner):
-        return 0
-    try:
-        version = fingerprint(bind(policy, agent.plan.space))
-    except CodecError:  # without a version it was never published
-        return 0
-    known = [np.zeros(0, np.int64)]
-    for _, block in agent.log.read():
-        if block.kind == "reward" and block.meta["agent"] == agent.name:
-            known.append(block.columns["decision"])
-        elif (
-            block.kind == "decision" and block.meta["agent"] == agent.name and block.meta["policy"] == version
-        ):
-            break
-    else:
-        if version != agent.policy_version:
-            return 0
-    return int(np.isin(rows.position, np.concatenate(known)).sum())
+    asked: Policy = bind(policy, agent.plan.space)
+    known = taught_by(archive(agent), asked, agent.policy_version)
+    return doubted(found, int(np.isin(part.position, known).sum()))

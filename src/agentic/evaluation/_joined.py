@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from agentic import _noise
 from agentic._agent import Agent
+from agentic._archive import Archive
 from agentic._flow import ARMS
-from agentic._records import DecisionBatch, batch_of
+from agentic._offpolicy import Logged, reject
+from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import EvaluationError
-from agentic.evaluation._logged import Logged, reject
 
 _CHUNK: Final = 8192
 _TAKEN: Final[Mapping[str, type]] = {
@@ -179,10 +180,12 @@ def joined(agent: Agent, /) -> Joined:
     Rewards become final when ``agent.learn()`` finds their window over. What other agents wrote to the
     same log is left out.
     """
-    position, reward = _rewards(agent)
+    found_in = archive(agent)
+    position, reward = found_in.rewards()
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _TAKEN}  # of several dtypes
     order = [np.zeros(0, np.int64)]
-    for first, batch in _decisions(agent):
+    for batch in found_in.batches():
+        first = int(batch.positions[0])
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         rows = position[lo:hi] - first
         order.append(np.arange(lo, hi))
@@ -216,27 +219,14 @@ def logged_decisions(agent: Agent, position: I64, /) -> Iterator[tuple[slice, De
         agent: Whose log it is.
         position: Shape (n,), ascending.
     """
-    for first, batch in _decisions(agent):
+    for batch in archive(agent).batches():
+        first = int(batch.positions[0])
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         for start in range(lo, hi, _CHUNK):
             stop = min(start + _CHUNK, hi)
             yield slice(start, stop), batch.take(position[start:stop] - first)
 
 
-def _rewards(agent: Agent) -> tuple[I64, F64]:
-    """Final rewards of first slots in order of position; agents may share a log."""
-    positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for _, block in agent.log.read():
-        if block.kind == "reward" and block.meta["agent"] == agent.name:
-            first = block.columns["slot"] == 0
-            positions.append(block.columns["decision"][first])
-            rewards.append(block.columns["reward"][first])
-    position, reward = np.concatenate(positions), np.concatenate(rewards)
-    order = np.argsort(position, kind="stable")
-    return position[order], reward[order]
-
-
-def _decisions(agent: Agent) -> Iterator[tuple[int, DecisionBatch]]:
-    for receipt, block in agent.log.read():
-        if block.kind == "decision" and block.meta["agent"] == agent.name:
-            yield receipt.first, batch_of(block, receipt.first, agent.plan.catalogue)
+def archive(agent: Agent, /) -> Archive:
+    """Where the agent's decisions and rewards are; agents may share a log."""
+    return Archive(agent.name, agent.log, agent.plan.catalogue)

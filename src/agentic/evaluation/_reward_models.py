@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic import _noise
-from agentic.arrays import U64
-from agentic.evaluation._logged import (
+from agentic._offpolicy import (
     Floats,
     Ints,
     as_actions,
@@ -17,6 +16,7 @@ from agentic.evaluation._logged import (
     check_length,
     reject,
 )
+from agentic.arrays import U64
 
 _X_REMEDY = "give every feature its declared default before fitting"
 _REWARD_REMEDY = "leave rows out while their reward is pending: a missing reward is not a number"

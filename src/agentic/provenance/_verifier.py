@@ -40,9 +40,9 @@ def ed25519(public: bytes, data: bytes, signature: bytes) -> bool:  # section 5.
     return len(signature) == 64 and s < ORDER and times(s, base) == add(point(r), times(k, point(public)))
 def opened(note: str, keys: str) -> tuple[str, int, bytes, str]:  # C2SP signed-note and tlog-checkpoint
     ring = {(name, id): unbase(key) for name, id, key in re.findall(r"([^\s+]+)\+(\w{8})\+(\S+)", keys)}
-    text, _, lines = note.rpartition("\n\n")
-    form, data, by = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)", text), f"{text}\n".encode(), []
-    for line in lines.removesuffix("\n").split("\n"):
+    (text, _, lines), by = note.rpartition("\n\n"), []
+    form, data = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)", text), f"{text}\n".encode()
+    for line in lines.split("\n")[:-1]:
         dash, name, blob = line.split(" ")
         key, signature = ring.get((name, unbase(blob)[:4].hex())), unbase(blob)[4:]
         if key is not None:  # signatures of others are left to those who know them
@@ -50,14 +50,13 @@ def opened(note: str, keys: str) -> tuple[str, int, bytes, str]:  # C2SP signed-
             good = hmac.compare_digest(mac, signature) if mac else ed25519(key[1:], data, signature)
             require(dash == "—" and good, f"the checkpoint's signature by {name} is false")
             by.append(name)
-    if not form or not by: raise ValueError("no checkpoint, or none that is signed with a key that was given")
+    if not form or not by or lines[-1] != "\n": raise ValueError("no checkpoint signed with a key that was given")
     return form[1], int(form[2]), unbase(form[3]), " and ".join(by)
 def climb(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:  # RFC 9162, section 2.1.3.1
     require(type(index) is int and 0 <= index < size and bool(path) == (size > 1), "no such record or path")
     half = 1 << ((size - 1).bit_length() - 1) if size > 1 else 0
     if index < half: return sha256(b"\1", climb(leaf, index, half, path[:-1]), path[-1])
     return sha256(b"\1", path[-1], climb(leaf, index - half, size - half, path[:-1])) if half else leaf
-
 def value(dtype: str, cell: Any, text: bytes | None = None) -> Any:  # a number, a text, other bytes in hex
     if text is not None or isinstance(cell, bytes): return text[:cell].decode() if text else bytes(cell).hex()
     return bool(cell) if dtype == "|b1" else cell if math.isfinite(cell) else str(cell)
@@ -72,7 +71,8 @@ def read(columns: list[Any], data: bytes) -> dict[str, Any]:  # one column after
     require(at == len(data), "there are more bytes than the header says")
     return record
 def verify(text: str, keys: str) -> str:  # what is proved; raises when nothing is
-    depths = itertools.accumulate((letter in "[{") - (letter in "]}") for letter in text)
+    outside = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])  # of strings
+    depths = itertools.accumulate((letter in "[{") - (letter in "]}") for letter in outside)
     require(len(text) <= MOST and max(depths, default=0) <= DEEPEST, "larger or deeper than a bundle is")
     bundle = json.loads(text)
     require(written(bundle) + "\n" == text and list(bundle) == FIELDS, "no bundle, or not as it was written")
@@ -91,7 +91,7 @@ def verify(text: str, keys: str) -> str:  # what is proved; raises when nothing 
     return f"record {bundle['position']} of {size} in {origin}, root {root.hex()}, signed by {by}; {rest}"
 if __name__ == "__main__":
     try:
-        keys = sys.argv[3] if sys.argv[2:3] == ["--key"] else os.environ["AGENTIC_AUDIT_KEYS"]
+        keys = sys.argv[3] if sys.argv[2:3] == ["--key"] else os.environ.get("AGENTIC_AUDIT_KEYS", "")
         require("PRIVATE+KEY" not in sys.argv[-1], "secrets do not belong on a command line: give a file")
         keys = pathlib.Path(keys).read_text("utf-8") if os.path.isfile(keys) else keys
         with open(sys.argv[1], "rb") as file: print("ACCEPTED:", verify(file.read(MOST + 1).decode(), keys))

@@ -5,6 +5,7 @@ each of them a name that a test runner shows; ``agentic.testing.strategies`` nee
 """
 
 from agentic.testing._build import batch, catalogue, chosen, feedback, space, subjects
+from agentic.testing._cases import decide_again
 from agentic.testing._conformance import (
     AdditiveLearnerConformance,
     FeatureProviderConformance,
@@ -214,6 +215,7 @@ __all__ = [
     "check_what_learned_can_be_stored",
     "check_what_learned_is_still_a_policy",
     "chosen",
+    "decide_again",
     "feedback",
     "guardrail_checks",
     "learner_checks",

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 import attrs
 import numpy as np
 
+from agentic._offpolicy._logged import Floats, Ints, Rows, reject
 from agentic._statistics import student_t
 from agentic.errors import EvaluationError
-from agentic.evaluation._logged import Floats, Ints, Rows, reject
 
 
 @attrs.frozen(eq=False)

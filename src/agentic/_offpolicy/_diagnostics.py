@@ -13,8 +13,8 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from agentic.evaluation._intervals import Contributions, independent, standard_error
-from agentic.evaluation._logged import Floats, Ints, Rows
+from agentic._offpolicy._intervals import Contributions, independent, standard_error
+from agentic._offpolicy._logged import Floats, Ints, Rows
 
 Verdict = Literal["ok", "weak", "unsupported"]
 

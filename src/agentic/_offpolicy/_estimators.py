@@ -13,10 +13,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._intervals import Contributions, Interval, Normal, alike_bounds, standard_error
+from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
 from agentic.errors import EvaluationError
-from agentic.evaluation._diagnostics import Diagnostics, diagnose
-from agentic.evaluation._intervals import Contributions, Interval, Normal, alike_bounds, standard_error
-from agentic.evaluation._logged import Floats, Logged, Rows, overlap, reject
 
 
 @runtime_checkable
@@ -438,10 +438,44 @@ def estimate(
     if reward_range is not None:
         _check_range(logged.reward, reward_range)
     rows = overlap(logged, target, q=q)
+    return judge(
+        rows,
+        probability=logged.probability,
+        estimator=estimator,
+        level=level,
+        reward_range=reward_range,
+        interval=interval,
+    )
+
+
+def judge(
+    rows: Rows,
+    /,
+    *,
+    probability: Floats,
+    estimator: Estimator,
+    level: float = 0.95,
+    reward_range: tuple[float, float] | None = None,
+    interval: Interval = _NORMAL,
+) -> Estimate:
+    """Estimate from rows that are weighed already: what ``estimate`` does once it has weighed them.
+
+    Args:
+        rows: The weighed rows.
+        probability: Shape (n,), float64, in (0, 1]: the logged probabilities.
+        estimator: How rows contribute.
+        level: Share of samples in which the bounds are to hold, in (0, 1).
+        reward_range: Lowest and highest reward there can be.
+        interval: How contributions become bounds.
+
+    Raises:
+        EvaluationError: The estimator or the interval does not apply to such rows.
+    """
+    n = rows.reward.size
     with np.errstate(over="ignore", invalid="ignore"):  # overflow ends as an unsupported estimate
         found = estimator.contribute(rows)
         error = standard_error(found.influence, degrees=found.degrees, groups=rows.groups)
-        facts = diagnose(rows, found, probability=logged.probability, bounded=reward_range is not None)
+        facts = diagnose(rows, found, probability=probability, bounded=reward_range is not None)
         # Asked even when its answer will not be used, so that a misuse never depends on the data.
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
     if facts.verdict != "unsupported":
@@ -451,12 +485,28 @@ def estimate(
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
         if low <= high:
             method = f"{estimator.name}, {interval.name} interval"
-            return Estimate(found.value, low, high, error, logged.n, level, method, facts)
+            return Estimate(found.value, low, high, error, n, level, method, facts)
         reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
         facts = attrs.evolve(facts, verdict="unsupported", reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
     method = f"{estimator.name}, no interval"
-    return Estimate(found.value, low, high, math.inf, logged.n, level, method, facts)
+    return Estimate(found.value, low, high, math.inf, n, level, method, facts)
+
+
+def doubted(found: Estimate, seen: int, /) -> Estimate:
+    """The same, at best weak where the policy may know the answers of so many of the rows."""
+    if not seen:
+        return found
+    facts = found.diagnostics
+    reason = (
+        f"the policy may have learned from {seen:,} of these {found.n:,} rows, so it looks better than it is:"
+        " teach it on one part of joined(agent).split() and judge it by the other"
+    )
+    if facts.verdict == "unsupported":
+        facts = attrs.evolve(facts, reasons=(*facts.reasons, reason))
+    else:
+        facts = attrs.evolve(facts, verdict="weak", reasons=(reason, *facts.reasons))
+    return attrs.evolve(found, diagnostics=facts)
 
 
 def _widened(

@@ -1,0 +1,81 @@
+"""What would another policy have earned, by weighed rows: the arithmetic that replay and evaluation share.
+
+Its public names are those of ``agentic.evaluation``.
+"""
+
+from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._estimators import (
+    DM,
+    DR,
+    IPW,
+    SNDR,
+    SNIPW,
+    DRos,
+    Estimate,
+    Estimator,
+    ModelFree,
+    SubgaussianDR,
+    SubgaussianIPW,
+    SwitchDR,
+    doubted,
+    estimate,
+    judge,
+)
+from agentic._offpolicy._intervals import (
+    Contributions,
+    CressieRead,
+    Interval,
+    Normal,
+    alike_bounds,
+    standard_error,
+)
+from agentic._offpolicy._logged import (
+    Floats,
+    Ints,
+    Logged,
+    Rows,
+    as_actions,
+    as_array,
+    as_floats,
+    check_below,
+    check_length,
+    overlap,
+    reject,
+)
+
+__all__ = [
+    "DM",
+    "DR",
+    "IPW",
+    "SNDR",
+    "SNIPW",
+    "Contributions",
+    "CressieRead",
+    "DRos",
+    "Diagnostics",
+    "Estimate",
+    "Estimator",
+    "Floats",
+    "Interval",
+    "Ints",
+    "Logged",
+    "ModelFree",
+    "Normal",
+    "Rows",
+    "SubgaussianDR",
+    "SubgaussianIPW",
+    "SwitchDR",
+    "alike_bounds",
+    "as_actions",
+    "as_array",
+    "as_floats",
+    "check_below",
+    "check_length",
+    "diagnose",
+    "doubted",
+    "estimate",
+    "judge",
+    "overlap",
+    "reject",
+    "standard_error",
+]
