@@ -94,6 +94,6 @@ def copied(agent: Agent, change: Change, *, number: int = 0) -> MemoryLog:
 def reopened(agent: Agent, log: MemoryLog, **more: Any) -> Agent:
     """The agent again, with another log and all the versions of its policy."""
     again = leaning(log=log, **more)
-    for policy in agent._versions.values():
+    for policy in list(agent._versions._held.values()):
         again.policy = policy
     return again

@@ -18,6 +18,7 @@ from agentic._flow import (
     NOT_ELIGIBLE,
     OUTRANKED,
     POLICIES,
+    PROTECTED,
     ZONE_UNKNOWN,
     Drawn,
     Plan,
@@ -77,6 +78,7 @@ def decided_again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBat
     columns = found.columns
     batch = logged_batch(plan, schema, found)
     arm = assign(plan, batch.keys)
+    arm[columns["arm"] == PROTECTED] = PROTECTED  # not by the key
     weighed = weighed_again(plan, policy, batch, arm, columns["policy_failed"])
     drawn = draw(plan, batch, weighed, columns["ticket"], arm)
     return Again(batch, arm, drawn, weighed.failed)

@@ -24,11 +24,14 @@ from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
 from agentic.arrays import Block
+from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
     InvalidContextError,
     LogError,
     UnknownGoalError,
+    masked,
+    reason,
 )
 from agentic.features import Schema
 from agentic.protocols import (
@@ -76,6 +79,8 @@ if TYPE_CHECKING:
         zone: str | None
         seed: int
         salt: str | None
+        protect: Condition | None
+        protected: Policy | None
         clock: Callable[[], datetime]
 
 
@@ -108,6 +113,9 @@ class Agent:
         log: Keeps what was decided and what came of it; in memory by default.
         control: Decides for the holdout; nothing is sent by default.
         fallback: Decides where the policy fails; nothing is sent by default.
+        protect: Who is decided for without being known: children, ``F("age") < 18``. For whom it is unknown,
+            it counts as true. They get no marketing, and no record.
+        protected: Decides for these, without chance; nothing is sent by default.
         holdout: Share of subjects left to the control policy, 0 to 1.
         random_control: Share of subjects decided uniformly among what the rules allow, 0 to 1.
         exploration_floor: Share of probability spread evenly over what the rules allow, 0 to 1.
@@ -134,6 +142,8 @@ class Agent:
         log: ProvenanceLog | None = None,
         control: Policy | None = None,
         fallback: Policy | None = None,
+        protect: Condition | None = None,
+        protected: Policy | None = None,
         holdout: float = 0.0,
         random_control: float = 0.0,
         exploration_floor: float = 0.0,
@@ -172,6 +182,8 @@ class Agent:
             guardrails=guardrails,
             control=policies.Fixed(NO_ACTION) if control is None else control,
             fallback=policies.Fixed(NO_ACTION) if fallback is None else fallback,
+            protect=protect,
+            protected=policies.Fixed(NO_ACTION) if protected is None else protected,
             holdout=holdout,
             random_control=random_control,
             floor=exploration_floor,
@@ -443,7 +455,8 @@ class Agent:
         """
         if context is not None and not isinstance(context, Mapping):
             raise InvalidContextError(
-                f"context must be a mapping of feature names to values, got {context!r}"
+                f"context must be a mapping of feature names to values, got {masked(context)}",
+                value=masked(context),
             )
         columns = None if context is None else {name: [value] for name, value in context.items()}
         requests = None if request_id is None else [request_id]
@@ -479,7 +492,9 @@ class Agent:
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
             raise ConfigurationError(f"slots must be an integer from 1 to 100, got {slots!r}", value=slots)
         if context is not None and not isinstance(context, Mapping):
-            raise InvalidContextError(f"context must be a mapping of names to columns, got {context!r}")
+            raise InvalidContextError(
+                f"context must be a mapping of names to columns, got {masked(context)}", value=masked(context)
+            )
         if request_ids is None:
             return self._decide_anew(subjects, context or {}, slots, at)
         requests = checked_requests(request_ids, len(subjects))
@@ -537,13 +552,13 @@ class Agent:
     ) -> DecisionBatch | None:
         began = time.perf_counter_ns()
         tickets = None if request_ids is None else _noise.text_keys(request_ids) | _NAMED
-        values = self._chair.desk.gather(subjects, context, at)
+        values, protected = self._chair.desk.gather(subjects, context, at)
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
             published = self._chair.published
             columns, settled = published.desk.decide(
-                published.policy, subjects, values, tickets, slots, at, began
+                published.policy, subjects, values, protected, tickets, slots, at, began
             )
             if request_ids is not None and isinstance(self._books, SharedBooks):
                 columns["request"] = _texts(request_ids)
@@ -572,7 +587,8 @@ class Agent:
             if not isinstance(error, Exception):
                 raise
             raise LogError(
-                f"the log refused {len(block)} {block.kind} records ({error}): they {otherwise}, ask again"
+                f"the log refused {len(block)} {block.kind} records ({reason(error)}): they {otherwise}, ask"
+                " again"
             ) from error
 
     def tell(self, subject: str, *facts: Fact, now: datetime | None = None) -> None:
@@ -692,9 +708,10 @@ class Agent:
     def learn(self, *, now: datetime | None = None) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy.
 
-        The holdout is never learned from. Rewards are logged as they close. What a policy remembers of
-        subjects is written to their records before the policy is published, each reward once as long as one
-        agent learns for these subjects at a time; a record that was deleted and not made anew gets none.
+        Neither the holdout nor protected subjects are learned from. Rewards are logged as they close. What
+        a policy remembers of subjects is written to their records before the policy is published, each
+        reward once as long as one agent learns for these subjects at a time; a record that was deleted and
+        not made anew gets none.
 
         Raises:
             LearningError: The policy cannot learn from such rewards; it stays in charge. They are offered

@@ -25,11 +25,13 @@ from agentic._flow import (
     prices,
     walk,
 )
+from agentic._knowing import know, withhold
 from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic._stored import load, save
-from agentic.arrays import I64, U64, Layout, Records
+from agentic.arrays import I64, U64, Bools, Layout, Records
 from agentic.conditions import Coded
+from agentic.errors import masked
 from agentic.features import Values
 from agentic.protocols import FeatureProvider, Policy, StateStore
 from agentic.state import Pools
@@ -43,8 +45,8 @@ _LOSSES: Final = 16
 class Settled:
     """Rows that were stored, to be taken back if the log fails; ``before`` may hold more, at the end."""
 
-    names: list[str]
-    before: bytes
+    names: list[str] = attrs.field(repr=masked)
+    before: bytes = attrs.field(repr=masked)
     written: NDArray[Any]
     stands: NDArray[np.bool_]
     action: I64
@@ -102,25 +104,33 @@ class Desk:
         twin._told, twin._lock = set(self._told), self._lock
         return twin
 
-    def gather(self, subjects: list[str], context: Mapping[str, Any], at: int) -> Values:
-        """Ask providers for what the context lacks: n rows of values.
+    def gather(self, subjects: list[str], context: Mapping[str, Any], at: int) -> tuple[Values, Bools | None]:
+        """Ask providers for what the context lacks, as far as it may be known.
 
         Args:
             subjects: n checked ids.
             context: Columns of n values by feature name.
             at: Microseconds since 1970.
+
+        Returns:
+            n rows of values, and who is decided for without a record: shape (n,); ``None`` for nobody.
         """
-        values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
+        protected = None
+        if self.plan.purposes or self.assembly.protection is not None:
+            values, protected = know(self.assembly, self._recall, subjects, context, self.providers, at)
+        else:
+            values = self.assembly.schema.gather(tuple(subjects), context, self.providers, at)
         values.matrix.flags.writeable = False
         for failed in values.failed:
             self._count_failure(failed, None)
-        return values
+        return values, protected
 
     def decide(
         self,
         policy: Policy,
         subjects: list[str],
         values: Values,
+        protected: Bools | None,
         tickets: U64 | None,
         slots: int,
         at: int,
@@ -132,6 +142,7 @@ class Desk:
             policy: The one in charge, bound.
             subjects: n checked ids.
             values: What is known of them.
+            protected: Shape (n,): who is decided for without a record; ``None`` for nobody.
             tickets: Shape (n,): draws of requests that name themselves; ``None`` counts decisions.
             slots: Actions for each row.
             at: Microseconds since 1970.
@@ -145,8 +156,8 @@ class Desk:
         step = max(1, min(_WAVE, _CELLS // len(plan.catalogue)))
         try:
             for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
-                for rows in _waves(subjects, lo, min(lo + step, n)):
-                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at)
+                for rows, blank in _waves(subjects, lo, min(lo + step, n), protected):
+                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at, blank)
         except BaseException:  # somebody pressed Ctrl-C: nothing was logged, so nothing stands
             self.take_back([part.settled for part in parts if part.settled is not None], at)
             raise
@@ -174,17 +185,23 @@ class Desk:
         parts: list[_Part],
         slots: int,
         at: int,
+        protected: bool,
     ) -> None:
-        """Load, walk and store, again for rows that lost a race, until every row of the wave stands."""
+        """Load, walk and store, again for rows that lost a race, until every row of the wave stands.
+
+        Of protected subjects nothing is loaded, and nothing stored.
+        """
         plan, todo, losses, denied = self.plan, rows, 0, 0
         broken: frozenset[str] = frozenset()
         while True:
             names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
-            records, versions, failed = self._load(names)
+            records, versions, failed = self._blank(names, 0) if protected else self._load(names)
             denied |= failed
+            if plan.purposes and not protected:
+                withhold(self.assembly, values, todo, records)
             before = records.tobytes()
             wave = self._wave(names, records, values, tickets, todo, slots, at)
-            wave.denied, wave.broken = denied, broken
+            wave.denied, wave.broken, wave.protected = denied, broken, protected
             if self.pools:
                 wave.available, failed = self._take(at, len(names), slots)
                 wave.denied |= failed
@@ -194,7 +211,7 @@ class Desk:
                 self._note(walked)
                 count, settled = walked.count, None
                 stands = np.ones(count, dtype=np.bool_)
-                if count and not denied:
+                if count and not denied and not protected:
                     stands, failed = self._save(names[:count], records[:count], versions[:count])
                     denied |= failed
                     action = walked.drawn.action[:count]
@@ -225,9 +242,17 @@ class Desk:
             rows, versions = load(self.store, names, self.plan.layout)
         except Exception as error:  # noqa: BLE001 - a store is a plugin: without state nothing is sent
             self._count_failure("store", error)
-            return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), STATE_UNAVAILABLE
+            return self._blank(names, STATE_UNAVAILABLE)
         # Writable and ours, whatever the store hands out; by way of bytes: a copy goes field by field.
         return np.frombuffer(bytearray(rows.tobytes()), dtype=rows.dtype), versions, 0
+
+    def _recall(self, names: list[str]) -> NDArray[Any]:
+        """Records; blank ones when the store is down."""
+        return self._load(names)[0]
+
+    def _blank(self, names: list[str], denied: int) -> tuple[NDArray[Any], I64, int]:
+        """Records of subjects nobody has seen, and the reason to deny."""
+        return self.plan.layout.new(len(names)), np.zeros(len(names), np.int64), denied
 
     def _save(self, names: list[str], records: NDArray[Any], versions: I64) -> tuple[NDArray[np.bool_], int]:
         """Which rows stand; none, and the reason to deny, when the store is down."""
@@ -267,7 +292,7 @@ class Desk:
             strangers = np.flatnonzero(keys == 0)
             keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
             records[f"{CORE}.key"] = keys
-        if self.pseudonymous:
+        if self.pseudonymous:  # who is protected has no record that would keep it, and another one each time
             identify(records)
         matrix = values.matrix[rows]
         columns = schema.columns(matrix)
@@ -392,15 +417,28 @@ def _gathered(parts: list[_Part], n: int) -> dict[str, NDArray[Any]]:
     return whole
 
 
-def _waves(subjects: list[str], lo: int, hi: int) -> Iterator[slice | I64]:
-    """Split rows so that no subject appears twice in one wave; a subject's rows keep their order."""
-    names = subjects[lo:hi]
+def _waves(
+    subjects: list[str], lo: int, hi: int, protected: Bools | None
+) -> Iterator[tuple[slice | I64, bool]]:
+    """Split rows into waves, and say which wave is of protected subjects: the first, if there are any.
+
+    No subject that has a record appears twice in one wave; a subject's rows keep their order.
+    """
+    names, others = subjects[lo:hi], None
+    if protected is not None and np.count_nonzero(protected[lo:hi]):
+        yield lo + np.flatnonzero(protected[lo:hi]), True
+        others = np.flatnonzero(~protected[lo:hi])
+        names = [names[row] for row in others.tolist()]
     if len(set(names)) == len(names):
-        yield slice(lo, hi)
+        if others is None:
+            yield slice(lo, hi), False
+        elif names:
+            yield lo + others, False
         return
     seen: dict[str, int] = {}
     turn = np.empty(len(names), dtype=np.int64)
     for row, name in enumerate(names):
         turn[row] = seen[name] = seen.get(name, -1) + 1
     for wave in range(int(turn.max()) + 1):
-        yield lo + np.flatnonzero(turn == wave)
+        rows = np.flatnonzero(turn == wave)
+        yield lo + (rows if others is None else others[rows]), False

@@ -14,7 +14,7 @@ import numpy as np
 
 from agentic import policies
 from agentic._agent import Agent
-from agentic._flow import ARMS
+from agentic._flow import COMPARED
 from agentic._plugins import load
 from agentic._records import DecisionBatch, batch_of, reason_bits
 from agentic.catalogue import MICROS
@@ -207,7 +207,7 @@ def _arms(rows: Joined) -> Facts:
     """Reward per customer, arm by arm, and the differences to the policy's."""
     subjects = rows.by_subject()
     arms: Facts = {}
-    for arm in ARMS:
+    for arm in COMPARED:
         part = subjects.of(arm)
         arms[arm] = {
             "customers": len(part),
@@ -216,7 +216,7 @@ def _arms(rows: Joined) -> Facts:
             "cost": _mean(part.cost),
         }
     against: Facts = {}
-    for arm in ARMS[1:]:
+    for arm in COMPARED[1:]:
         first, second = subjects.of("policy").reward, subjects.of(arm).reward
         if min(len(first), len(second)) > 1:
             found = difference(first, second)

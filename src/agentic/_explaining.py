@@ -37,7 +37,7 @@ class Candidate:
 
 @attrs.frozen
 class Explanation:
-    """Why a decision came out as it did.
+    """Why a decision came out as it did. ``str`` of it is for people and says all; its repr names nobody.
 
     Attributes:
         decision: The decision.
@@ -51,7 +51,7 @@ class Explanation:
 
     decision: Decision
     candidates: tuple[Candidate, ...]
-    features: Mapping[str, object]
+    features: Mapping[str, object] = attrs.field(repr=lambda found: repr(list(found)))
     statuses: Mapping[str, str]
     denied_by: Mapping[str, tuple[str, ...]]
     contributions: Mapping[str, float]
@@ -101,7 +101,7 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
             told = found.columns["arm"], found.columns["policy_failed"]
             weights = weighed_again(plan, policy, batch, *told).weights
             odds = weights[0] / weights[0].sum()
-        if isinstance(policy, Explainer) and not failed:
+        if isinstance(policy, Explainer) and not failed and decision.arm != "protected":
             contributions = _readable(policy.explain(batch, 0), plan)
     struck: dict[str, list[str]] = {}
     for reason, actions in decision.reasons.items():

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic import _noise, zones
+from agentic import _noise, arrays, zones
 from agentic.arrays import (
     F64,
     I64,
@@ -39,8 +39,10 @@ from agentic.conditions import Column, Condition
 from agentic.errors import EvaluationError
 from agentic.protocols import Guardrail, Policy, Stateful
 
-ARMS: Final = ("policy", "holdout", "random_control")
-POLICY, HOLDOUT, RANDOM_CONTROL = range(3)
+COMPARED: Final = ("policy", "holdout", "random_control")
+"""Arms whose subjects are alike, because a hash put them there; they may be compared."""
+ARMS: Final = (*COMPARED, "protected")
+POLICY, HOLDOUT, RANDOM_CONTROL, PROTECTED = range(4)
 
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
@@ -50,6 +52,9 @@ SURROGATE: Final = f"{CORE}.surrogate"
 
 POLICIES: Final = "agentic.policies"
 """The component that owns what policies keep about a subject; no guardrail can have this name."""
+
+PURPOSES: Final = "agentic.purposes"
+"""The component that owns what each subject agreed to for the use of features: one field for a purpose."""
 
 REASONS: Final = (
     "NOT_ELIGIBLE",
@@ -83,6 +88,7 @@ class Plan:
         eligible: Conditions and the columns each is asked for.
         control: Decides for the holdout.
         fallback: Decides where the policy fails.
+        protected: Decides for protected subjects, for certain: whatever it gives most weight.
         holdout: Share of subjects left to the control policy.
         random_control: Share of subjects decided uniformly among what the rules allow.
         assignment: Key of the assignment hash.
@@ -91,6 +97,7 @@ class Plan:
         denied_dtype: Unsigned integer wide enough for all reasons.
         core: The agent's own fields of the record.
         remembered: Fields that policies keep in the record.
+        purposes: What subjects must have agreed to for some feature; each is a field of the record.
     """
 
     space: Space
@@ -104,6 +111,7 @@ class Plan:
     eligible: Sequence[tuple[Condition, I64]]
     control: Policy
     fallback: Policy
+    protected: Policy
     holdout: float
     random_control: float
     assignment: int
@@ -111,6 +119,7 @@ class Plan:
     seed: int
     denied_dtype: np.dtype[Any]
     remembered: tuple[Field, ...] = ()
+    purposes: tuple[str, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -147,7 +156,10 @@ class Wave:
         slots: Actions per row.
         denied: Reason bits that hold for every candidate but doing nothing.
         broken: Guardrails that failed to settle: they deny.
+        protected: Its subjects are protected: the records are blank, and are not stored.
     """
+
+    __repr__ = arrays.shown
 
     keys: U64
     ticket: U64
@@ -160,6 +172,7 @@ class Wave:
     slots: int
     denied: int = 0
     broken: frozenset[str] = frozenset()
+    protected: bool = False
 
 
 @attrs.define(eq=False)
@@ -217,7 +230,10 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     if plan.remembered:
         batch.rows = plan.layout.part(wave.rows, POLICIES)
         batch.rows.flags.writeable = False
-    arm = assign(plan, wave.keys)
+    if wave.protected:
+        arm, policy = np.full(len(batch), PROTECTED, dtype=np.uint8), plan.protected
+    else:
+        arm = assign(plan, wave.keys)
     weighed = propose(plan, policy, batch, arm, failures)
     drawn = draw(plan, batch, weighed, wave.ticket, arm)
     count, spent = affordable(plan, drawn.action, wave)
@@ -422,6 +438,7 @@ def propose(
     for rows, stand_in in (
         (failed.nonzero()[0], plan.fallback),
         ((arm == HOLDOUT).nonzero()[0], plan.control),
+        ((arm == PROTECTED).nonzero()[0], plan.protected),
     ):
         if len(rows):
             part = batch.take(rows)
@@ -435,6 +452,11 @@ def propose(
     weights[empty & idle, plan.catalogue.idle] = 1.0
     # A mandatory message outranks doing nothing, even when nobody has an opinion on it.
     weights[empty & ~idle] = batch.allowed[empty & ~idle]
+    certain = (arm == PROTECTED).nonzero()[0]
+    if len(certain):
+        best = weights[certain].argmax(axis=1)  # ties go to the first id
+        weights[certain] = 0.0
+        weights[certain, best] = 1.0
     failed &= arm == POLICY
     return Weighed(weights, np.add.accumulate(weights, axis=1), proposal, failed)
 

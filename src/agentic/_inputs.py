@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from agentic._noise import text_keys
 from agentic.arrays import F64
 from agentic.conditions import Coded
-from agentic.errors import InvalidContextError, InvalidOutcomeError, InvalidSubjectError, InvalidTimeError
+from agentic.errors import (
+    InvalidContextError,
+    InvalidOutcomeError,
+    InvalidSubjectError,
+    InvalidTimeError,
+    masked,
+)
 from agentic.rewards import Goals
 from agentic.types import micros
 
@@ -26,13 +32,13 @@ _MOST: Final = 1e15  # beyond any currency
 def checked_subjects(subjects: Sequence[str]) -> list[str]:
     """The ids as a list, if each can be stored."""
     if isinstance(subjects, str | bytes):
-        raise InvalidSubjectError(f"subjects must be a list of ids, got one: {subjects!r}", value=subjects)
+        told = masked(subjects)
+        raise InvalidSubjectError(f"subjects must be a list of ids, got one: {told}", value=told)
     try:
         names = list(subjects)
     except TypeError:
-        raise InvalidSubjectError(
-            f"subjects must be a list of ids, got {subjects!r}", value=subjects
-        ) from None
+        told = masked(subjects)
+        raise InvalidSubjectError(f"subjects must be a list of ids, got {told}", value=told) from None
     try:
         # One pass in C over all ids: not a string, a lone surrogate, too long, empty, reserved.
         joined = "\n".join(names)
@@ -49,20 +55,23 @@ def checked_subjects(subjects: Sequence[str]) -> list[str]:
         pass
     for name in names:
         if not isinstance(name, str):
-            raise InvalidSubjectError(f"a subject must be a string, got {name!r}: use str(...)", value=name)
+            told = masked(name)
+            raise InvalidSubjectError(f"a subject must be a string, got {told}: use str(...)", value=told)
         try:
             size = len(name.encode())
         except UnicodeEncodeError:
             raise InvalidSubjectError(
-                f"a subject must be encodable as UTF-8, got {name!r} with a lone surrogate", value=name
+                f"a subject must be encodable as UTF-8, got {masked(name)} with a lone surrogate",
+                value=masked(name),
             ) from None
         if not 1 <= size <= _MOST_BYTES:
             raise InvalidSubjectError(
                 f"a subject must be 1 to {_MOST_BYTES} bytes of UTF-8, got {size}: hash longer ids",
-                value=name[:80],
+                value=size,
             )
         if name.startswith("\x00"):
-            raise InvalidSubjectError(f"a subject must not begin with a NUL, got {name!r}", value=name)
+            told = masked(name)
+            raise InvalidSubjectError(f"a subject must not begin with a NUL, got {told}", value=told)
     return names
 
 
@@ -86,13 +95,14 @@ def checked_requests(request_ids: Sequence[str], n: int, /) -> list[str]:
     """
     if isinstance(request_ids, str) or len(request_ids) != n:
         raise InvalidContextError(
-            f"request_ids must be {n} strings, one for each subject, got {request_ids!r}", value=request_ids
+            f"request_ids must be {n} strings, one for each subject, got {masked(request_ids)}",
+            value=masked(request_ids),
         )
     for request_id in request_ids:
         if not isinstance(request_id, str) or (not request_id.isascii() and not _encodable(request_id)):
             raise InvalidContextError(
-                f"request_ids must be strings that can be encoded as UTF-8, got {request_id!r}",
-                value=request_id,
+                f"request_ids must be strings that can be encoded as UTF-8, got {masked(request_id)}",
+                value=masked(request_id),
             )
     return list(request_ids)
 
@@ -138,11 +148,15 @@ def checked_outcomes(
                 f"{what} must have {m} entries, one for each decision, got {len(column)}", value=len(column)
             )
     if m and (places.dtype.kind not in "iu" or not 0 <= places.min() <= places.max() < _MOST_SLOTS):
-        raise InvalidOutcomeError(f"a slot must be an integer from 0 to 99, got {slots!r}", value=slots)
+        raise InvalidOutcomeError(
+            f"a slot must be an integer from 0 to 99, got {masked(slots)}", value=masked(slots)
+        )
     if event_ids is not None and (
         isinstance(event_ids, str) or len(event_ids) != m or not all(isinstance(e, str) for e in event_ids)
     ):
-        raise InvalidOutcomeError(f"event_ids must be {m} strings, got {event_ids!r}", value=event_ids)
+        raise InvalidOutcomeError(
+            f"event_ids must be {m} strings, got {masked(event_ids)}", value=masked(event_ids)
+        )
     goal = goals.codes(names)
     goals.worth(goal, amounts)
     # Without an event id a goal counts once for a choice: a second report of it is the same event.
@@ -165,7 +179,8 @@ def _checked_values(values: Sequence[float] | F64) -> F64:
         number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
         if not number or not -_MOST <= value <= _MOST:
             raise InvalidOutcomeError(
-                f"an outcome's value must be a number between -1e15 and 1e15, got {value!r}", value=value
+                f"an outcome's value must be a number between -1e15 and 1e15, got {masked(value)}",
+                value=masked(value),
             )
     return np.array(listed, dtype=np.float64)
 

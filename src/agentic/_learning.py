@@ -9,8 +9,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import HOLDOUT, Plan
+from agentic._flow import HOLDOUT, PROTECTED, Plan
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
+from agentic.errors import masked
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 
@@ -30,7 +31,7 @@ class Lesson:
     """
 
     feedback: Feedback
-    subjects: list[str]
+    subjects: list[str] = attrs.field(repr=masked)
     done: int
 
 
@@ -46,7 +47,7 @@ def lessons_of(
     *,
     named: bool = False,
 ) -> Iterator[Lesson]:
-    """Join rewards with what was logged of their decisions, without the holdout.
+    """Join rewards with what was logged of their decisions, without the holdout and protected subjects.
 
     Feedback comes in the order of the log, 65,536 choices at a time however the log's blocks are cut,
     so that what is learned from a log does not depend on how it was written.
@@ -107,7 +108,8 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     action = columns["action"][rows, slot]
     # Slots after the one that ended a slate were no choice.
     ends = np.cumsum(columns["action"][rows] == idle, axis=1)[np.arange(len(rows)), slot]
-    keep = (columns["arm"][rows] != HOLDOUT) & ((ends == 0) | ((ends == 1) & (action == idle)))
+    arm = columns["arm"][rows]
+    keep = (arm != HOLDOUT) & (arm != PROTECTED) & ((ends == 0) | ((ends == 1) & (action == idle)))
     rows, slot = rows[keep], slot[keep]
     return {
         "row": rows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -10,13 +10,23 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, Plan, denial_bits, denial_dtype
+from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, PURPOSES, Plan, denial_bits, denial_dtype
 from agentic.arrays import I64, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import CodecError, ConfigurationError
 from agentic.features import Schema
-from agentic.protocols import Binds, Declares, Feature, Guardrail, Policy, Pooled, Remembers, Stateful
+from agentic.protocols import (
+    Binds,
+    Declares,
+    Feature,
+    Guardrail,
+    Learner,
+    Policy,
+    Pooled,
+    Remembers,
+    Stateful,
+)
 from agentic.types import Action
 
 CORE_FIELDS = (
@@ -39,6 +49,7 @@ class Assembly:
         pooled: Guardrails that draw on a shared pool.
         zone_feature: Name of the feature that tells a subject's zone.
         default_zone: Zone of subjects whose zone nobody told.
+        protection: Who is decided for without being known; ``None`` for nobody.
     """
 
     plan: Plan
@@ -46,6 +57,7 @@ class Assembly:
     pooled: dict[str, Pooled]
     zone_feature: str | None
     default_zone: int
+    protection: Any = None  # a Protection: its file is imported when somebody is protected
 
 
 def assemble(
@@ -62,6 +74,8 @@ def assemble(
     seed: int,
     salt: str,
     zone: str | None,
+    protect: Condition | None,
+    protected: Policy,
     pseudonymous: bool = False,
 ) -> Assembly:
     """Check the parts, bind them to the catalogue and the features, and lay out the subject record.
@@ -75,10 +89,10 @@ def assemble(
     catalogue = Catalogue.of(actions)
     for guardrail in guardrails:
         part(guardrail, Guardrail, "a guardrail", "a name and review(batch)")
-    if len(guardrails) > MOST_GUARDRAILS:
+    most = MOST_GUARDRAILS - (protect is not None)
+    if len(guardrails) > most:
         raise ConfigurationError(
-            f"an agent takes at most {MOST_GUARDRAILS} guardrails, got {len(guardrails)}",
-            value=len(guardrails),
+            f"an agent takes at most {most} guardrails, got {len(guardrails)}", value=len(guardrails)
         )
     declared = [f for part in guardrails if isinstance(part, Declares) for f in part.features]
     schema = Schema.of(_distinct([*features, *declared]))
@@ -86,6 +100,15 @@ def assemble(
         catalogue, schema.width, tuple(schema.encoded), frozenset(schema.fields), dict(schema.categories)
     )
     bound = {unique: bind(guardrail, space) for unique, guardrail in _named(guardrails).items()}
+    guard = None
+    if protect is not None:
+        from agentic._protecting import protection  # most agents do without
+
+        guard = protection(protect, schema.names, schema.needing, space, bound.values())
+        unique, twin = guard.name, 2
+        while unique in bound:
+            unique, twin = f"{guard.name}_{twin}", twin + 1
+        bound[unique] = guard
     stateful: dict[str, Stateful] = {n: g for n, g in bound.items() if isinstance(g, Stateful)}
     pooled: dict[str, Pooled] = {n: g for n, g in bound.items() if isinstance(g, Pooled)}
     for share, what in (
@@ -104,7 +127,7 @@ def assemble(
     core = (*CORE_FIELDS, _SURROGATE) if pseudonymous else CORE_FIELDS
     plan = Plan(
         space=space,
-        layout=Layout.compose(name, {CORE: core, **{n: part.fields for n, part in stateful.items()}}),
+        layout=_layout(name, core, stateful, schema.purposes, ()),
         guardrails=bound,
         stateful=stateful,
         charges=charges,
@@ -112,6 +135,7 @@ def assemble(
         eligible=_eligible(space),
         control=bind(checked(control), space),
         fallback=bind(checked(fallback), space),
+        protected=bind(_certain(protected), space),
         holdout=float(holdout),
         random_control=float(random_control),
         assignment=_noise.text_key(f"assignment/{salt}"),
@@ -120,6 +144,7 @@ def assemble(
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
         core=core,
+        purposes=schema.purposes,
     )
     for stand_in in (plan.control, plan.fallback):
         plan = remembering(plan, stand_in)
@@ -133,7 +158,41 @@ def assemble(
     default = zones.UNKNOWN if zone is None else zones.check(zone, "zone")
     if zoned and zoned[0].default is not None:
         default = zones.check(zoned[0].default, "default of the TimeZone feature")
-    return Assembly(plan, schema, pooled, zoned[0].name if zoned else None, default)
+    return Assembly(plan, schema, pooled, zoned[0].name if zoned else None, default, guard)
+
+
+def _layout(
+    name: str,
+    core: Sequence[Field],
+    stateful: Mapping[str, Stateful],
+    purposes: Sequence[str],
+    remembered: Sequence[Field],
+) -> Layout:
+    """The subject record: fields of the agent, its guardrails, consent to the use of features, policies."""
+    parts: dict[str, Sequence[Field]] = {
+        CORE: core,
+        **{n: part.fields for n, part in stateful.items()},
+    }
+    if purposes:
+        parts[PURPOSES] = [Field(purpose, "i1", role="profile") for purpose in purposes]
+    if remembered:
+        parts[POLICIES] = remembered
+    return Layout.compose(name, parts)
+
+
+def _certain(policy: Policy) -> Policy:
+    """The policy for protected subjects, if it neither learns nor remembers.
+
+    Raises:
+        ConfigurationError: It does, or is no policy.
+    """
+    if isinstance(checked(policy), Learner) or fields_of(policy):
+        raise ConfigurationError(
+            "protected must be a policy that does not learn, such as Fixed('help_line'),"
+            f" got {policy.name!r}",
+            value=policy.name,
+        )
+    return policy
 
 
 def draw_key(agent: str, seed: int, /) -> int:
@@ -237,8 +296,7 @@ def remembering(plan: Plan, policy: Policy, /) -> Plan:
     if not new:
         return plan
     remembered = (*plan.remembered, *new)
-    components = {n: part.fields for n, part in plan.stateful.items()}
-    layout = Layout.compose(plan.layout.name, {CORE: plan.core, **components, POLICIES: remembered})
+    layout = _layout(plan.layout.name, plan.core, plan.stateful, plan.purposes, remembered)
     return attrs.evolve(plan, layout=layout, remembered=remembered)
 
 

@@ -294,5 +294,5 @@ class Chair:
             self.desk.store.load([], layout)
         except LayoutError:
             raise
-        except Exception:
-            logger.warning("agent %s: the store cannot be read yet", self._agent, exc_info=True)
+        except Exception as error:
+            logger.warning("agent %s: the store cannot be read yet", self._agent, exc_info=error)

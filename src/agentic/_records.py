@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import ARMS, REASONS
-from agentic.arrays import F64, I64, U64, USABLE, Block, Bools
+from agentic.arrays import F64, I64, SOUND, U64, Block, Bools, shown
 from agentic.catalogue import Catalogue
-from agentic.errors import UnknownDecisionError
+from agentic.errors import UnknownDecisionError, masked
 from agentic.types import Choice, Cost, Decision, instant
 
 _DIGITS: Final = 32
-_USABLE: Final = frozenset(int(status) for status in USABLE)
+_HEX: Final = frozenset("0123456789abcdef")
+_SOUND: Final = frozenset(int(status) for status in SOUND)
 
 
 def write_ids(tags: U64, positions: I64, /) -> list[str]:
@@ -53,9 +54,12 @@ def read_ids(ids: Sequence[str], /) -> tuple[U64, I64]:
 
 def unknown_decision(decision_id: object, /) -> UnknownDecisionError:
     """The error for an id that names no record."""
+    # What looks like an id of ours is one, and nobody's name.
+    ours = isinstance(decision_id, str) and len(decision_id) == _DIGITS and set(decision_id) <= _HEX
+    told = repr(decision_id) if ours else f"called {masked(decision_id)}"
     return UnknownDecisionError(
-        f"no decision {decision_id!r} in this agent's log: pass the id of a decision this agent made",
-        value=decision_id,
+        f"no decision {told} in this agent's log: pass the id of a decision this agent made",
+        value=decision_id if ours else masked(decision_id),
     )
 
 
@@ -71,6 +75,8 @@ class DecisionBatch:
         catalogue: The actions.
         meta_of: Shape (n,), int64: which of ``metas`` holds for each; ``None`` when there is one.
     """
+
+    __repr__ = shown
 
     columns: dict[str, NDArray[Any]]
     metas: tuple[dict[str, Any], ...]  # JSON-compatible
@@ -134,8 +140,8 @@ class DecisionBatch:
     @property
     def degraded(self) -> Bools:
         """Shape (n,): a feature was missing, stale or bad, or the policy failed."""
-        usable = np.isin(self.columns["status"], USABLE).all(axis=1)
-        found: Bools = ~usable | self.columns["policy_failed"]
+        sound = np.isin(self.columns["status"], SOUND).all(axis=1)
+        found: Bools = ~sound | self.columns["policy_failed"]
         return found
 
     def counts(self) -> dict[str, int]:
@@ -182,8 +188,8 @@ class DecisionBatch:
         status = columns["status"][row].tolist()
         degraded = (
             []
-            if _USABLE.issuperset(status)
-            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _USABLE]
+            if _SOUND.issuperset(status)
+            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _SOUND]
         )
         if columns["policy_failed"][row]:
             degraded.append("policy")

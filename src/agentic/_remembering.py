@@ -12,7 +12,7 @@ from agentic._flow import POLICIES
 from agentic._learning import Lesson
 from agentic._stored import load, save
 from agentic.arrays import I64, Feedback, Layout, Records
-from agentic.errors import StoreError
+from agentic.errors import StoreError, masked, reason
 from agentic.protocols import Remembers, StateStore
 
 _TRIES: Final = 128
@@ -33,7 +33,7 @@ class _Unwritten:
 
     policy: Remembers
     feedback: Feedback
-    subjects: list[str]
+    subjects: list[str] = attrs.field(repr=masked)
     rows: Records | None
     versions: I64
     tried: Records | None = None
@@ -89,7 +89,7 @@ class Remembering:
                 raise StoreError(
                     f"{len(self._unwritten[0].subjects)} subjects kept changing while they were learned"
                     " about: nothing is lost, call learn() again",
-                    value=self._unwritten[0].subjects,
+                    value=len(self._unwritten[0].subjects),
                 )
             del self._unwritten[0]
 
@@ -100,8 +100,8 @@ class Remembering:
             return rows.copy(), versions
         except Exception as error:
             raise StoreError(
-                f"the store failed while {len(subjects)} subjects were learned about ({error}): nothing is"
-                " lost, call learn() again"
+                f"the store failed while {len(subjects)} subjects were learned about ({reason(error)}):"
+                " nothing is lost, call learn() again"
             ) from error
 
     def _write(self, task: _Unwritten, layout: Layout) -> int:
@@ -128,8 +128,8 @@ class Remembering:
             if not isinstance(error, Exception):
                 raise
             raise StoreError(
-                f"the store failed while {len(task.subjects)} subjects were learned about ({error}): nothing"
-                " is lost, call learn() again"
+                f"the store failed while {len(task.subjects)} subjects were learned about ({reason(error)}):"
+                " nothing is lost, call learn() again"
             ) from error
         task.keep(~stands)
         task.rows = task.tried = None

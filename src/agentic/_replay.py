@@ -60,9 +60,7 @@ class Kept(Protocol):
         """The policy of a version; ``None`` for one that nobody keeps."""
 
 
-def _case(
-    plan: Plan, mine: Mapping[str, Any], versions: Kept, meta: Mapping[str, Any]
-) -> _Case:
+def _case(plan: Plan, mine: Mapping[str, Any], versions: Kept, meta: Mapping[str, Any]) -> _Case:
     other = {name for name in (*_SETTINGS, *_ASIDE) if name in meta and meta[name] != mine.get(name)}
     settings = tuple(name for name in (*_SETTINGS, *_ASIDE) if name in other)
     refused: tuple[Verdict, tuple[str, ...]] | None = None

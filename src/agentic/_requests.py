@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from threading import Event, Lock, get_ident
 from typing import Final, NamedTuple
 
-from agentic.errors import InvalidContextError
+from agentic.errors import InvalidContextError, masked
 
 REMEMBERED: Final = 1 << 17
 
@@ -58,8 +58,8 @@ class Requests:
                 if (answer := self._answers.get(request)) is not None:
                     if answer.slots != slots:
                         raise InvalidContextError(
-                            f"request {request[1]!r} was answered with {answer.slots} slots and is asked"
-                            f" again with {slots}: give another question another request id",
+                            f"a request, {masked(request[1])}, was answered with {answer.slots} slots and is"
+                            f" asked again with {slots}: give another question another request id",
                             value=slots,
                             expected=answer.slots,
                         )
@@ -67,9 +67,9 @@ class Requests:
                 elif (work := self._going.get(request)) is not None:
                     if work.thread == get_ident():
                         raise InvalidContextError(
-                            f"request {request[1]!r} is asked while it is being decided, by the same thread:"
-                            " a provider or clock must not ask for its own answer",
-                            value=request[1],
+                            f"a request, {masked(request[1])}, is asked while it is being decided, by the"
+                            " same thread: a provider or clock must not ask for its own answer",
+                            value=masked(request[1]),
                         )
                     going[request] = work
                 else:

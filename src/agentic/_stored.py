@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic.arrays import I64, Bools, Layout, Records
+from agentic.errors import StoreError, masked
 from agentic.protocols import StateStore
 
 
@@ -15,15 +16,15 @@ def load(store: StateStore, names: list[str], layout: Layout, /) -> tuple[Record
     """Records and versions of these subjects, as the store hands them out.
 
     Raises:
-        TypeError: They are no rows of this layout, one for each subject.
+        StoreError: They are no rows of this layout, one for each subject.
         Exception: The store's own.
     """
     found: Any = store.load(names, layout)  # whatever it answers
     if not hasattr(found, "rows") or not hasattr(found, "versions"):
-        raise TypeError(f"a store must load Rows(rows, versions), got {found!r:.200}")
+        raise StoreError(f"a store must load Rows(rows, versions), got {masked(found)}")
     rows, versions = np.asarray(found.rows), np.asarray(found.versions)
     if rows.dtype != layout.dtype or not rows.shape == versions.shape == (len(names),):
-        raise TypeError(f"a store must load {len(names)} rows of the layout, got {rows.shape}")
+        raise StoreError(f"a store must load {len(names)} rows of the layout, got {rows.shape}")
     return rows, versions
 
 
@@ -31,10 +32,10 @@ def save(store: StateStore, names: list[str], rows: Records, expected: I64, layo
     """Which of these records the store took: shape (n,), bool.
 
     Raises:
-        TypeError: It does not say so.
+        StoreError: It does not say so.
         Exception: The store's own.
     """
     stands: NDArray[Any] = store.store(names, rows, expected, layout)
     if not isinstance(stands, np.ndarray) or stands.dtype != np.bool_ or len(stands) != len(names):
-        raise TypeError(f"a store must answer {len(names)} times yes or no, got {stands!r:.200}")
+        raise StoreError(f"a store must answer {len(names)} times yes or no, got {masked(stands)}")
     return stands

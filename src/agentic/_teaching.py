@@ -16,7 +16,7 @@ from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
 from agentic._remembering import Remembering
 from agentic.arrays import Block
-from agentic.errors import LearningError, LogError
+from agentic.errors import LearningError, LogError, reason
 from agentic.features import Schema
 from agentic.protocols import Learner, Policy, ProvenanceLog
 from agentic.rewards import Closed, Ledger
@@ -218,7 +218,8 @@ class Teaching:
                     self._books.append(block)
                 except Exception as error:
                     raise LogError(
-                        f"the log refused {len(closed)} reward records ({error}): they do not stand yet"
+                        f"the log refused {len(closed)} reward records ({reason(error)}): they do not stand"
+                        " yet"
                     ) from error
         self._unlogged = []
 

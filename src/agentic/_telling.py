@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from agentic import zones
 from agentic._deciding import Desk, Settled, identify
 from agentic._flow import CORE, SURROGATE
+from agentic._knowing import hear as hear_purpose
 from agentic._stored import load, save
-from agentic.errors import ConfigurationError, StoreError
+from agentic.errors import ConfigurationError, StoreError, reason
 from agentic.protocols import Hears
 from agentic.types import ConsentWithdrawn, Fact, Suppressed, ZoneKnown
 
@@ -45,7 +46,7 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
             todo = [name for name, ok in zip(todo, stands.tolist(), strict=True) if not ok]
             if not todo:
                 return settled
-        raise StoreError(f"{len(todo)} subjects kept changing", value=todo)
+        raise StoreError(f"{len(todo)} subjects kept changing", value=len(todo))
     except ConfigurationError:
         raise
     except Exception as error:
@@ -54,7 +55,8 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
             desk.take_back(settled, at)
             kept = "nothing was noted"
         raise StoreError(
-            f"the store failed while {fact!r} was noted ({error}): {kept}, tell it again", value=fact
+            f"the store failed while {_named(fact)} was noted ({reason(error)}): {kept}, tell it again",
+            value=_named(fact),
         ) from error
 
 
@@ -73,13 +75,20 @@ def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:
         code = zones.UNKNOWN if fact.zone is None else zones.check(fact.zone, "zone")
         rows[f"{CORE}.zone"] = code
         return
-    plan, heard = desk.plan, False
+    plan = desk.plan
+    heard = hear_purpose(plan, rows, fact)
     for name, guardrail in plan.guardrails.items():
         if isinstance(guardrail, Hears) and name in plan.stateful:
             heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
     if not heard:
         raise ConfigurationError(
-            f"no guardrail of agent {desk.name!r} listens to {fact!r}: check its purpose and channel, or"
-            " add the guardrail that needs it",
-            value=fact,
+            f"no guardrail or feature of agent {desk.name!r} listens to {_named(fact)}: check its purpose and"
+            " channel, or add the guardrail that needs it",
+            value=_named(fact),
         )
+
+
+def _named(fact: Fact) -> str:
+    """The fact by what it is about; what else it holds, a notice, some evidence, may be somebody's."""
+    told = [getattr(fact, name, None) for name in ("purpose", "channel")]
+    return f"{type(fact).__name__}({', '.join(repr(part) for part in told if part is not None)})"

@@ -39,10 +39,17 @@ class Status(enum.IntEnum):
     INVALID = 7
     CLIPPED = 8
     OTHER = 9
+    WITHHELD = 10
 
 
 USABLE: Final = (Status.PRESENT, Status.CLIPPED, Status.OTHER)
-"""Statuses with a value; every other one marks the decision degraded."""
+"""Statuses with a value."""
+
+SOUND: Final = (*USABLE, Status.WITHHELD)
+"""Statuses that are as they should be; every other one marks the decision degraded.
+
+``WITHHELD`` has no value either, but nothing failed: the subject did not agree to its use.
+"""
 
 
 def _told(value: object) -> str:
@@ -53,7 +60,7 @@ def _told(value: object) -> str:
     return repr(value)
 
 
-def _shown(self: attrs.AttrsInstance) -> str:
+def shown(self: attrs.AttrsInstance) -> str:
     """Show arrays by dtype and shape: of their values there may be millions, and they may be somebody's."""
     fields = (f"{field.name}={_told(getattr(self, field.name))}" for field in attrs.fields(type(self)))
     return f"{type(self).__name__}({', '.join(fields)})"
@@ -69,7 +76,7 @@ class Columns:
         at: Shape (n,) each, float64: seconds since 1970 when the value was true, ``nan`` when unknown.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     values: Mapping[str, NDArray[Any]]
     status: Mapping[str, NDArray[np.uint8]] = attrs.field(factory=dict)
@@ -88,7 +95,7 @@ class Field:
         role: ``"behaviour"`` (short-lived) or ``"profile"`` (kept until erased).
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     name: str
     dtype: DTypeLike
@@ -109,7 +116,7 @@ class Layout:
         parts: For each component the dtype that shows only its fields, under their own names.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     name: str
     dtype: np.dtype[Any]
@@ -254,7 +261,7 @@ class Rows:
         versions: Shape (n,), int64; 0 for a subject the store does not know.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     rows: Records
     versions: I64
@@ -272,7 +279,7 @@ class Space:
         categories: Declared values by the name of a category.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     catalogue: Catalogue
     width: int
@@ -300,7 +307,7 @@ class Batch:
         available: The component's shared pool in millionths; ``None`` without a pool.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     catalogue: Catalogue
     keys: U64
@@ -373,7 +380,7 @@ class Proposal:
         spread: Shape (n, k), standard deviation of that estimate, or ``None``.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     weights: F64
     score: F64 | None = None
@@ -390,7 +397,7 @@ class Review:
         unknown: Bool, broadcastable to (n, k): denials made because something was not known.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     allowed: Bools
     reason: str
@@ -407,7 +414,7 @@ class Chosen:
         sends: Shape (n, s), bool: the slot really sends something.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     action: I64
     delivery: I64
@@ -433,7 +440,7 @@ class Feedback:
         subject: Shape (n,), int64: whose of ``rows`` each is; ``None`` without ``rows``.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     catalogue: Catalogue
     X: F64
@@ -494,7 +501,7 @@ class Block:
         meta: What holds for all records of the block: JSON-compatible.
     """
 
-    __repr__ = _shown
+    __repr__ = shown
 
     kind: str
     columns: dict[str, NDArray[Any]]

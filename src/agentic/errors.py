@@ -30,9 +30,69 @@
 
 A message says what was wrong, what was expected, the value, and what to do.
 The same facts are on the exception: ``error.facts["value"]``.
+
+Exceptions end up in logs and error trackers. So what belongs to somebody, a subject's id, a feature's
+value, a request's id, is never in a message or among the facts: ``masked`` says what it looks like instead.
+What another library raised stays the ``__cause__``, and our message only says what kind of error it was.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Final
+
+_SHOWN: Final = 24
+_SPECIAL: Final = ("nan", "inf", "-inf")
+
+
+def masked(value: object, /) -> str:
+    """Say what a value looks like without saying what it is, for messages and reprs.
+
+    Letters become ``a`` or ``A``, digits ``9``, what is not ASCII ``?`` unless it is a lone surrogate; the
+    first 24 characters of a text are shown so, with its length. Of anything else only the type is told, and
+    how many it holds; ``nan`` and infinities are told.
+
+    >>> masked("Ada.Smith-42"), masked(31), masked(["ada"]), masked(None)
+    ("a text of 12 characters like 'Aaa.Aaaaa-99'", 'an int', 'a list of 1', 'None')
+    """
+    kind = type(value).__name__[:80]
+    if value is None:
+        return "None"
+    if isinstance(value, float) and repr(float(value)) in _SPECIAL:
+        return repr(float(value))
+    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    if isinstance(value, str):
+        text = str.__str__(value)
+        shape = "".join(map(_shape, text[:_SHOWN]))
+        more = "..." if len(text) > _SHOWN else ""
+        many = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+        return f"a text of {many} like {shape!r}{more}" if text else "an empty text"
+    if isinstance(value, Sized):
+        try:
+            return f"{article} {kind} of {len(value):,}"
+        except Exception:  # noqa: BLE001, S110 - whatever somebody passed may raise, and its type says enough
+            pass
+    return f"{article} {kind}"
+
+
+def _shape(letter: str) -> str:
+    if letter.isalpha():
+        return "A" if letter.isupper() else "a"
+    if letter.isnumeric():
+        return "9"
+    return letter if letter.isascii() or "\ud800" <= letter <= "\udfff" else "?"
+
+
+def reason(error: BaseException, /) -> str:
+    """Say what kind of error somebody else's is, without its message, which may quote anything.
+
+    Our own errors quote nobody, and an operating system says what failed in words of its own: these are told.
+    """
+    if isinstance(error, AgenticError):
+        return f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and isinstance(error.strerror, str):
+        return f"{type(error).__name__}: {error.strerror}"
+    return type(error).__name__
 
 
 class AgenticError(Exception):

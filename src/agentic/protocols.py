@@ -169,6 +169,18 @@ class Stateful(Protocol):
 
 
 @runtime_checkable
+class Concerns(Protocol):
+    """Capability of a guardrail: say which candidates it is about at all.
+
+    Of protected subjects nothing is remembered, so a guardrail with fields would judge them by an empty
+    record. What it is about is denied to them; of one that does not say, that is everything.
+    """
+
+    def concerns(self, space: Space, /) -> Bools:
+        """Mark the candidates it may ever deny: shape (k,), bool."""
+
+
+@runtime_checkable
 class Hears(Protocol):
     """Capability: take note of facts about subjects, such as a withdrawn consent."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from agentic.conditions import Condition
-from agentic.errors import CatalogueError, ConfigurationError, InvalidTimeError
+from agentic.errors import CatalogueError, ConfigurationError, InvalidTimeError, masked
 
 MARKETING: Final = "marketing"
 SERVICE: Final = "service"
@@ -239,19 +239,19 @@ class Decision:
 
     Attributes:
         id: 32 hexadecimal digits that name the record in the agent's log.
-        subject: Whom it is for.
+        subject: Whom it is for; its repr is masked, so that a log of decisions names nobody.
         agent: Name of the agent that decided.
         at: When, in UTC.
         choices: One per slot.
-        arm: ``"policy"``, ``"holdout"`` or ``"random_control"``.
-        policy_version: Content hash of the policy that was asked.
+        arm: ``"policy"``, ``"holdout"``, ``"random_control"`` or ``"protected"``.
+        policy_version: Content hash of the policy in charge; who else decided, the arm says.
         reasons: Why candidates were struck out: reason code to action ids.
         degraded: What was not as it should be: feature names, or ``"policy"``.
         cost: What it cost.
     """
 
     id: str
-    subject: str
+    subject: str = attrs.field(repr=masked)
     agent: str
     at: datetime
     choices: tuple[Choice, ...]

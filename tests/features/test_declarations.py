@@ -640,5 +640,6 @@ def test_hostile_values_are_hostile():
 
 def test_declarations_show_what_was_declared():
     """The text of a declaration is how it was written, without its tables."""
-    assert repr(Category("t", ["a"])) == "Category(name='t', values=('a',), default=None, max_age=None)"
+    told = "Category(name='t', values=('a',), default=None, max_age=None, purpose=None)"
+    assert repr(Category("t", ["a"])) == told
     assert "_salt" not in repr(Hashed("t"))

@@ -576,11 +576,11 @@ def test_a_row_is_described_in_the_readers_words():
 
 
 def test_a_row_without_a_usable_value_is_degraded():
-    """Clipped and other values are values; every other status degrades."""
+    """Clipped and other values are values, and withheld ones were not to be had; every other degrades."""
     schema = Schema.of([Flag("a"), Flag("b")])
     codes = np.array([[P, code] for code in Status], dtype=np.uint8)
-    usable = {P, CLIPPED, OTHER}
-    assert schema.degraded(codes).tolist() == [code not in usable for code in Status]
+    sound = {P, CLIPPED, OTHER, Status.WITHHELD}
+    assert schema.degraded(codes).tolist() == [code not in sound for code in Status]
     assert not schema.degraded(np.full((3, 2), P, dtype=np.uint8)).any()
 
 

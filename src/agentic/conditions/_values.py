@@ -117,7 +117,7 @@ class Coded:
         if not isinstance(codes, np.ndarray) or codes.ndim != 1 or codes.dtype.kind not in "fi":
             seen = _kind_of_array(codes)
             message = f"codes must be one row of floats or signed ints, not {seen}; convert them"
-            raise InvalidContextError(message, value=codes, expected="shape (n,), float or signed int")
+            raise InvalidContextError(message, value=seen, expected="shape (n,), float or signed int")
 
     @property
     def known(self) -> Mask:
@@ -291,7 +291,7 @@ def read_column(columns: Mapping[str, Column], name: str, n: int) -> Column | No
     if not isinstance(array, np.ndarray) or array.shape != (n,):
         seen = _kind_of_array(array)
         message = f"column {name!r} must be an array of shape ({n},), not {seen}; align the columns"
-        raise InvalidContextError(message, name=name, value=column, expected=(n,))
+        raise InvalidContextError(message, name=name, value=seen, expected=(n,))
     kind = array.dtype.kind
     if isinstance(column, Coded) or kind in "iubUO":
         return column

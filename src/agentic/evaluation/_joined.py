@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agentic import _noise
 from agentic._agent import Agent
 from agentic._archive import Archive
-from agentic._flow import ARMS
+from agentic._flow import ARMS, COMPARED
 from agentic._offpolicy import Logged, reject
 from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
@@ -87,8 +87,8 @@ class Joined:
             EvaluationError: There is no such arm.
         """
         for arm in arms:
-            if arm not in ARMS:
-                reject("arms", None, arm, f"some of {list(ARMS)!r}", "correct the name")
+            if arm not in COMPARED:
+                reject("arms", None, arm, f"some of {list(COMPARED)!r}", "correct the name")
         return self.take(np.isin(self.arm, [ARMS.index(arm) for arm in arms]))
 
     def split(self, share: float = 0.5, *, salt: str = "") -> tuple[Joined, Joined]:
@@ -165,8 +165,8 @@ class BySubject:
         Raises:
             EvaluationError: There is no such arm.
         """
-        if arm not in ARMS:
-            reject("arm", None, arm, f"one of {list(ARMS)!r}", "correct the name")
+        if arm not in COMPARED:
+            reject("arm", None, arm, f"one of {list(COMPARED)!r}", "correct the name")
         rows = self.arm == ARMS.index(arm)
         return BySubject(*(getattr(self, field.name)[rows] for field in attrs.fields(BySubject)))
 
@@ -177,6 +177,7 @@ class BySubject:
 def joined(agent: Agent, /) -> Joined:
     """Join an agent's decisions with the rewards that are final, the holdout's too.
 
+    Protected subjects are left out: what they get is not drawn, and nothing is to be learned about them.
     Rewards become final when ``agent.learn()`` finds their window over. What other agents wrote to the
     same log is left out.
     """
@@ -187,8 +188,10 @@ def joined(agent: Agent, /) -> Joined:
     for batch in found_in.batches():
         first = int(batch.positions[0])
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
-        rows = position[lo:hi] - first
-        order.append(np.arange(lo, hi))
+        rows, at = position[lo:hi] - first, np.arange(lo, hi)
+        mine = batch.columns["arm"][rows] < len(COMPARED)
+        rows, at = rows[mine], at[mine]
+        order.append(at)
         for name, column in parts.items():
             found = batch.columns[name][rows]
             column.append(found[:, 0] if found.ndim > 1 else found)

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic.arrays import F64, USABLE, Columns, Status
+from agentic.arrays import F64, USABLE, Columns, Status, shown
 from agentic.conditions import Coded
 from agentic.errors import InvalidContextError
 from agentic.features._raw import PRESENT, Statuses, listed
@@ -33,6 +33,8 @@ class Answer:
         status: Shape (n,).
         at: Shape (n,), seconds since 1970, ``nan`` where unknown; ``None`` where all are unknown.
     """
+
+    __repr__ = shown
 
     values: Any  # whatever a provider sends
     status: Statuses
@@ -96,7 +98,7 @@ def answers(columns: object, names: Iterable[str], n: int, /) -> dict[str, Answe
     if not isinstance(columns, Columns):
         raise InvalidContextError(
             f"a feature provider must return Columns, got {type(columns).__name__}",
-            value=columns,
+            value=type(columns).__name__,
             expected="Columns",
         )
     return {name: _answer(columns, name, n) for name in names if name in columns.values}

@@ -24,6 +24,7 @@ from agentic.features._raw import (
     affine,
     check_max_age,
     check_name,
+    check_purpose,
     declared_number,
     filled,
     judged,
@@ -49,6 +50,7 @@ class Number:
         high: Greatest value.
         default: What a missing value counts as; the middle of the range when ``None``.
         max_age: Age from which a value with a known time is stale.
+        purpose: What the subject must have agreed to before it is asked for or used; ``None`` for nothing.
     """
 
     name: str = attrs.field(validator=check_name)
@@ -56,6 +58,7 @@ class Number:
     high: float = attrs.field(kw_only=True)
     default: float | None = attrs.field(default=None, kw_only=True)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
+    purpose: str | None = attrs.field(default=None, kw_only=True, validator=check_purpose)
 
     def __attrs_post_init__(self) -> None:
         low = declared_number(self.name, "low", self.low)
@@ -139,12 +142,14 @@ class Cyclic:
         period: After how much it starts again: 24 for hours of the day.
         default: What a missing value counts as.
         max_age: Age from which a value with a known time is stale.
+        purpose: What the subject must have agreed to before it is asked for or used; ``None`` for nothing.
     """
 
     name: str = attrs.field(validator=check_name)
     period: float = attrs.field(kw_only=True)
     default: float | None = attrs.field(default=None, kw_only=True)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
+    purpose: str | None = attrs.field(default=None, kw_only=True, validator=check_purpose)
 
     def __attrs_post_init__(self) -> None:
         period = declared_number(self.name, "period", self.period)
@@ -216,11 +221,13 @@ class Flag:
         name: Its name in the context, in providers and in conditions.
         default: What a missing value counts as.
         max_age: Age from which a value with a known time is stale.
+        purpose: What the subject must have agreed to before it is asked for or used; ``None`` for nothing.
     """
 
     name: str = attrs.field(validator=check_name)
     default: bool = attrs.field(default=False, kw_only=True)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
+    purpose: str | None = attrs.field(default=None, kw_only=True, validator=check_purpose)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.default, bool):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -11,14 +10,15 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
+from agentic._logger import Logger
 from agentic.arrays import Columns, Status
-from agentic.errors import ConfigurationError, InvalidContextError
+from agentic.errors import ConfigurationError, InvalidContextError, masked
 from agentic.features._answers import Answer, answers, better, failure, objects, usable
 from agentic.features._raw import PRESENT
 from agentic.protocols import FeatureProvider
 from agentic.types import instant, micros
 
-_LOG: Final = logging.getLogger("agentic.features")
+_LOG: Final = Logger("agentic.features")
 # What a subject nobody knows has, and what a name nobody knows has.
 _NOTHING: Final[Mapping[str, tuple[object, float]]] = {}
 _NOT_THERE: Final = (None, float("nan"))
@@ -62,7 +62,8 @@ class MappingProvider:
         """
         if not isinstance(values, Mapping):
             raise InvalidContextError(
-                f"a subject's values must be a mapping from name to value, got {values!r}", value=values
+                f"a subject's values must be a mapping from name to value, got {masked(values)}",
+                value=masked(values),
             )
         since = seconds_of(at)
         told = {name: (value, since) for name, value in values.items()}
@@ -111,8 +112,9 @@ class CallableProvider:
             return found
         if not isinstance(found, Mapping):
             raise InvalidContextError(
-                f"a provider's function must return Columns or a mapping from name to column, got {found!r}",
-                value=found,
+                f"a provider's function must return Columns or a mapping from name to column,"
+                f" got {masked(found)}",
+                value=masked(found),
             )
         return Columns(found)  # lists are taken for columns as well: every reader of an answer checks it
 
@@ -127,7 +129,7 @@ class Outage:
         """Note a failure."""
         if not self.failing:
             self.failing = True
-            _LOG.warning("feature provider %s fails: %s", type(provider).__name__, error, exc_info=error)
+            _LOG.warning("feature provider %s fails", type(provider).__name__, exc_info=error)
 
     def ends(self) -> None:
         """Note that it works."""

@@ -36,6 +36,7 @@ NAN: Final = math.nan
 _NO_VALUE: Final = (NAN, NULL)
 _NO_NUMBER: Final = (NAN, INVALID)
 _MAX_NAME: Final = 200
+_MAX_PURPOSE: Final = 100
 _WHOLE: Final = (int, np.integer)
 _NUMBER: Final = (float, np.floating, *_WHOLE)
 _NOT_NUMBER: Final = (bool, np.timedelta64)  # Python and numpy call these integers
@@ -186,6 +187,19 @@ def check_max_age(
             f"got {value!r}: use timedelta(hours=1), for example",
             value=value,
             expected="a positive timedelta",
+        )
+
+
+def check_purpose(owner: object, _: object, value: Any) -> None:
+    """Refuse a purpose that no fact about consent could name."""
+    good = value is None or (
+        isinstance(value, str) and 0 < len(value) <= _MAX_PURPOSE and value.isprintable()
+    )
+    if not good:
+        raise ConfigurationError(
+            f"feature {getattr(owner, 'name', None)!r}: purpose must be 1 to {_MAX_PURPOSE} printable"
+            f" characters such as 'personalisation', or None, got {value!r}",
+            value=value,
         )
 
 

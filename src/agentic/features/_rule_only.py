@@ -56,6 +56,12 @@ class RuleOnly:
     def encoded(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def purpose(self) -> str | None:
+        """Capability: what the subject must have agreed to."""
+        purpose: str | None = capability(self.feature, "purpose")
+        return purpose
+
     def resolve(self, values: Any, /) -> tuple[F64, Statuses]:
         return self.feature.resolve(values)
 
@@ -74,5 +80,6 @@ def capability(feature: Feature, name: str, /) -> Any:  # whatever the capabilit
     - ``condition_column(values) -> Column``: what conditions see instead of the resolved numbers.
     - ``describe_value(value) -> object``: what readers see instead of a resolved number.
     - ``hidden_from_rules``: true where conditions cannot use the resolved numbers.
+    - ``purpose``: a text, what a subject must have agreed to before its value is asked for or used.
     """
     return getattr(feature.feature if isinstance(feature, RuleOnly) else feature, name, None)

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic.arrays import F64, Status
+from agentic.arrays import F64, SOUND, Bools, Status, shown
 from agentic.conditions import Coded, Column, Unlisted
 from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
 from agentic.features._answers import Answer, answers, as_column, better, failure, usable
@@ -24,6 +24,7 @@ _FEW: Final = 8
 _CHUNK: Final = 4096
 _NOT_FOUND: Final = int(Status.NOT_FOUND)
 _ERROR: Final = int(Status.ERROR)
+_WITHHELD: Final = np.uint8(Status.WITHHELD)
 _CONSTANT: Final = "1"
 
 
@@ -38,9 +39,27 @@ class Values:
             features that raised.
     """
 
+    __repr__ = shown
+
     matrix: F64
     status: Statuses
     failed: tuple[str, ...] = ()
+
+    def withhold(self, rows: slice | NDArray[np.intp], cells: Bools, /) -> None:
+        """Forget values that must not be used, and mark them ``WITHHELD``.
+
+        Args:
+            rows: Which m rows.
+            cells: Shape (m, f): what to forget of them.
+        """
+        if not np.count_nonzero(cells):
+            return
+        matrix, status = self.matrix[rows], self.status[rows]
+        locked = not self.matrix.flags.writeable
+        self.matrix.flags.writeable = True
+        self.matrix[rows] = np.where(cells, NAN, matrix)
+        self.status[rows] = np.where(cells, _WITHHELD, status)
+        self.matrix.flags.writeable = not locked
 
 
 @attrs.frozen(eq=False)
@@ -97,6 +116,7 @@ class Schema:
         encoded: Name of each column of ``X``; the last is ``"1"``.
         fields: Names that conditions may use: all but those of hashed features.
         categories: Declared values by the name of a category.
+        purposes: What subjects must have agreed to for some feature, in order of the alphabet.
     """
 
     features: tuple[Feature, ...]
@@ -105,11 +125,13 @@ class Schema:
     encoded: tuple[str, ...]
     fields: frozenset[str]
     categories: Mapping[str, tuple[str, ...]]
+    purposes: tuple[str, ...]
     _index: Mapping[str, int] = attrs.field(alias="index", repr=False)
     _readers: tuple[Callable[[object], Reading] | None, ...] = attrs.field(alias="readers", repr=False)
     _affine: _Affine | None = attrs.field(alias="affine", repr=False)
     _others: tuple[tuple[int, slice], ...] = attrs.field(alias="others", repr=False)
     _shown: Mapping[str, _Showing] = attrs.field(alias="shown", repr=False)
+    _purpose: NDArray[np.intp] = attrs.field(alias="purpose", repr=False)
 
     @classmethod
     def of(cls, features: Sequence[Feature], /) -> Schema:
@@ -142,6 +164,8 @@ class Schema:
             j for j, feature in enumerate(listed) if not capability(feature, "hidden_from_rules")
         ]
         categories = {f.name: f.categories for f in listed if f.categories is not None}
+        asked = [capability(feature, "purpose") for feature in listed]
+        purposes = tuple(sorted({purpose for purpose in asked if purpose is not None}))
         return cls(
             features=listed,
             names=names,
@@ -149,6 +173,7 @@ class Schema:
             encoded=encoded,
             fields=frozenset(names[j] for j in open_to_rules),
             categories=categories,
+            purposes=purposes,
             index={name: j for j, name in enumerate(names)},
             readers=tuple(capability(feature, "resolve_one") for feature in listed),
             affine=_together(together),
@@ -157,10 +182,21 @@ class Schema:
                 names[j]: (j, listed[j].categories, capability(listed[j], "condition_column"))
                 for j in open_to_rules
             },
+            # A feature without a purpose stands after all purposes, with what everybody has agreed to.
+            purpose=np.array([(*purposes, None).index(purpose) for purpose in asked], dtype=np.intp),
         )
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def needing(self) -> Mapping[str, str]:
+        """Purpose by name, of the features that have one."""
+        return {
+            name: self.purposes[place]
+            for name, place in zip(self.names, self._purpose.tolist(), strict=True)
+            if place < len(self.purposes)
+        }
 
     def gather(
         self,
@@ -168,6 +204,7 @@ class Schema:
         context: Mapping[str, Any],
         providers: Sequence[FeatureProvider],
         now_us: int,
+        granted: Bools | None = None,
     ) -> Values:
         """Bring the values together that the caller sends and that providers know.
 
@@ -180,28 +217,79 @@ class Schema:
             context: Raw columns of length n, by name: lists, arrays, or ``Coded``.
             providers: In order of precedence.
             now_us: Microseconds since 1970, for freshness. A time in the future is fresh.
+            granted: Shape (n, p): which of ``purposes`` each subject agreed to; ``None`` means to none. What
+                is not covered is ``WITHHELD``: nobody is asked for it, and what the context says is dropped.
 
         Raises:
             UnknownFeatureError: The context names a feature that is not declared.
             InvalidContextError: A column of the context does not have n rows.
         """
-        n = len(subjects)
+        values, may = self.read(context, len(subjects)), None
+        if self.purposes:
+            agreed = np.zeros((len(subjects), len(self.purposes)), np.bool_) if granted is None else granted
+            may = self.covered(agreed)
+            values.withhold(slice(None), ~may)
+        return self.ask(values, subjects, providers, now_us, may) if providers else values
+
+    def covered(self, granted: Bools, /) -> Bools:
+        """Which features may be used of whom: shape (n, f).
+
+        Args:
+            granted: Shape (n, p): which of ``purposes`` each subject agreed to.
+        """
+        agreed = np.ones((len(granted), len(self.purposes) + 1), dtype=np.bool_, order="F")
+        agreed[:, :-1] = granted
+        return np.asfortranarray(agreed[:, self._purpose])
+
+    def read(self, context: Mapping[str, Any], n: int, /) -> Values:
+        """Read what the caller sends; raises as ``gather`` does."""
         matrix, status = self._read(context, n)
         failed: list[str] = []
         # Only a feature that raised says so before providers are asked.
         if np.count_nonzero(status == _ERROR):
             broken = (status == _ERROR).any(axis=0)
             failed.extend(type(f).__name__ for f, fails in zip(self.features, broken, strict=True) if fails)
+        return Values(matrix, status, tuple(failed))
+
+    def ask(
+        self,
+        values: Values,
+        subjects: Sequence[str],
+        providers: Sequence[FeatureProvider],
+        now_us: int,
+        may: Bools | None = None,
+    ) -> Values:
+        """Ask providers for what is lacking; the arrays of ``values`` are written to.
+
+        Features that may be asked of the same subjects are asked together, and only about these subjects:
+        one call where nothing or the same is withheld of all, and never more than one for each purpose and
+        one for the features without.
+
+        Args:
+            values: What is known.
+            subjects: Length n.
+            providers: In order of precedence.
+            now_us: Microseconds since 1970, for freshness.
+            may: Shape (n, f): what may be asked of whom; ``None`` means everything.
+        """
+        matrix, status, failed = values.matrix, values.status, list(values.failed)
         for provider in providers:
-            lacking = np.flatnonzero(~usable(status).all(axis=0)).tolist()
-            if not lacking:
+            lacking = ~usable(status)
+            if may is not None:
+                lacking &= may
+            wanted = np.flatnonzero(lacking.any(axis=0)).tolist()
+            if not wanted:
                 break
-            asked = [self.names[j] for j in lacking]
-            try:
-                found = answers(provider.fetch(subjects, asked, now_us), asked, n)
-            except Exception:  # noqa: BLE001  # a plugin may raise anything; defaults step in, and `failed` tells
-                found = dict.fromkeys(asked, failure(n))
-            if found and self._take(matrix, status, found, now_us):
+            failing = False
+            for rows, places in _alike(wanted, may):
+                who = subjects if rows is None else [subjects[row] for row in rows.tolist()]
+                asked = [self.names[j] for j in places]
+                try:
+                    found = answers(provider.fetch(who, asked, now_us), asked, len(who))
+                except Exception:  # noqa: BLE001  # a plugin may raise anything; defaults step in, and `failed` tells
+                    found = dict.fromkeys(asked, failure(len(who)))
+                failing |= bool(found) and self._take(matrix, status, found, now_us, rows)
+            if failing:
                 failed.append(type(provider).__name__)
         return Values(matrix, status, tuple(failed))
 
@@ -249,14 +337,14 @@ class Schema:
         return _Shown(self._shown, matrix)
 
     def degraded(self, status: Statuses, /) -> NDArray[np.bool_]:
-        """Return which rows lack a feature: shape (n,), bool.
+        """Return which rows lack a feature that was not withheld: shape (n,), bool.
 
         Args:
             status: Shape (n, f).
         """
         if (status == PRESENT).all():
             return np.zeros(len(status), dtype=np.bool_)
-        return np.logical_not(usable(status).all(axis=1))
+        return np.logical_not(np.isin(status, SOUND).all(axis=1))
 
     def describe(self, values: F64, status: Statuses, /) -> dict[str, object]:
         """Say one row's values as a reader would, by name: category, zone, flag or number.
@@ -349,8 +437,20 @@ class Schema:
             pass
         return np.full(n, NAN), np.full(n, _ERROR, dtype=np.uint8)
 
-    def _take(self, matrix: F64, status: Statuses, found: Mapping[str, Answer], now_us: int) -> bool:
+    def _take(
+        self,
+        matrix: F64,
+        status: Statuses,
+        found: Mapping[str, Answer],
+        now_us: int,
+        rows: NDArray[np.intp] | None = None,
+    ) -> bool:
         """Let answers step in where they are better than what there is; return whether some failed."""
+        if rows is not None:
+            part, told = matrix[rows], status[rows]
+            failing = self._take(part, told, found, now_us)
+            matrix[rows], status[rows] = part, told
+            return failing
         places = [self._index[name] for name in found]
         told = np.array([answer.status for answer in found.values()]).T
         numbers, judged = self._read({name: answer.values for name, answer in found.items()}, len(matrix))
@@ -371,6 +471,22 @@ class Schema:
         return failing
 
 
+def _alike(
+    wanted: Sequence[int], may: Bools | None, /
+) -> Sequence[tuple[NDArray[np.intp] | None, Sequence[int]]]:
+    """Features that may be asked of the same subjects: whose rows, ``None`` for everybody's, and which."""
+    if may is None:
+        return [(None, wanted)]
+    groups: dict[bytes, list[int]] = {}
+    for j in wanted:
+        groups.setdefault(np.packbits(may[:, j]).tobytes(), []).append(j)
+    found = []
+    for places in groups.values():
+        rows = np.flatnonzero(may[:, places[0]])
+        found.append((None if len(rows) == len(may) else rows, places))
+    return found
+
+
 def _checked(features: object) -> tuple[Feature, ...]:
     if isinstance(features, str) or not isinstance(features, Sequence):
         raise ConfigurationError(
@@ -389,6 +505,11 @@ def _checked(features: object) -> tuple[Feature, ...]:
                 f"got {feature.encoded!r}",
                 value=feature.encoded,
                 expected=feature.width,
+            )
+        purpose = capability(feature, "purpose")
+        if purpose is not None and not isinstance(purpose, str):
+            raise ConfigurationError(
+                f"feature {feature.name!r}: purpose must be a text or None, got {purpose!r}", value=purpose
             )
     return tuple(features)
 
@@ -416,7 +537,7 @@ def _column(name: str, given: object, n: int) -> Any:  # a list, a tuple, an arr
         raise InvalidContextError(
             f"the column of feature {name!r} must be a list or one-dimensional array of {n} values, "
             f"one for each subject, got {got}",
-            value=given,
+            value=got,
             expected=n,
             name=name,
         )

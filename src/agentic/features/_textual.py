@@ -27,6 +27,7 @@ from agentic.features._raw import (
     Statuses,
     check_max_age,
     check_name,
+    check_purpose,
     filled,
     is_whole,
     one_by_one,
@@ -107,12 +108,14 @@ class Category:
         values: The texts, each once, at most 10,000.
         default: Which of them a missing value counts as; none when ``None``.
         max_age: Age from which a value with a known time is stale.
+        purpose: What the subject must have agreed to before it is asked for or used; ``None`` for nothing.
     """
 
     name: str = attrs.field(validator=check_name)
     values: tuple[str, ...] = attrs.field(converter=_texts)
     default: str | None = attrs.field(default=None, kw_only=True, converter=_text)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
+    purpose: str | None = attrs.field(default=None, kw_only=True, validator=check_purpose)
     _codes: Mapping[str | None, float] = attrs.field(init=False, eq=False, repr=False)
     _places: F64 = attrs.field(init=False, eq=False, repr=False)
 
@@ -201,6 +204,7 @@ class Hashed:
         buckets: How many columns; texts in one bucket cannot be told apart.
         default: What a missing value counts as; zeros when ``None``.
         max_age: Age from which a value with a known time is stale.
+        purpose: What the subject must have agreed to before it is asked for or used; ``None`` for nothing.
 
     Source: Weinberger et al. 2009, Feature hashing for large scale multitask learning, section 2.
     """
@@ -209,6 +213,7 @@ class Hashed:
     buckets: int = attrs.field(default=32, kw_only=True)
     default: str | int | None = attrs.field(default=None, kw_only=True)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
+    purpose: str | None = attrs.field(default=None, kw_only=True, validator=check_purpose)
     _salt: bytes = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -297,12 +302,14 @@ class TimeZone:
     Attributes:
         name: Its name in the context, in providers and in conditions.
         max_age: Age from which a value with a known time is stale.
+        purpose: What the subject must have agreed to before it is asked for or used; ``None`` for nothing.
         default: The zone a missing value counts as where ``numbers`` is asked; unknown when ``None``.
     """
 
     name: str = attrs.field(default="time_zone", validator=check_name)
     default: str | None = attrs.field(default=None, kw_only=True)
     max_age: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_max_age)
+    purpose: str | None = attrs.field(default=None, kw_only=True, validator=check_purpose)
     _codes: Mapping[str | None, float] = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

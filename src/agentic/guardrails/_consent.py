@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from agentic.arrays import I64, Batch, Chosen, Field, Records, Review, Space
+from agentic.arrays import I64, Batch, Bools, Chosen, Field, Records, Review, Space
 from agentic.errors import ConfigurationError
 from agentic.guardrails._scope import (
     EVERYTHING,
@@ -99,6 +99,10 @@ class Consent:
         spread = Spread.of(labels, concerned(self, space))
         source = np.array([names.index(name) for name in spread.names], dtype=np.int64)
         return bound(self, _Plan(fields, names, spread, source))
+
+    def concerns(self, space: Space, /) -> Bools:
+        """Mark the candidates it is about: shape (k,)."""
+        return concerned(self, space)
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import attrs
 import numpy as np
 
-from agentic.arrays import I64, Batch, Chosen, Field, Review, Space
+from agentic.arrays import I64, Batch, Bools, Chosen, Field, Review, Space
 from agentic.errors import ConfigurationError
 from agentic.guardrails._checks import one_of, whole
 from agentic.guardrails._scope import (
@@ -101,6 +101,10 @@ class FrequencyCap:
             )
         fields = tuple(Field(name, np.int64, (self.count,), NEVER) for name in spread.names)
         return bound(self, _CapPlan(fields, spread, span(self.per, "per")))
+
+    def concerns(self, space: Space, /) -> Bools:
+        """Mark the candidates it is about: shape (k,)."""
+        return concerned(self, space)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -213,6 +217,10 @@ class Cooldown:
         mixed = np.flatnonzero(np.bincount(group, minlength=1)[group] > 1)
         fields = tuple(Field(name, np.int64, (), NEVER) for name in groups.names)
         return bound(self, _GapPlan(fields, groups, arrivals, group, mixed, span(self.gap, "gap")))
+
+    def concerns(self, space: Space, /) -> Bools:
+        """Mark the candidates it is about: shape (k,)."""
+        return concerned(self, space)
 
     @property
     def fields(self) -> tuple[Field, ...]:

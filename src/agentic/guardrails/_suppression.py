@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from agentic.arrays import Batch, Chosen, Field, Records, Review, Space
+from agentic.arrays import Batch, Bools, Chosen, Field, Records, Review, Space
 from agentic.guardrails._scope import (
     EVERYTHING,
     Spread,
@@ -58,6 +58,10 @@ class Suppression:
             ConfigurationError: The scope names something that is not in the catalogue.
         """
         return bound(self, Spread.of(by_arrival(space.catalogue), concerned(self, space)))
+
+    def concerns(self, space: Space, /) -> Bools:
+        """Mark the candidates it is about: shape (k,)."""
+        return concerned(self, space)
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from agentic.arrays import F64, I64
-from agentic.errors import ConfigurationError, InvalidOutcomeError, UnknownGoalError
+from agentic.errors import ConfigurationError, InvalidOutcomeError, UnknownGoalError, masked
 from agentic.types import EXPOSED, span
 
 LARGEST: Final = 1e150
@@ -157,8 +157,8 @@ class Goals:
         if len(wrong):
             bad = float(values[wrong[0]])
             raise InvalidOutcomeError(
-                f"an outcome's value must be finite and worth at most {LARGEST} in size, got {bad!r} for "
-                f"{self.names[codes[wrong[0]]]!r}",
-                value=bad,
+                f"an outcome's value must be finite and worth at most {LARGEST} in size, got {masked(bad)}"
+                f" for {self.names[codes[wrong[0]]]!r}",
+                value=masked(bad),
             )
         return worth
