@@ -396,6 +396,10 @@ class DurableStore:
                 raise self._damaged("journal", seq) from error
             self._journaled += len(names) + len(rows or b"")
             self._clock = seq
+        # Where rows or pages are out of sight, SQLite still knows which number was the last.
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
+        if self._clock != (0 if last is None else last[0]):
+            raise self._damaged("journal", self._clock + 1)
 
     def _apply(
         self, connection: sqlite3.Connection, seq: int, key: str, names: bytes, rows: bytes | None
