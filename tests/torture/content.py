@@ -64,6 +64,9 @@ def content(path: Path) -> dict[str, Any]:
         verified = log.verify()
         if verified.problem is not None:
             raise DamagedError(verified.problem)
+        replayed = agent.replay()
+        if replayed.missing:
+            raise DamagedError("a policy that decided is gone, says replay")
         told = {
             "log": records(log),
             "subjects": sorted(subjects),
@@ -71,7 +74,7 @@ def content(path: Path) -> dict[str, Any]:
             "policy": agent.policy_version,
             "pending": agent.pending,
             "budgets": agent.budgets,
-            "replay": agent.replay().identical,
+            "replay": replayed.identical,
             "tree": (log.size, log.root(), verified.records),
         }
         learned = agent.learn(now=NOON + 20 * DAY)
