@@ -375,8 +375,9 @@ class DurableStore:
         if state is not None:
             try:
                 told = json.loads(state)
-                seq, pages = int(told["seq"]), [(str(key), int(count)) for key, count in told["pages"]]
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                seq = int(told["seq"])
+                pages = [(bytes(key, "ascii").decode(), int(count)) for key, count in told["pages"]]
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
                 raise self._damaged("meta", "state") from error
             if seq != self._compacted:
                 self._keys.clear()
