@@ -19,6 +19,7 @@ from agentic.provenance._headers import Header
 SEGMENT: Final = 4096
 _MOST_READ: Final = 1 << 22  # bytes fetched at a time, once reading has got going
 _MOST_HEADERS: Final = 1024  # kept in memory
+_MOST: Final = 1 << 62  # records of a log
 _NUMBERS: Final = struct.Struct("<qqqq")
 # Cast, because SQLite repeats a text that is not UTF-8 in its error, and damage may make one of anything.
 _BLOCK: Final = (
@@ -107,7 +108,7 @@ def kept_from(connection: sqlite3.Connection) -> int:
 def _counted(row: Sequence[Any]) -> int:
     """How many records a block has, given what its row begins with."""
     first, count = row[:2]
-    if type(count) is not int or not 0 < count <= SEGMENT:
+    if not (type(count) is type(first) is int and 0 < count <= SEGMENT and 0 <= first < _MOST):
         raise damaged(first, count)
     return count
 
