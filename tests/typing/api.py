@@ -129,6 +129,8 @@ def bundle_of(evidence: Evidence) -> str:
     assert_type(evidence.withheld(), Evidence)
     assert_type(evidence.leaf(), bytes)
     return evidence.withheld().to_json()
+
+
 assert_type(agent.replay(), Replayed)
 
 privacy = agent.privacy
