@@ -1,4 +1,4 @@
-"""What does it cost to lose nothing? The full pipeline on a file, level by level, beside the one in memory."""
+"""What does it cost to lose nothing? The pipeline on a file, level by level, beside the one in memory."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ from agentic.errors import ConfigurationError, DatabaseBusyError, DatabaseError
 _LEVELS: Final = {"memory": "OFF", "process": "NORMAL", "bounded": "NORMAL", "power": "FULL"}
 _IDLE: Final = 8  # readers kept for the next
 _SHA: Final = 32
+_LOOK_S: Final = 60.0  # after which a heart looks whether its database is still there
+_LAST_MS: Final = 10_000
 
 
 @attrs.frozen
@@ -221,7 +223,7 @@ class Database:
 
     def _start(self, connection: sqlite3.Connection) -> bool:
         """Begin, and have all catch up; say whether this commit waits for the disk for those before it."""
-        self._open, self._doomed, self._begun = True, None, []
+        self._open, self._doomed = True, None
         full = self._since is not None and time.monotonic() - self._since > (self._bound or 0) / 2
         if full:  # the heart may not get its turn when there is much to write
             connection.execute("PRAGMA synchronous = FULL")
@@ -240,15 +242,14 @@ class Database:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         if self._writer is not connection:
-            raise DatabaseError(
-                f"this process was forked inside a transaction on {self.path!r}: it is not its"
-            )
+            raise DatabaseError(_carried(self.path))
         if self._doomed is not None:
             raise DatabaseError(
                 f"nothing was written to {self.path!r}: a part of the transaction had failed"
             ) from self._doomed
 
     def _finish(self, connection: sqlite3.Connection, *, full: bool) -> None:
+        self._begun = []  # there is nothing to undo any more
         self._depth = self._owner = 0
         self._open = False
         if self._bound is None:
@@ -284,7 +285,7 @@ class Database:
             self.poison(error)  # what was committed before has not reached the disk either
         if mine and broken and connection is not None:
             self._give_up(connection)
-        self._open = False
+        self._begun, self._open = [], False
 
     @contextmanager
     def alone(self) -> Iterator[sqlite3.Connection]:
@@ -475,7 +476,7 @@ class _Heart:
     def __init__(self, database: Database, bound: float) -> None:
         self.wanted = threading.Event()
         self._stopped = threading.Event()
-        self._database = weakref.ref(database, lambda _: self.wanted.set())
+        self._database = weakref.ref(database)
         self._path, self._bound = database.path, bound
         self._thread = threading.Thread(target=self._run, name="agentic-heart", daemon=True)
         self._thread.start()
@@ -490,16 +491,17 @@ class _Heart:
         connection: sqlite3.Connection | None = None
         try:
             while True:
-                self.wanted.wait()
+                # Asked in this order no wish is missed: `stop` says that it stops, and then wakes.
+                while not self._stopped.is_set() and not self.wanted.wait(_LOOK_S):
+                    if self._database() is None:
+                        return
                 stopped = self._stopped.wait(self._bound / 2)
-                database = self._database()
-                if database is None:
-                    return
-                if database._since is not None:
-                    with mapped(self._path):
-                        if connection is None:
-                            connection = connect(self._path, "FULL", self._bound)
-                        self._beat(connection, database)
+                with mapped(self._path):
+                    if connection is None:
+                        connection = connect(self._path, "FULL", self._bound)
+                    if stopped:  # nobody beats after this
+                        connection.execute(f"PRAGMA busy_timeout = {_LAST_MS}")
+                    self._beat(connection)
                 if stopped:
                     return
         except DatabaseError as error:
@@ -509,9 +511,12 @@ class _Heart:
             if connection is not None:
                 connection.close()
 
-    def _beat(self, connection: sqlite3.Connection, database: Database) -> None:
+    def _beat(self, connection: sqlite3.Connection) -> None:
         begun = time.monotonic()
-        self.wanted.clear()
+        self.wanted.clear()  # first: who commits from now on wants another
+        database = self._database()  # held no longer than this: what nobody uses is to go
+        if database is None or database._since is None:
+            return
         try:
             connection.execute("INSERT INTO beat VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1")
         except sqlite3.OperationalError as error:

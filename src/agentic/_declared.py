@@ -103,14 +103,12 @@ def _part(kind: type[Any], name: str, argument: str, default: Callable[[], Any] 
 
 def build(kind: type[Any], arguments: Mapping[str, Any], /) -> Any:  # an object of the class
     """Build an object from its parts; an attrs class with an ``__init__`` of its own by that of attrs."""
-    made = kind.__new__(kind) if attrs.has(kind) else None
-    if made is None:
+    if not attrs.has(kind):
         return kind(**arguments)
-    for each in kind.__mro__:
-        for name in ("__attrs_init__", "__init__"):
-            if name in each.__dict__:
-                each.__dict__[name](made, **arguments)
-                return made
+    made = kind.__new__(kind)
+    names = ("__attrs_init__", "__init__")
+    init = next(each.__dict__[name] for each in kind.__mro__ for name in names if name in each.__dict__)
+    init(made, **arguments)
     return made
 
 

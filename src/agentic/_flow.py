@@ -599,9 +599,17 @@ def probabilities(plan: Plan, policy: Policy, batch: Batch, /) -> F64:
     Raises:
         EvaluationError: The policy fails on a row.
     """
-    arm = np.zeros(len(batch), dtype=np.uint8)
     failures: list[tuple[str, Exception]] = []
-    weighed = propose(plan, policy, batch, arm, failures)
+    weighed = propose(plan, policy, batch, np.zeros(len(batch), dtype=np.uint8), failures)
+    return odds(plan, batch, weighed, failures)
+
+
+def odds(plan: Plan, batch: Batch, weighed: Weighed, failures: Sequence[tuple[str, Exception]], /) -> F64:
+    """The probabilities of what ``propose`` answered in the policy arm, shape (n, k).
+
+    Raises:
+        EvaluationError: The policy failed on a row.
+    """
     weights, failed = weighed.weights, weighed.failed
     if failed.any():
         name, error = failures[0]

@@ -3,10 +3,6 @@
 A form is JSON in which every object has one key, which says what it is. It covers what
 ``agentic._codec.fingerprint`` covers, and tells apart what that does not: tuples and lists, numbers of numpy
 and of Python, the order of a mapping.
-
-Classes are looked up in a closed table, and nothing is ever imported: it holds the classes of what a
-template holds, and those that the declared types of their fields name, and so on. Functions, classes and
-objects that declare no parts are taken from the template as they are, if it holds the same.
 """
 
 from __future__ import annotations
@@ -15,141 +11,24 @@ import enum
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from types import BuiltinFunctionType, FunctionType, MappingProxyType
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
 from agentic import _declared, _packing
-from agentic._codec import canonical, fingerprint
+from agentic._codec import canonical
+from agentic._known import CODE, Known, code_key, name_of, object_key
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition, load
 from agentic.errors import AgenticError, CodecError
 from agentic.protocols import Storable
-from agentic.types import Action
 
-_CODE: Final = (FunctionType, BuiltinFunctionType, type)
 _KEY_BITS: Final = 64
 _LISTS: Final[Mapping[type, str]] = {tuple: "tuple", list: "list"}
 _SETS: Final[Mapping[type, str]] = {set: "set", frozenset: "frozenset"}
 _MAPS: Final[Mapping[type, str]] = {dict: "dict", MappingProxyType: "proxy"}
-
-
-def name_of(kind: type[Any]) -> str:
-    """A class by its distribution and its name: which file it stands in may change."""
-    return f"{kind.__module__.partition('.')[0]}:{kind.__qualname__}"
-
-
-@attrs.frozen(eq=False)
-class Known:
-    """What a template lets data speak of.
-
-    Attributes:
-        classes: By name; those that declare their parts, and enumerations.
-        kept: Functions, classes and objects without declared parts, by what they are.
-        storable: One object for each class that makes itself of data.
-    """
-
-    classes: dict[str, type[Any]] = attrs.field(factory=dict)
-    kept: dict[str, Any] = attrs.field(factory=dict)
-    storable: dict[str, Storable] = attrs.field(factory=dict)
-    _twins: set[str] = attrs.field(factory=set, init=False)
-    _met: set[int] = attrs.field(factory=set, init=False)
-
-    @classmethod
-    def by(cls, template: object, /) -> Known:
-        """What this template holds, and what its classes declare that it may hold."""
-        known = cls()
-        known._meet(template)
-        return known
-
-    def name(self, kind: type[Any], /) -> str | None:
-        """The name of a class, if it is known, and the only one of that name."""
-        name = name_of(kind)
-        return name if self.classes.get(name) is kind and name not in self._twins else None
-
-    def named(self, name: object, path: str, /) -> type[Any]:
-        """The class of this name; ``path`` says who asks.
-
-        Raises:
-            CodecError: There is none, or more than one.
-        """
-        kind = self.classes.get(name) if isinstance(name, str) and name not in self._twins else None
-        if kind is None:
-            raise CodecError(
-                f"{path} is a {name!r:.200}, a class that the template does not lead to: it leads to"
-                f" {sorted(self.classes)!r:.500}",
-                value=name,
-                expected=sorted(self.classes),
-            )
-        return kind
-
-    def _meet(self, value: Any) -> None:
-        kind = type(value)
-        if isinstance(value, str | int | float | np.ndarray | np.generic | Condition | Catalogue | None):
-            if isinstance(value, enum.Enum):
-                self._declare(kind)
-            elif isinstance(value, Catalogue):
-                self._declare(Action)
-            return
-        if id(value) in self._met:
-            return
-        self._met.add(id(value))
-        if kind in _LISTS or kind in _SETS:
-            for item in value:
-                self._meet(item)
-        elif kind in _MAPS:
-            for key, item in value.items():
-                self._meet(key)
-                self._meet(item)
-        elif isinstance(value, enum.Enum):
-            self._declare(kind)
-        elif isinstance(value, _CODE):
-            self._keep(_code_key(value), value)
-        elif isinstance(value, Storable):
-            self._set(self.storable, name_of(kind), value, same=lambda other: type(other) is kind)
-        elif (parts := _declared.parts(kind)) is not None:
-            self._declare(kind)
-            for part in parts:
-                self._meet(getattr(value, part.name))
-        else:
-            try:
-                key = _object_key(value)
-            except CodecError:  # so that it has no stored form: said when it is to be written
-                return
-            self._keep(key, value)
-
-    def _declare(self, kind: type[Any]) -> None:
-        """Take in a class, and those that the types of its fields name."""
-        name = name_of(kind)
-        if self.classes.get(name) is kind:
-            return
-        self._set(self.classes, name, kind, same=lambda other: other is kind)
-        for part in _declared.parts(kind) or ():
-            for each in _declared.mentioned(part.hint):
-                if issubclass(each, Catalogue):
-                    self._declare(Action)
-                elif issubclass(each, enum.Enum) or (
-                    not issubclass(each, Condition | Storable) and _declared.parts(each) is not None
-                ):
-                    self._declare(each)
-
-    def _keep(self, key: str, value: Any) -> None:
-        self._set(self.kept, key, value, same=lambda other: other is value or not isinstance(value, _CODE))
-
-    def _set(self, table: dict[str, Any], name: str, value: Any, *, same: Any) -> None:
-        if name in table and not same(table[name]):
-            self._twins.add(name)
-        table.setdefault(name, value)
-
-
-def _code_key(value: Any) -> str:
-    return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', value)}"
-
-
-def _object_key(value: Any) -> str:
-    return f"{name_of(type(value))}:{fingerprint(value)}"
 
 
 @attrs.frozen(eq=False)
@@ -213,8 +92,8 @@ class Writer:
             if kind.__members__.get(value.name) is not value:
                 raise CodecError(f"{path} is no member of {kind.__qualname__} with a name", value=value)
             return {"member": [self._named(kind, path), value.name]}
-        if isinstance(value, _CODE):
-            return self._kept(_code_key(value), value, path)
+        if isinstance(value, CODE):
+            return self._kept(code_key(value), value, path)
         if isinstance(value, Storable):
             name = name_of(kind)
             if type(self.known.storable.get(name)) is not kind:
@@ -223,7 +102,7 @@ class Writer:
         parts = _declared.parts(kind)
         if parts is None:
             try:
-                key = _object_key(value)
+                key = object_key(value)
             except CodecError as error:
                 raise CodecError(f"{path}: {error}", **error.facts) from error
             return self._kept(key, value, path)
@@ -246,7 +125,7 @@ class Writer:
         return name
 
     def _kept(self, key: str, value: Any, path: str) -> Any:  # JSON
-        if key not in self.known.kept or key in self.known._twins:
+        if key not in self.known.kept or key in self.known.twins:
             raise CodecError(
                 f"{path} holds a {type(value).__qualname__} that has no stored form and is not as the"
                 " template holds it: make its class an attrs class, or give it to_data and from_data",
@@ -350,14 +229,14 @@ class Reader:
         return kind[member]
 
     def kept(self, content: Any, path: str) -> Any:  # anything the template holds
-        if not isinstance(content, str) or content in self.known._twins or content not in self.known.kept:
+        if not isinstance(content, str) or content in self.known.twins or content not in self.known.kept:
             raise CodecError(f"{path} is {content!r:.200}, which the template does not hold", value=content)
         return self.known.kept[content]
 
     def made(self, content: Any, path: str) -> Any:  # by the component itself
         name, data = content
         maker = self.known.storable.get(name)
-        if maker is None or name in self.known._twins:
+        if maker is None or name in self.known.twins:
             raise CodecError(f"{path} is a {name!r:.200}, which the template does not hold", value=name)
         out = maker.from_data(self.value(data, path))
         if type(out) is not type(maker):

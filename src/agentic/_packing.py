@@ -34,7 +34,7 @@ _DTYPE: Final = re.compile(
     r"|<[mM]8(?:\[(?:[1-9][0-9]{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?|\|S[1-9][0-9]{0,8}|<U[1-9][0-9]{0,8}"
 )
 # A text without an end goes on to the end of all: it must not be looked for again from every quote in it.
-_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_TEXTS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _MOST_AXES: Final = 32
 _LAST_CHARACTER: Final = 0x10FFFF
 

@@ -13,7 +13,7 @@ from agentic import _noise
 from agentic._again import decided_again, logged_batch, rules_hold
 from agentic._archive import Archive, taught_by
 from agentic._codec import fingerprint
-from agentic._flow import ARMS, HOLDOUT, Plan, draw, prices, probabilities, propose
+from agentic._flow import ARMS, HOLDOUT, Plan, draw, odds, prices, propose
 from agentic._plan import draw_key
 from agentic._records import DecisionBatch
 from agentic._verdicts import Account, Replayed, Verdict
@@ -24,6 +24,7 @@ from agentic.features import Schema
 from agentic.protocols import Policy
 
 _AT_ONCE: Final = 8192
+_NOBODY: Final = np.ones(1)  # in place of a column that is gone
 _SETTINGS: Final = ("seed", "exploration_floor", "holdout", "random_control", "assignment")
 _ASIDE: Final = ("guardrails", "layout")  # they differ from the agent's without changing an answer
 _BY_NAME: Final = (("actions", "ACTIONS_DIFFER"), ("features", "FEATURES_DIFFER"))
@@ -63,12 +64,7 @@ class Kept(Protocol):
 def _case(plan: Plan, mine: Mapping[str, Any], versions: Kept, meta: Mapping[str, Any]) -> _Case:
     other = {name for name in (*_SETTINGS, *_ASIDE) if name in meta and meta[name] != mine.get(name)}
     settings = tuple(name for name in (*_SETTINGS, *_ASIDE) if name in other)
-    refused: tuple[Verdict, tuple[str, ...]] | None = None
-    for name, verdict in _BY_NAME:
-        told, here = meta.get(name), mine[name]
-        if refused is None and told != here:
-            odd = sorted(map(str, {*_texts(told)} ^ {*_texts(here)}))[:10] or ["in another order"]
-            refused = Verdict[verdict], tuple(odd)
+    refused = _misfit(mine, meta)
     content = None
     for name, verdict in _BY_CONTENT:
         if content is None and meta.get(name) and mine.get(name) and meta[name] != mine[name]:
@@ -98,6 +94,16 @@ def _case(plan: Plan, mine: Mapping[str, Any], versions: Kept, meta: Mapping[str
     if refused is None and policy is None:
         refused = Verdict.POLICY_VERSION_MISSING, (str(version),)
     return _Case(plan, policy, settings, refused, content, fits)
+
+
+def _misfit(mine: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Verdict, tuple[str, ...]] | None:
+    """Why nothing can be decided with these actions and features; ``None`` where they are the agent's."""
+    for name, verdict in _BY_NAME:
+        told, here = meta.get(name), mine[name]
+        if told != here:
+            odd = sorted({*_texts(told)} ^ {*here})[:10] or ["in another order"]
+            return Verdict[verdict], tuple(odd)
+    return None
 
 
 def _texts(told: object) -> list[Any]:
@@ -152,9 +158,9 @@ def _parts(found: DecisionBatch, account: Account) -> Iterator[DecisionBatch]:
     """Up to 8,192 rows at a time, without those that were erased."""
     for lo in range(0, len(found), _AT_ONCE):
         part = found.take(slice(lo, lo + _AT_ONCE))
-        blank = part.columns["key"] == 0
+        blank = part.columns.get("key", _NOBODY) == 0
         if np.count_nonzero(blank):
-            blank &= part.columns["subject"] == ""
+            blank &= part.columns.get("subject", _NOBODY) == ""
             account.note(part.take(blank.nonzero()[0]), Verdict.ERASED)
             part = part.take((~blank).nonzero()[0])
         if len(part):
@@ -299,7 +305,7 @@ def replay_otherwise(
     account, tally = Account(plan.catalogue.ids), Tally(plan.catalogue.ids, schema)
     weighing = None if archive is None else Weighing(*archive.rewards(), len(plan.catalogue))
     for found in batches:
-        refused = _case(plan, mine, {found.meta(0)["policy"]: policy}, found.meta(0)).refused
+        refused = _misfit(mine, found.meta(0))
         for part in _parts(found, account):
             if refused is not None:
                 account.note(part, *refused)
@@ -330,8 +336,9 @@ def _otherwise(
     if np.count_nonzero(sound) < sound.size:
         raise ValueError("an action or a probability that nobody can have logged")
     asked = of_policy_arm(part)
-    target = probabilities(plan, policy, batch.take(asked))  # raises if it fails
-    weighed = propose(plan, policy, batch, arm, [])
+    failures: list[tuple[str, Exception]] = []
+    weighed = propose(plan, policy, batch, arm, failures)
+    target = odds(plan, batch, weighed, failures)  # raises if it fails
     drawn = draw(plan, batch, weighed, part.columns["ticket"], arm)
     changed = (drawn.action != part.action).any(axis=1)
     account.again(part, drawn.action, len(part) - int(np.count_nonzero(changed)))
@@ -339,4 +346,4 @@ def _otherwise(
         account.note(part.take(changed.nonzero()[0]), Verdict.CHANGED)
     tally.add(part, drawn.action, changed)
     if weighing is not None and len(asked):
-        weighing.add(part.take(asked), target)
+        weighing.add(part.take(asked), target[asked])

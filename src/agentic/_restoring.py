@@ -13,7 +13,8 @@ from typing import Any
 
 from agentic import _declared, _packing
 from agentic._codec import canonical, fingerprint
-from agentic._forms import Known, Reader, Writer, name_of
+from agentic._forms import Reader, Writer
+from agentic._known import Known, name_of
 from agentic.arrays import Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition

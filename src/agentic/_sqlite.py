@@ -207,10 +207,10 @@ def _share(connection: sqlite3.Connection, path: str, wait: float) -> None:
 class Turnstile:
     """Lets every process write before long: who has waited for a while goes before who has just written.
 
-    SQLite has no queue. Who writes all the time finds the file free as soon as it has let go of it, and others,
-    who look again after up to 100 ms, hardly ever do. So who has waited for 20 ms takes a lock, on a file of
-    its own, that all pass before they begin. Where there are no such locks, as on Windows, all just look again
-    every millisecond.
+    SQLite has no queue. Who writes all the time finds the file free as soon as it has let go of it, and
+    others, who look again after up to 100 ms, hardly ever do. So who has waited for 20 ms takes a lock, on a
+    file of its own, that all pass before they begin. Where there are no such locks, as on Windows, all just
+    look again every millisecond.
     """
 
     def __init__(self, path: str) -> None:

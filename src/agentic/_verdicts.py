@@ -195,14 +195,14 @@ class Account:
 
     def again(self, part: DecisionBatch, action: I64, same: int) -> None:
         """Count rows that were decided again."""
+        logged = part.action.reshape(-1).astype(np.int64)
+        logged = logged[(logged >= 0) & (logged < len(self.ids))]
+        self.before += np.bincount(logged, minlength=len(self.ids))
+        self.after += np.bincount(action.reshape(-1), minlength=len(self.ids))
         self.decisions += len(part)
         self.same += same
         if same:
             self.verdicts[Verdict.SAME] += same
-        logged = part.action.reshape(-1)
-        logged = logged[(logged >= 0) & (logged < len(self.ids))]
-        self.before += np.bincount(logged, minlength=len(self.ids))
-        self.after += np.bincount(action.reshape(-1), minlength=len(self.ids))
 
     def note(self, part: DecisionBatch, verdict: Verdict, details: tuple[str, ...] = ()) -> None:
         """Count rows with one verdict, and list the first of them."""

@@ -128,7 +128,9 @@ class Tally:
         for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
             self._moves[code] = self._moves.get(code, 0) + count
         self._count("arm", part.columns["arm"].astype(np.int64), ARMS, changed)
-        self._count("policy_version", np.zeros(len(part), np.int64), (part.meta(0)["policy"],), changed)
+        self._count(
+            "policy_version", np.zeros(len(part), np.int64), (str(part.meta(0).get("policy")),), changed
+        )
         self._count_features(part, changed)
 
     def _count_features(self, part: DecisionBatch, changed: Bools) -> None:

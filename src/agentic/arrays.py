@@ -498,14 +498,16 @@ class Block:
     Attributes:
         kind: ``"decision"``, ``"outcome"``, ``"fact"`` or a plugin's own.
         columns: Arrays of the same length, by name.
-        meta: What holds for all records of the block: JSON-compatible.
+        meta: What holds for all records of the block: JSON-compatible. Its repr shows the names only: what a
+            fact holds may be somebody's.
     """
-
-    __repr__ = shown
 
     kind: str
     columns: dict[str, NDArray[Any]]
     meta: dict[str, Any]  # JSON-compatible
+
+    def __repr__(self) -> str:
+        return f"Block(kind={self.kind!r}, columns={_told(self.columns)}, meta={list(self.meta)!r})"
 
     def __len__(self) -> int:
         first = next(iter(self.columns.values()), None)

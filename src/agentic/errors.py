@@ -51,9 +51,6 @@ def masked(value: object, /) -> str:
     Letters become ``a`` or ``A``, digits ``9``, what is not ASCII ``?`` unless it is a lone surrogate; the
     first 24 characters of a text are shown so, with its length. Of anything else only the type is told, and
     how many it holds; ``nan`` and infinities are told.
-
-    >>> masked("Ada.Smith-42"), masked(31), masked(["ada"]), masked(None)
-    ("a text of 12 characters like 'Aaa.Aaaaa-99'", 'an int', 'a list of 1', 'None')
     """
     kind = type(value).__name__[:80]
     if value is None:

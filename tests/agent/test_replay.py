@@ -133,7 +133,7 @@ def test_one_decision_is_also_checked_against_its_subject() -> None:
 
 @settings(max_examples=20)
 @given(
-    name=st.sampled_from(["values", "at", "zone", "arm", "action", "denied", "ticket", "slots"]),
+    name=st.sampled_from(["values", "at", "zone", "arm", "action", "denied", "ticket"]),
     data=st.data(),
 )
 def test_a_record_may_hold_anything(name: str, data: st.DataObject) -> None:
@@ -141,9 +141,6 @@ def test_a_record_may_hold_anything(name: str, data: st.DataObject) -> None:
     row = data.draw(st.integers(0, ROWS - 1))
 
     def change(held: dict[str, Any], _: Any) -> None:
-        if name == "slots":
-            held["action"] = np.repeat(held["action"], 2, axis=1)
-            return
         column = held[name]
         if column.dtype.kind == "f":
             column[row, 1] = data.draw(st.floats())
@@ -157,19 +154,42 @@ def test_a_record_may_hold_anything(name: str, data: st.DataObject) -> None:
     again = leaning(actions=actions, guardrails=[], log=copied(made, change))
     replayed = again.replay()
     bad = len(replayed.changed) + replayed.verdicts.get(Verdict.UNREADABLE, 0)
-    assert bad == (ROWS if name == "slots" else len(replayed.findings))
-    assert bad <= (ROWS if name == "slots" else 1)
+    assert bad == len(replayed.findings) <= 1
     assert replayed.verdicts.get(Verdict.SAME, 0) == ROWS - bad
     assert not again.replay(policy=Uniform()).identical
 
 
-def test_columns_that_are_gone_make_rows_unreadable() -> None:
+@pytest.mark.parametrize("name", ["values", "key", "ticket", "denied", "score", "policy_failed"])
+def test_columns_that_are_gone_make_rows_unreadable(name: str) -> None:
     """Each of them is counted; the other block is replayed."""
-    again = reopened(ONCE, copied(ONCE, lambda held, _: held.pop("values")))
+    again = reopened(ONCE, copied(ONCE, lambda held, _: held.pop(name)))
     replayed = again.replay()
     assert replayed.verdicts == {Verdict.SAME: ROWS, Verdict.UNREADABLE: ROWS}
     assert (replayed.decisions, replayed.changed) == (ROWS, ())
     assert {finding.details for finding in replayed.findings} == {("KeyError",)}
+
+
+def test_answers_of_another_shape_make_rows_unreadable() -> None:
+    """Two actions, of which one has a probability."""
+
+    def widen(held: dict[str, Any], _: Any) -> None:
+        held["action"] = np.repeat(held["action"], 2, axis=1)
+
+    replayed = reopened(ONCE, copied(ONCE, widen)).replay()
+    assert replayed.verdicts == {Verdict.SAME: ROWS, Verdict.UNREADABLE: ROWS}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"policy": ["a"]}, {"actions": 7}, {"features": [1, 2]}, {"agent_": 1, "policy": None}],
+    ids=["list", "number", "numbers", "none"],
+)
+def test_metas_that_make_no_sense_are_reported(odd: dict[str, Any]) -> None:
+    """Nothing is raised, and the other block is replayed."""
+    again = reopened(ONCE, copied(ONCE, lambda _, meta: meta.update(odd)))
+    assert again.replay().verdicts[Verdict.SAME] == ROWS
+    assert not again.replay().identical
+    assert again.replay(policy=Uniform()).decisions >= ROWS
 
 
 @pytest.mark.parametrize(
@@ -417,6 +437,14 @@ def test_erased_decisions_are_counted_and_are_no_mismatch() -> None:
     assert "2: the personal part was erased" in str(replayed)
     other = reopened(ONCE, copied(ONCE, erase)).replay(policy=Uniform())
     assert (other.erased, other.decisions) == (2, 2 * ROWS - 2)
+
+    def erase_all(held: dict[str, Any], _: Any) -> None:
+        held["key"][:], held["subject"][:] = 0, ""
+
+    assert reopened(ONCE, copied(ONCE, erase_all)).replay().verdicts == {
+        Verdict.SAME: ROWS,
+        Verdict.ERASED: ROWS,
+    }
 
     def forge(held: dict[str, Any], _: Any) -> None:
         held["key"][7] = 0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentic import Action, Agent
+from agentic import Action, Agent, Verdict
 from agentic._whatif import _filed, _least
 from agentic.evaluation import SNIPW, evaluate, joined, target_probabilities
 from agentic.features import Number
@@ -20,7 +20,7 @@ from agentic.policies import Fixed, LinearThompson, Uniform
 from agentic.rewards import Goals
 from agents import DAY, NOON, names
 from logs import filled, small
-from replaying import columns, leaning
+from replaying import columns, copied, leaning
 
 OTHER = Fixed({"mail": 5.0, "push": 1.0, "no_action": 0.5})
 
@@ -165,6 +165,19 @@ def test_worth_is_the_textbook_formula() -> None:
     assert worth.decisions + worth.pending == np.count_nonzero(arms == 0)
     assert worth.pending > 0
     assert f"({worth.pending:,} decisions without a final reward left out)" in str(MADE.replay(policy=OTHER))
+
+
+def test_rows_that_nobody_can_have_logged_are_left_out() -> None:
+    """An impossible probability weighs nothing, and is counted."""
+
+    def forge(held: dict[str, Any], _: Any) -> None:
+        held["probability"][2] = 0.0
+        held["action"][3] = 99
+
+    found = leaning(log=copied(MADE, forge)).replay(policy=OTHER)
+    assert found.verdicts[Verdict.UNREADABLE] == 2
+    assert found.worth is not None
+    assert found.decisions == 1600 - 2
 
 
 def test_the_interval_holds_the_truth_of_a_world_that_is_known() -> None:

@@ -101,6 +101,7 @@ def test_both_verifiers(seed: bytes, data: bytes, bit: int) -> None:
     key = Ed25519Key("a", seed)
     signature = bytearray(key.sign(data))
     assert key.public().verify(data, bytes(signature))
+    assert extra_verifies(key.public().key, data, bytes(signature))
     signature[bit // 8] ^= 1 << bit % 8
     assert not key.public().verify(data, bytes(signature))
     assert not extra_verifies(key.public().key, data, bytes(signature))

@@ -584,6 +584,23 @@ def test_a_row_without_a_usable_value_is_degraded():
     assert not schema.degraded(np.full((3, 2), P, dtype=np.uint8)).any()
 
 
+@pytest.mark.parametrize("n", [2, 20])
+def test_what_is_granted_is_gathered_and_nothing_else(n):
+    """By purpose, subject by subject; without a word, nothing that has a purpose."""
+    schema = Schema.of([Flag("a"), Flag("b", purpose="x"), Flag("c", purpose="y"), Flag("d", purpose="x")])
+    assert schema.purposes == ("x", "y")
+    granted = np.zeros((n, 2), dtype=np.bool_)
+    granted[0, 0] = granted[1, 1] = True
+    context = {name: [True] * n for name in "abcd"}
+    W = int(Status.WITHHELD)
+    found = schema.gather(subjects(n), context, [], NOW_US, granted)
+    assert found.status[:2].tolist() == [[P, P, W, P], [P, W, P, W]]
+    assert (np.isnan(found.matrix) == (found.status == W)).all()
+    assert schema.gather(subjects(n), context, [], NOW_US).status.tolist() == [[P, W, W, W]] * n
+    with pytest.raises(UnknownFeatureError):
+        schema.gather(subjects(n), {"e": [1] * n}, [], NOW_US, granted)
+
+
 def test_large_and_small_batches_are_gathered_alike():
     """Rows read one by one and rows read by the column have the same bits."""
     rng = np.random.default_rng(11)

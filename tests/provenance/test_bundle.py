@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import runpy
-import shutil
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -30,6 +29,7 @@ from agentic.provenance import (
     check_bundle,
     check_growth,
     open_checkpoint,
+    verifier_source,
     verify_inclusion,
 )
 
@@ -38,6 +38,7 @@ SECRET = HmacKey(ORIGIN, bytes(range(32)))
 PAIR = Ed25519Key(ORIGIN, bytes(range(32)))
 VERIFIER = Path(agentic.provenance.__file__).with_name("_verifier.py")
 VERIFY: Any = runpy.run_path(str(VERIFIER))["verify"]  # without the package, as an auditor runs it
+GOLDEN = Path(__file__).parents[1] / "golden"
 DECISION, POLICY, OUTCOME = 3, 7, 5
 
 
@@ -83,7 +84,7 @@ def evidence(log: DurableLog, position: int, *keys: Any) -> Evidence:
 def refused(text: str, keys: str) -> bool:
     try:
         VERIFY(text, keys)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever is wrong
         return True
     return False
 
@@ -221,6 +222,24 @@ class TestVerifier:
                     told = VERIFY(text, public)
                     assert told.startswith(f"record {position} of 8 in {ORIGIN}, root {log.root().hex()}")
                     assert f"signed by {ORIGIN}" in told
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param("deadbeef", id="like-an-id"),
+            pytest.param("witness1", id="eight-letters"),
+            pytest.param("KEY", id="like-a-prefix"),
+            pytest.param("दुकान/लॉग", id="another-script"),
+            pytest.param("—", id="dash"),
+        ],
+    )
+    def test_names_of_keys(self, log: DurableLog, name: str) -> None:
+        """A key may have any name that can stand in a note, also among others."""
+        keys = HmacKey(name, bytes(range(16))), Ed25519Key(name, bytes(range(32)))
+        for key, text in zip(keys, (keys[0].text(), keys[1].public().text()), strict=True):
+            bundle = evidence(log, POLICY, key).to_json()
+            assert VERIFY(bundle, f"{SECRET.text()}\n{text}\n{PAIR.public().text()}\n")
+            assert refused(bundle, f"{SECRET.text()}\n{PAIR.public().text()}\n")
 
     def test_a_log_of_one(self, tmp_path: Path) -> None:
         """A tree of one leaf has no path."""
@@ -390,6 +409,16 @@ class TestVerifier:
         assert not refused(text, SECRET.text())
 
 
+class TestGolden:
+    @pytest.mark.parametrize("key", ["hmac", "ed25519"])
+    def test_version_1(self, key: str) -> None:
+        """A bundle that an earlier version wrote is accepted by every later one."""
+        keys = {"hmac": SECRET.text(), "ed25519": PAIR.public().text()}
+        text = (GOLDEN / "audit-bundle-1.json").read_bytes().decode()
+        assert VERIFY(text, keys[key]).startswith(f"record 2 of 8 in {ORIGIN}, root 1c61445e")
+        assert json.loads(text)["record"]["subject"] == decisions().columns["subject"][2]
+
+
 class TestCommand:
     @staticmethod
     def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -409,7 +438,7 @@ class TestCommand:
     def folder(self, tmp_path: Path, log: DurableLog) -> Path:
         home = tmp_path / "auditor"
         home.mkdir()
-        shutil.copy(VERIFIER, home / "verifier.py")
+        (home / "verifier.py").write_bytes(verifier_source().encode())
         both = evidence(log, DECISION, SECRET, PAIR)
         (home / "bundle.json").write_bytes(both.to_json().encode())
         (home / "held.json").write_bytes(both.withheld().to_json().encode())
@@ -429,6 +458,21 @@ class TestCommand:
             assert (code, out, err) == (0, f"{right} all of it is shown\n", "")
         code, out, _ = self.run(folder, "held.json", "--key", PAIR.public().text())
         assert (code, out) == (0, f"{right} its personal part is erased or left out\n")
+
+    def test_main(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It runs the same within a process that has all sorts of things loaded."""
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["verifier.py", "bundle.json", "--key", "secret.txt"])
+        runpy.run_path(str(VERIFIER), run_name="__main__")
+        monkeypatch.setattr(sys, "argv", ["verifier.py", "bundle.json", "--key", "nothing.txt"])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(VERIFIER), run_name="__main__")
+        assert caught.value.code == 1
+        accepted, refused = capsys.readouterr().out.splitlines()
+        assert accepted.startswith("ACCEPTED: record 3 of 8")
+        assert refused.startswith("REFUSED: no checkpoint")
 
     def test_refused(self, folder: Path) -> None:
         """It says why and exits with 1."""
@@ -467,6 +511,54 @@ class TestCommand:
             code, out, _ = self.run(folder, *arguments)
             assert (code, out[:9]) == (1, "REFUSED: ")
             assert why in out
+
+
+class TestErasure:
+    def test_before_and_after(self, log: DurableLog) -> None:
+        """After an erasure the same leaf is proved without its personal part, and others as before."""
+        note = signed(log)
+        before = [Evidence.of(log.leaf(n), log.prove(n, 8).path, note) for n in range(8)]
+        assert log.erase_records([1]) == 2  # the decision, and the outcome that names it
+        after = [Evidence.of(log.leaf(n), log.prove(n, 8).path, note) for n in range(8)]
+        gone = {n for n in range(8) if after[n] != before[n]}
+        assert gone == {1, OUTCOME}
+        for n in range(8):
+            assert after[n] == (before[n].withheld() if n in gone else before[n])
+            told = VERIFY(after[n].to_json(), SECRET.text())
+            assert told.endswith("erased or left out") is (n in gone)
+        assert "ग्राहक" in before[1].to_json()
+        assert "ग्राहक" not in after[1].to_json()
+
+    def test_an_auditors_copy(self, log: DurableLog) -> None:
+        """A bundle that was handed out before stays true: erasing cannot reach it."""
+        text = evidence(log, DECISION).to_json()
+        log.erase_records([DECISION])
+        assert VERIFY(text, SECRET.text()).endswith("all of it is shown")
+
+
+class TestDropping:
+    def test_signed_boundary(self, tmp_path: Path) -> None:
+        """What is left after a drop is proved, and the log to have grown from the signed boundary."""
+
+        def note(size: int, root: bytes) -> str:
+            return Checkpoint(ORIGIN, size, root).signed([SECRET])
+
+        database = Database(tmp_path / "shop.db", durability="memory")
+        log = DurableLog(database)
+        log.append(Block("fact", {"at": np.arange(9000), "subject": np.array(["a"] * 9000)}, {}))
+        log.seal()
+        kept = note(4096, log.root(4096))
+        assert log.drop(4096, at=0, note=note) == 4096
+        newer = signed(log)
+        assert check_growth(kept, newer, log.prove_growth(4096).path, [SECRET]).size == 9000
+        for position in (4096, 8999):
+            assert not refused(evidence(log, position).to_json(), SECRET.text())
+        with pytest.raises(ProofError):
+            evidence(log, 4095)
+        with database.reading() as connection:
+            ((stored,),) = connection.execute("SELECT note FROM checkpoints WHERE size = 4096").fetchall()
+        assert stored == kept
+        database.close()
 
 
 class TestGrowth:

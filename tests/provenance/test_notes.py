@@ -145,8 +145,6 @@ class TestNotes:
                     text = wrong.decode()
                 except UnicodeDecodeError:
                     continue
-                if text == note.decode():
-                    continue
                 with pytest.raises(ProofError):
                     open_checkpoint(text, [KEY])
 
@@ -191,9 +189,7 @@ class TestNotes:
         class Odd:
             name = "a b"
             id = bytes(4)
-
-            def sign(self, data: bytes) -> bytes:
-                return data
+            sign = KEY.sign
 
         with pytest.raises(ProofError, match="name of a key"):
             POINT.signed([Odd()])

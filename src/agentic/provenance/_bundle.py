@@ -12,7 +12,8 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any, Final, Protocol, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 import attrs
 
@@ -20,34 +21,10 @@ from agentic.errors import ProofError
 from agentic.provenance import _verifier
 from agentic.provenance._merkle import HASH, leaf_hash, verify_consistency, verify_inclusion
 from agentic.provenance._notes import Checkpoint, Verifier, open_checkpoint
+from agentic.provenance._proving import Leaf
 
 SALT: Final = 16
 """The length of a salt in bytes."""
-
-
-class Leaf(Protocol):
-    """A record as a log stores it: the bytes that its leaf hash is made of."""
-
-    @property
-    def position(self) -> int: ...
-
-    @property
-    def header(self) -> bytes: ...
-
-    @property
-    def fixed(self) -> bytes: ...
-
-    @property
-    def row(self) -> bytes: ...
-
-    @property
-    def commitment(self) -> bytes: ...
-
-    @property
-    def salt(self) -> bytes | None: ...
-
-    @property
-    def payload(self) -> bytes | None: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -188,6 +165,11 @@ def check_bundle(text: str, keys: Sequence[Verifier], /) -> str:
         return _verifier.verify(text, "\n".join([key.text() for key in keys]))
     except Exception as error:  # noqa: BLE001 - the file is anybody's, whatever is wrong with it
         raise ProofError(f"the audit bundle is refused: {error}") from None
+
+
+def verifier_source() -> str:
+    """Return the published verifier: one file of Python's standard library, for an auditor to keep."""
+    return Path(_verifier.__file__).read_text(encoding="utf-8")
 
 
 def check_growth(old: str, new: str, path: Iterable[bytes], keys: Sequence[Verifier], /) -> Checkpoint:

@@ -12,7 +12,7 @@ from agentic._database import Database
 from agentic.arrays import I64, Block, Receipt
 from agentic.errors import DamagedError, DatabaseError, LogError
 from agentic.provenance._dropping import Note, drop, too_old, unsigned
-from agentic.provenance._encoding import SALT, Packed, Packer, public_columns, written_meta
+from agentic.provenance._encoding import SALT, Packed, Packer, TooWide, public_columns, written_meta
 from agentic.provenance._erasing import Surrogates, erase, erase_records
 from agentic.provenance._headers import Header
 from agentic.provenance._pieces import SEGMENT, Reader, block_digest, end_of, vault_digest
@@ -20,7 +20,6 @@ from agentic.provenance._proving import Consistency, Inclusion, Leaf, Prover
 from agentic.provenance._rechecking import Progress, Recheck, Verified
 from agentic.provenance._sealing import State, seal
 
-_MOST_PIECE: Final = 1 << 23  # bytes of its public or personal rows
 _MOST_HEADERS: Final = 1024  # ids kept in memory
 
 
@@ -316,8 +315,9 @@ def _cuts(first: int, count: int) -> Iterator[tuple[int, int]]:
 
 def _fitting(pack: Callable[[int, int], Packed], lo: int, hi: int) -> Iterator[tuple[int, Packed]]:
     """Pack a range, in halves where one long text would make all the others as long."""
-    piece = pack(lo, hi)
-    if hi - lo > 1 and max(len(piece.rows), len(piece.personal)) > _MOST_PIECE:
+    try:
+        piece = pack(lo, hi)
+    except TooWide:
         middle = (lo + hi) // 2
         yield from _fitting(pack, lo, middle)
         yield from _fitting(pack, middle, hi)

@@ -25,6 +25,7 @@ covers, salt, shared values, own values, is the same bytes either way.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ from agentic.errors import DamagedError, LogError
 from agentic.provenance._headers import DTYPES, PLACES, Column, Header, write_json
 
 SALT: Final = 16
+_MOST_COLUMN: Final = 1 << 28  # bytes in memory
+MOST_PIECE: Final = 1 << 23  # bytes of its public or its personal values, unless it is a single record
 _NOT_FOUND: Final = int(Status.NOT_FOUND)
 
 _NARROWER: Final = {
@@ -95,6 +98,10 @@ class Packed:
     personal: bytes
 
 
+class TooWide(Exception):  # noqa: N818 - nothing is wrong
+    """A text is so long that others had better not be made as wide: pack fewer records at once."""
+
+
 class Packer:
     """Turns blocks into bytes; remembers the headers it made, the last 1,024 of them."""
 
@@ -115,6 +122,7 @@ class Packer:
 
         Raises:
             LogError: A column holds what cannot be stored.
+            TooWide: These records are better packed in two halves.
         """
         count = hi - lo
         whole = count == len(block)
@@ -131,6 +139,15 @@ class Packer:
             dtype, stored, form = forms
             shape = column.shape[1:]
             part = column if whole else column[lo:hi]
+            if part.nbytes > _MOST_COLUMN:
+                if count > 1:
+                    raise TooWide
+                raise LogError(
+                    f"a record of column {name!r} of a {block.kind!r} block takes {part.nbytes} bytes, at"
+                    f" most {_MOST_COLUMN} can be stored; nothing was appended",
+                    value=part.nbytes,
+                    expected=_MOST_COLUMN,
+                )
             order = "F" if shape and column.flags.f_contiguous and not column.flags.c_contiguous else "C"
             if not stored:
                 stored, same, values = _text(name, block.kind, part)
@@ -172,6 +189,8 @@ def _filled(header: Header, count: int, held: Sequence[Any]) -> Packed:  # array
         if not slots.itemsize:
             parts[place] = b""
             continue
+        if count * slots.itemsize > MOST_PIECE:
+            raise TooWide
         out = np.empty(count, dtype=slots)
         for index, array in enumerate(values):
             if header.by_place[place][index].size:
@@ -276,6 +295,8 @@ def _text(name: str, kind: str, part: NDArray[Any]) -> tuple[str, bool, Any]:
             for text, length in zip(texts[:each], lengths, strict=False)
         )
         return stored, same, values
+    if width * len(texts) > MOST_PIECE:
+        raise TooWide
     shape = part.shape
     return (
         stored,
@@ -395,6 +416,12 @@ def _restored(column: Column, count: int, array: NDArray[Any] | None) -> NDArray
     """The column as an array of one's own, shape (count, ...)."""
     shape = (count, *column.shape)
     dtype = np.dtype(column.dtype)
+    if math.prod(shape) * dtype.itemsize > _MOST_COLUMN:
+        raise DamagedError(
+            f"column {column.name!r} would take {math.prod(shape) * dtype.itemsize} bytes, more than is ever"
+            " stored: restore the file from a backup",
+            value=column.name,
+        )
     if array is None:
         return np.zeros(shape, dtype=dtype)
     if dtype.kind in "OU":

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agentic._database import Database
 from agentic.arrays import I64, U64
 from agentic.errors import InvalidSubjectError, LogError
-from agentic.provenance._encoding import SALT, blank_rows, unpack
+from agentic.provenance._encoding import blank_rows, unpack
 from agentic.provenance._pieces import Piece, Reader, damaged, kept_from, vault_digest
 from agentic.provenance._sealing import seal
 
@@ -125,14 +125,14 @@ def _blank(connection: sqlite3.Connection, piece: Piece, rows: I64) -> int:
     known = ~blank_rows(piece.salts)[rows]
     if not known.any():
         return 0
-    salts = _table(piece.salts, SALT)
+    salts = _table(piece, piece.salts)
     shared, own = piece.header.widths["shared"], piece.header.widths["personal"]
     personal = np.zeros((piece.count, shared + own), dtype=np.uint8)
     if piece.parts["shared"]:
         personal[:, :shared] = np.frombuffer(piece.parts["shared"], dtype=np.uint8)
-        personal[:, shared:] = _table(piece.parts["personal"], own)
+        personal[:, shared:] = _table(piece, piece.parts["personal"])
     else:
-        personal[:] = _table(piece.parts["personal"], shared + own)
+        personal[:] = _table(piece, piece.parts["personal"])
     salts[rows] = 0
     personal[blank_rows(salts.tobytes())] = 0
     stored = b"", personal.tobytes(), salts.tobytes()
@@ -143,6 +143,6 @@ def _blank(connection: sqlite3.Connection, piece: Piece, rows: I64) -> int:
     return int(known.sum())
 
 
-def _table(data: bytes, width: int) -> NDArray[np.uint8]:
-    """One's own copy of bytes, shape (n, width)."""
-    return np.frombuffer(data, dtype=np.uint8).reshape(-1, width).copy()
+def _table(piece: Piece, data: bytes) -> NDArray[np.uint8]:
+    """One's own copy of bytes, a line for each record of the piece."""
+    return np.frombuffer(data, dtype=np.uint8).reshape(piece.count, len(data) // piece.count).copy()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -25,10 +26,10 @@ _MOST_ROW: Final = 1 << 28  # bytes of a record
 _MOST_COLUMNS: Final = 4096
 
 DTYPES: Final = re.compile(
-    r"\|b1|\|[iu]1|[<>](?:[iu][248]|f[248]|c8|c16|U\d{1,9}|[Mm]8(?:\[\d{0,9}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
-    r"|\|S\d{1,9}|\|O"
+    r"\|b1|\|[iu]1|[<>](?:[iu][248]|f[248]|c8|c16|U[1-9]\d{0,8}|[Mm]8(?:\[\d{0,9}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
+    r"|\|S[1-9]\d{0,8}|\|O"
 )
-_STORED: Final = re.compile(r"text:\d{1,9}|\|[iu]1|<(?:[iu][248]|f[248]|c8|c16)|\|S\d{1,9}")
+_STORED: Final = re.compile(r"text:[1-9]\d{0,8}|\|[iu]1|<(?:[iu][248]|f[248]|c8|c16)|\|S[1-9]\d{0,8}")
 
 write_json: Final = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -58,18 +59,11 @@ class Column:
     @property
     def size(self) -> int:
         """Bytes of one record's value."""
-        return _cells(self.shape) * _width(self.stored)
+        return math.prod(self.shape) * _width(self.stored)
 
     def written(self) -> list[Any]:  # JSON-compatible
         """As the header has it."""
         return [self.name, self.dtype, self.stored, list(self.shape), self.place, self.order]
-
-
-def _cells(shape: Iterable[int]) -> int:
-    cells = 1
-    for length in shape:
-        cells *= length
-    return cells
 
 
 def _width(stored: str) -> int:

@@ -94,8 +94,13 @@ class Recheck:
         if size > self._end:
             raise missing(self._end, size)
         self._checkpoints = connection.execute(
-            "SELECT size, note FROM checkpoints WHERE size > 0 ORDER BY size DESC"
+            "SELECT size, note FROM checkpoints ORDER BY size DESC"
         ).fetchall()
+        self._meet(0)
+        if self._checkpoints and self._checkpoints[-1][0] <= 0:
+            raise DamagedError(
+                f"there is a checkpoint of {self._checkpoints[-1][0]} records: restore the file from a backup"
+            )
         segments = connection.execute("SELECT first FROM segments ORDER BY first").fetchall()
         if [first for (first,) in segments] != list(range(0, size // SEGMENT * SEGMENT, SEGMENT)):
             raise DamagedError(

@@ -39,7 +39,7 @@ def ed25519(public: bytes, data: bytes, signature: bytes) -> bool:  # section 5.
     base = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
     return len(signature) == 64 and s < ORDER and times(s, base) == add(point(r), times(k, point(public)))
 def opened(note: str, keys: str) -> tuple[str, int, bytes, str]:  # C2SP signed-note and tlog-checkpoint
-    ring = {(name, id): unbase(key) for name, id, key in re.findall(r"([^\s+]+)\+(\w{8})\+(\S+)", keys)}
+    ring = {(name, id): unbase(key) for name, id, key in re.findall(r"([^\s+]+)\+(\w{8})\+([A/]\S+)", keys)}
     (text, _, lines), by = note.rpartition("\n\n"), []
     form, data = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)", text), f"{text}\n".encode()
     for line in lines.split("\n")[:-1]:
@@ -50,7 +50,7 @@ def opened(note: str, keys: str) -> tuple[str, int, bytes, str]:  # C2SP signed-
             good = hmac.compare_digest(mac, signature) if mac else ed25519(key[1:], data, signature)
             require(dash == "—" and good, f"the checkpoint's signature by {name} is false")
             by.append(name)
-    if not form or not by or lines[-1] != "\n": raise ValueError("no checkpoint signed with a key that was given")
+    if not (form and by and lines[-1] == "\n"): raise ValueError("no checkpoint by a key that was given")
     return form[1], int(form[2]), unbase(form[3]), " and ".join(by)
 def climb(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:  # RFC 9162, section 2.1.3.1
     require(type(index) is int and 0 <= index < size and bool(path) == (size > 1), "no such record or path")

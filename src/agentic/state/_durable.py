@@ -339,7 +339,11 @@ class DurableStore:
     def _layout(self, connection: sqlite3.Connection, key: str) -> Layout:
         if key not in self._layouts:
             found = connection.execute("SELECT descr, digest FROM layouts WHERE name = ?", (key,)).fetchone()
-            if found is None or not isinstance(found[0], str) or found[1] != digest("layouts", key, found[0]):
+            if (
+                found is None
+                or not isinstance(found[0], str)
+                or (key, found[1]) != (digest(found[0]).hex(), digest("layouts", key, found[0]))
+            ):
                 raise self._damaged("layouts", key)
             try:
                 self._layouts[key] = read_layout(found[0])
@@ -372,6 +376,7 @@ class DurableStore:
 
     def _follow(self, connection: sqlite3.Connection) -> None:
         state = self._database.noted("state", connection)
+        start = self._clock
         if state is not None:
             try:
                 told = json.loads(state)
@@ -382,30 +387,43 @@ class DurableStore:
                 self._keys.clear()
                 if self._clock < seq:
                     self._read_pages(connection, seq, pages)
+                    start = 0
                 self._compacted, self._journaled = seq, 0
+        elif connection.execute("SELECT 1 FROM pages").fetchone():
+            raise self._damaged("meta", "state")
         for seq, key, names, rows, check in connection.execute(
             "SELECT seq, layout, names, rows, digest FROM journal WHERE seq > ? ORDER BY seq", (self._clock,)
         ):
             if seq != self._clock + 1 or not _is_row(seq, key, names, rows, check):
                 raise self._damaged("journal", self._clock + 1)
             try:
-                self._apply(connection, seq, key, names, rows)
+                if rows is None:
+                    self._forget(np.frombuffer(names, dtype="<i8"), start)
+                else:
+                    self._apply(connection, seq, key, names, rows)
             except LayoutError:
                 raise
             except ValueError as error:
                 raise self._damaged("journal", seq) from error
             self._journaled += len(names) + len(rows or b"")
             self._clock = seq
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
+        if last is not None and last != (self._clock,):
+            raise self._damaged("journal", self._clock + 1)
 
-    def _apply(
-        self, connection: sqlite3.Connection, seq: int, key: str, names: bytes, rows: bytes | None
-    ) -> None:
-        if rows is None:
-            births = np.frombuffer(names, dtype="<i8")
-            for slab in self._slabs.values():
-                for subject in slab.index.texts(np.isin(slab.born, births) & (slab.versions != 0)):
+    def _forget(self, births: I64, start: int) -> None:
+        """Forget those of these births who were known at the journal row ``start``.
+
+        Whoever was born later has never been seen here: their names were overwritten with the deletion.
+        """
+        births = births[births >> _PLACES <= start]
+        for slab in self._slabs.values() if len(births) else ():
+            gone = np.isin(slab.born, births) & (slab.versions != 0)
+            if gone.any():
+                for subject in slab.index.texts(gone):
                     slab.remove(subject)
-            return
+
+    def _apply(self, connection: sqlite3.Connection, seq: int, key: str, names: bytes, rows: bytes) -> None:
         layout = self._layout(connection, key)
         subjects, places = unpack(names)
         found = records(rows, layout.dtype, int.from_bytes(names[:4], "little"))
@@ -431,9 +449,13 @@ class DurableStore:
     def _read_pages(self, connection: sqlite3.Connection, seq: int, pages: list[tuple[str, int]]) -> None:
         """Make all records anew."""
         slabs: dict[str, _BornSlab] = {}
+        (found,) = connection.execute("SELECT count(*) FROM pages").fetchone()
+        if found != sum(count for _, count in pages):
+            raise self._damaged("meta", "state")
         for key, count in pages:
             layout = self._layout(connection, key)
             slab = slabs[layout.name] = _BornSlab(layout)
+            slab.make_room(count * _PAGE)
             for page in range(count):
                 found = connection.execute(
                     "SELECT names, versions, rows, digest FROM pages WHERE layout = ? AND page = ?",

@@ -57,7 +57,8 @@ class Slab:
         """Rows in these slots as the layout shows them: a copy."""
         rows = self.rows
         if isinstance(slots, slice):
-            found: Records = np.frombuffer(bytearray(rows[slots].tobytes()), dtype=rows.dtype)
+            some = rows[slots]
+            found: Records = np.ndarray(some.shape, rows.dtype, bytearray(some.tobytes()))
         else:
             found = rows.take(slots)  # whole records: an index would copy field by field
         return found if rows.dtype == layout.dtype else migrate(found, layout)
@@ -98,7 +99,7 @@ class Slab:
         if taken + strangers > len(self.rows):
             size = max(taken + strangers, int(len(self.rows) * _GROWTH))
             rows = np.empty(size, dtype=self.rows.dtype)
-            rows[:taken] = self.rows[:taken]
+            _opaque(rows)[:taken] = _opaque(self.rows)[:taken]
             versions = np.zeros(size, dtype=np.int64)
             versions[:taken] = self.versions[:taken]
             self.versions, self.rows = versions, rows
