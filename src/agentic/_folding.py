@@ -141,8 +141,8 @@ class SharedBooks(Books):
                     self._hear(first, Block(block.kind, columns, block.meta))
                 except (KeyError, IndexError, TypeError, OverflowError) as error:
                     raise DamagedError(
-                        f"records from {first} on do not say what {block.kind!r} records say: restore the file"
-                        " from a backup",
+                        f"records from {first} on do not say what {block.kind!r} records say: restore the"
+                        " file from a backup",
                         first=first,
                     ) from error
                 self._heard = receipt.first + receipt.count
