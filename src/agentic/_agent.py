@@ -26,6 +26,7 @@ from agentic.arrays import U64, Block
 from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
+    DatabaseError,
     InvalidContextError,
     LogError,
     UnknownGoalError,
@@ -272,8 +273,10 @@ class Agent:
         database = Database(path, durability=durability)
         try:
             agent = cls(name, actions, store=DurableStore(database), log=DurableLog(database), **parts)
-        except BaseException:
+        except BaseException as error:
             database.close()
+            if isinstance(error, LogError) and isinstance(error.__cause__, DatabaseError):
+                raise error.__cause__ from error.__cause__.__cause__
             raise
         agent._closing = database
         try:

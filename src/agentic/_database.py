@@ -520,11 +520,30 @@ class _Heart:
         try:
             connection.execute("INSERT INTO beat VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            code = error.sqlite_errorcode & 0xFF
+            if code == sqlite3.SQLITE_BUSY:
+                self.wanted.set()  # somebody is writing: again, unless their commit waits for the disk
+                return
+            if code != sqlite3.SQLITE_FULL:
                 raise
-            self.wanted.set()  # somebody is writing: again, unless their commit waits for the disk
-        else:
-            database._since = begun if self.wanted.is_set() else None
+            self._sync()  # no room for a beat: that is no reason to stop, commits will tell others
+        database._since = begun if self.wanted.is_set() else None
+
+    def _sync(self) -> None:
+        """Have the write-ahead log on the disk without writing to it.
+
+        Raises:
+            DatabaseError: The disk refuses.
+        """
+        try:
+            # There are no locks on this file that closing it could let go of.
+            file = os.open(f"{self._path}-wal", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise DatabaseError(f"{self._path!r}: {error}: see to the disk") from error
 
 
 _OPEN: Final[weakref.WeakSet[Database]] = weakref.WeakSet()

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from agentic.arrays import Block, Receipt
-from agentic.errors import DatabaseError, LogError
+from agentic.errors import DamagedError, DatabaseError, LogError
 from agentic.protocols import ProvenanceLog, Transactions
 
 Hear = Callable[[int, Block], Any]
@@ -137,7 +137,14 @@ class SharedBooks(Books):
             first = max(self._heard, receipt.first)
             columns = {name: column[first - receipt.first :] for name, column in block.columns.items()}
             if first < receipt.first + receipt.count:
-                self._hear(first, Block(block.kind, columns, block.meta))
+                try:
+                    self._hear(first, Block(block.kind, columns, block.meta))
+                except (KeyError, IndexError, TypeError, OverflowError) as error:
+                    raise DamagedError(
+                        f"records from {first} on do not say what {block.kind!r} records say: restore the"
+                        " file from a backup",
+                        first=first,
+                    ) from error
                 self._heard = receipt.first + receipt.count
 
 

@@ -122,12 +122,34 @@ class Versions:
         self._origin[fingerprint(bind(template, self._space))] = origin
         return origin
 
-    def last(self, template: Policy, /) -> Policy:
-        """What was learned last from this policy, as the application passed it; itself, bound, if nothing."""
+    def last(self, template: Policy, in_charge: str, /) -> Policy:
+        """What was learned last from this policy, as the application passed it; itself, bound, if nothing.
+
+        Args:
+            template: What the application passed.
+            in_charge: The version that the log says is in charge; ``""`` if it says nothing.
+
+        Raises:
+            DamagedError: That version is not on the shelf, or not what was put there.
+        """
         ready: Policy = bind(template, self._space)
         origin = self.expect(template)
-        found = None if self._shelf is None or origin is None else self._shelf.last(self._agent, origin)
-        if found is None or origin is None:
+        if self._shelf is None:
+            return ready
+        held = self._shelf.get(self._agent, in_charge) if in_charge else None
+        if in_charge and held is None and self._shelf.has(self._agent):
+            raise DamagedError(
+                f"policy version {in_charge}, which is in charge of agent {self._agent!r}, is not in the file"
+                " any more: restore the file from a backup, or delete all rows of this agent from the table"
+                " policies to begin anew",
+                value=in_charge,
+            )
+        if origin is None:
+            return ready
+        if held is not None and held[0] == origin:
+            return self._restored(in_charge, *held) or ready
+        found = self._shelf.last(self._agent, origin)
+        if found is None:
             return ready
         version, body = found
         return self._restored(version, origin, body) or ready
@@ -157,7 +179,8 @@ class Versions:
         if fingerprint(policy) != version:
             raise DamagedError(
                 f"policy version {version} of agent {self._agent!r} was stored with another content: restore"
-                " the file from a backup, or delete the row from the table policies to go on without it",
+                " the file from a backup, or delete all rows of this agent from the table policies to begin"
+                " anew",
                 value=version,
             )
         self._origin[version] = origin
@@ -220,7 +243,7 @@ class Chair:
         """Go on with what was learned from a policy that the application passed, once the log was heard."""
         if self._shelf is None:
             return
-        policy = self.versions.last(passed)
+        policy = self.versions.last(passed, self.seen.version)
         version = fingerprint(policy)
         if version == self.seen.version:
             self.published = self._serve(policy, version)

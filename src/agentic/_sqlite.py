@@ -5,6 +5,7 @@ Checks are SHA-256 over everything else in a row, so that a flipped bit is found
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sqlite3
@@ -12,7 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,7 @@ CREATE TABLE beat(id INTEGER PRIMARY KEY, n INTEGER)
 _PAGE: Final = 16_384
 _WAL_PAGES: Final = 4_096  # 64 MB, then what is in the log moves into the file
 _PATIENCE_S: Final = 0.02
+_OBJECTS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 _SHORTEST_S: Final = 0.0002
 _LONGEST_S: Final = 0.001
 
@@ -130,7 +132,11 @@ def connect(path: str, synchronous: str, wait: float) -> sqlite3.Connection:
         f"wal_autocheckpoint = {_WAL_PAGES}",
         f"journal_size_limit = {_WAL_PAGES * _PAGE}",
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except UnicodeDecodeError as error:  # SQLite quotes what it cannot read
+            connection.close()
+            raise _malformed(path) from error
     return connection
 
 
@@ -163,9 +169,14 @@ def _is_ours(connection: sqlite3.Connection, path: str) -> bool:
     Raises:
         ForeignDatabaseError: It was made by another program, or by a newer version.
     """
+    alone = not connection.in_transaction
+    if alone:  # else another process may make the tables between one question and the next
+        connection.execute("BEGIN")
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if alone:
+        connection.execute("ROLLBACK")
     if not application and not version and not tables:
         return False
     if application != APPLICATION_ID:
@@ -180,7 +191,23 @@ def _is_ours(connection: sqlite3.Connection, path: str) -> bool:
             value=version,
             expected=VERSION,
         )
+    if set(connection.execute(_OBJECTS)) != _expected():
+        raise _malformed(path)
     return True
+
+
+@functools.cache
+def _expected() -> frozenset[tuple[str, str, str, str]]:
+    """What there is in a file that we made: tables and indexes, word for word, and nothing that acts."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return frozenset(connection.execute(_OBJECTS))
+
+
+def _malformed(path: str) -> DamagedError:
+    return DamagedError(
+        f"{path!r} does not have the tables that it was made with: restore the file from a backup", value=path
+    )
 
 
 def _share(connection: sqlite3.Connection, path: str, wait: float) -> None:
@@ -294,6 +321,10 @@ def mapped(path: str) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0)
         kind, told = _MEANING.get(code & 0xFF, (DatabaseError, "see the cause"))
+        if not code and "decode" in str(error):  # Python's module, of a text that is none, which it quotes
+            raise DamagedError(
+                f"{path!r} holds a text that is no UTF-8: restore it from a backup", value=path
+            ) from None
         raise kind(f"{path!r}: {error}; {told}", value=path, code=code) from error
 
 

@@ -380,8 +380,9 @@ class DurableStore:
         if state is not None:
             try:
                 told = json.loads(state)
-                seq, pages = int(told["seq"]), [(str(key), int(count)) for key, count in told["pages"]]
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                seq = int(told["seq"])
+                pages = [(bytes(key, "ascii").decode(), int(count)) for key, count in told["pages"]]
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
                 raise self._damaged("meta", "state") from error
             if seq != self._compacted:
                 self._keys.clear()
@@ -407,8 +408,9 @@ class DurableStore:
                 raise self._damaged("journal", seq) from error
             self._journaled += len(names) + len(rows or b"")
             self._clock = seq
+        # Where rows or pages are out of sight, SQLite still knows which number was the last.
         last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
-        if last is not None and last != (self._clock,):
+        if self._clock != (0 if last is None else last[0]):
             raise self._damaged("journal", self._clock + 1)
 
     def _forget(self, births: I64, start: int) -> None:

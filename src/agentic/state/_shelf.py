@@ -51,6 +51,14 @@ class Shelf:
         self._check(agent, version, template, body, digest)
         return template, body
 
+    def has(self, agent: str, /) -> bool:
+        """Whether there is anything of this agent, even where the index does not know."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM policies NOT INDEXED WHERE agent = ? LIMIT 1", (agent,)
+            ).fetchone()
+        return row is not None
+
     def last(self, agent: str, template: str, /) -> tuple[str, bytes | None] | None:
         """Version and content of what was put last for this template.
 
@@ -95,7 +103,7 @@ class Shelf:
         if not whole or digest != _digest(agent, version, template, body):
             raise DamagedError(
                 f"policy version {version!r} of agent {agent!r} is not what was stored: restore the file from"
-                " a backup, or delete the row from the table policies to go on without it",
+                " a backup, or delete all rows of this agent from the table policies to begin anew",
                 value=version,
             )
 
