@@ -161,11 +161,8 @@ class Eraser:
         return len(new)
 
     def surrogates(self, names: list[str], /) -> U64:
-        """Surrogates of these subjects, shape (n, 2), uint64; zero for those who have none."""
-        layout = self.desk().plan.layout
-        rows, _ = load(self.desk().store, names, layout)
-        if SURROGATE not in (layout.dtype.names or ()):
-            return np.zeros((len(names), 2), dtype=np.uint64)
+        """Surrogates of these subjects in a pseudonymous log: shape (n, 2), uint64; zero for none."""
+        rows, _ = load(self.desk().store, names, self.desk().plan.layout)
         found: U64 = np.array(rows[SURROGATE], dtype=np.uint64)
         return found
 
