@@ -383,6 +383,8 @@ class Agent:
             self._ledger.start_at(begin)
         with shared.writing():  # hears the log
             self._chair.take_up(passed)
+            if not begin:
+                self._chair.mark(0)  # whoever drops old records must know that this agent needs them
         self._mark(10 * _OFTEN)
 
     def _mark(self, least: int) -> None:
@@ -396,6 +398,11 @@ class Agent:
             begin = min(begin, max(0, end - REMEMBERED))
         if begin >= self._chair.seen.begin + least:
             self._chair.mark(begin)
+
+    def _needed(self) -> int:
+        """Number of the first record that some agent of the file still needs."""
+        self._mark(1)
+        return self._chair.needed()
 
     def _hear(self, first: int, block: Block) -> Any:
         """Take note of what a block of the log changes, written here or elsewhere.
@@ -779,6 +786,7 @@ class Agent:
             explain=self.explain,
             goals=self._goals,
             clock=self._clock,
+            needed=self._needed,
         )
 
     def relearn(self) -> Relearned:

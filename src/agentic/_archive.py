@@ -57,7 +57,11 @@ class Archive:
         at = int(np.searchsorted(ordered, self._first))
         end = int(np.searchsorted(ordered, self._end))
         while at < end:
-            receipt, block = next(self.log.read(int(ordered[at])))
+            found = next(self.log.read(int(ordered[at])), None)
+            if found is None:
+                break
+            receipt, block = found
+            at = int(np.searchsorted(ordered[:end], receipt.first))  # those before were dropped
             stop = int(np.searchsorted(ordered[:end], receipt.first + receipt.count))
             here = order[at:stop]
             at = stop

@@ -250,13 +250,16 @@ class Chair:
         else:
             self.put(policy, "configured")
 
-    def put(self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0) -> None:
+    def put(
+        self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0, used: int = 0
+    ) -> None:
         """Put a bound policy in charge.
 
         Args:
             cause: Why: ``"configured"``, ``"assigned"`` or ``"learned"``.
             after: The version it was learned from.
             learned: Log number before which rewards have been learned from.
+            used: From how many choices it was learned.
 
         Raises:
             LogError: The log failed; the one before stays in charge.
@@ -269,21 +272,26 @@ class Chair:
             return
         with self._books.writing():
             self.versions.keep(policy, version, after=after)
-            self.log(version, cause, learned)
+            self.log(version, cause, learned, used)
 
-    def log(self, version: str, cause: str, learned: int) -> None:
-        """Log who is in charge, and that rewards logged before a number have been learned from."""
+    def log(self, version: str, cause: str, learned: int, used: int = 0) -> None:
+        """Log who is in charge, and that rewards logged before a number have been learned from, so many."""
         meta = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
         learned = max(learned, self.seen.learned)
-        columns = {"at": np.array([self._clock()]), "learned": np.array([learned])}
+        now = self._clock()
+        columns = {"at": np.array([now]), "learned": np.array([learned]), "used": np.array([used])}
         self._books.append(Block("policy", columns, meta))
 
     def mark(self, begin: int) -> None:
         """Note in the database from where the log has to be heard again after a restart."""
-        if self._shelf is not None and begin > self.seen.begin:
+        if self._shelf is not None:
             with self._books.writing():
                 self._shelf.mark(self._agent, begin, self.seen.learned, self.seen.version)
             self.seen = attrs.evolve(self.seen, begin=begin)
+
+    def needed(self) -> int:
+        """Number of the first record that some agent of the database still needs; 0 without one."""
+        return 0 if self._shelf is None else self._shelf.needed()
 
     def hear(self, version: str, learned: int) -> None:
         """Take note of who is in charge, as the log tells."""

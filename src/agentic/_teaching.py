@@ -48,6 +48,7 @@ class Relearned:
         same: How many of them came out the same, bit for bit.
         missing: How many could not be learned again, because the version before is not kept.
         recalled: How many learned from what records held at the time, which the log does not tell.
+        erased: How many learned from decisions that have been erased since, or are used no more.
         differ: The versions that came out otherwise.
     """
 
@@ -55,6 +56,7 @@ class Relearned:
     same: int
     missing: int
     recalled: int
+    erased: int
     differ: tuple[str, ...]
 
     @property
@@ -169,7 +171,7 @@ class Teaching:
         could not learn from them.
         """
         offers: list[_Offer] = []
-        versions = same = missing = recalled = learned = 0
+        versions = same = missing = recalled = erased = learned = 0
         before, differ = "", []
         for receipt, block in self._log.read():
             if block.meta.get("agent") != self._agent:
@@ -189,15 +191,18 @@ class Teaching:
                 elif fields_of(policy):
                     recalled += 1
                 else:
+                    used = 0
                     for lesson in self._lessons([o for o in offers if learned < o.end <= told]):
-                        policy = policy.learn(lesson.feedback)
+                        policy, used = policy.learn(lesson.feedback), used + len(lesson.feedback)
                     if fingerprint(policy) == version:
                         same += 1
+                    elif used < int(columns["used"][-1]):
+                        erased += 1
                     else:
                         differ.append(version)
             before, learned = version, max(learned, told)
             offers = [offer for offer in offers if offer.end > learned]
-        return Relearned(versions, same, missing, recalled, tuple(differ))
+        return Relearned(versions, same, missing, recalled, erased, tuple(differ))
 
     def _take(self) -> list[_Offer]:
         with self._offers:
@@ -261,7 +266,7 @@ class Teaching:
                 return False
             end = max((offer.end for offer in offered), default=0)
             if used:
-                self._chair.put(policy, "learned", after=before.version, learned=end)
+                self._chair.put(policy, "learned", after=before.version, learned=end, used=used)
             elif offered and self._chair.shared:
                 self._chair.log(before.version, "learned", end)
         return True

@@ -285,6 +285,15 @@ class DurableLog:
         """
         return drop(self._database, self._reader, before, at, note)
 
+    def boundary(self, than: int, /) -> int:
+        """Number of the first record of the first segment that has something as new as this; seals first.
+
+        Args:
+            than: Time in microseconds; a record's is its public column ``at``.
+        """
+        seal(self._database, self._reader)
+        return too_old(self._database, than)
+
     def drop_older(self, than: int, /, *, at: int, note: Note = unsigned) -> int:
         """Drop segments from the beginning of the log whose records are all older; as ``drop``.
 
@@ -293,8 +302,7 @@ class DurableLog:
             at: When this is, in microseconds.
             note: Writes the checkpoint, given size and root; unsigned by default.
         """
-        seal(self._database, self._reader)
-        return drop(self._database, self._reader, too_old(self._database, than), at, note)
+        return drop(self._database, self._reader, self.boundary(than), at, note)
 
     def verify(self, progress: Progress | None = None, /) -> Verified:
         """Read the whole log and recompute everything from its bytes; takes about 4 us a record.

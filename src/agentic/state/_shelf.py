@@ -98,6 +98,13 @@ class Shelf:
         begin, learned, version = json.loads(told)
         return begin, learned, version
 
+    def needed(self) -> int:
+        """Number of the first record that some agent of the file has to hear again after a restart."""
+        with self._database.reading() as connection:
+            keys = connection.execute("SELECT key FROM meta WHERE key LIKE 'mark/%'").fetchall()
+        marks = [self.marked(str(key).removeprefix("mark/")) for (key,) in keys]
+        return min((mark[0] for mark in marks if mark is not None), default=0)
+
     def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
         if not whole or digest != _digest(agent, version, template, body):
