@@ -787,6 +787,7 @@ class Agent:
             goals=self._goals,
             clock=self._clock,
             needed=self._needed,
+            unlearn=self._chair.unlearn,
         )
 
     def relearn(self) -> Relearned:

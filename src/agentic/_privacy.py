@@ -82,6 +82,7 @@ class Privacy:
         goals: What outcomes are called; ``None`` where nothing is recorded.
         clock: Returns the time.
         needed: Returns the number of the first record that some agent still needs.
+        unlearn: Has policies let go of feedback of the subjects with these keys.
 
     .. versionadded:: 0.1
     """
@@ -98,7 +99,8 @@ class Privacy:
         explain: Callable[[str], Explanation],
         goals: Goals | None,
         clock: Callable[[], datetime],
-        needed: Callable[[], int] = int,
+        needed: Callable[[], int],
+        unlearn: Callable[[Sequence[int]], None],
     ) -> None:
         self._retirement = Retirement(log, append, writing, needed)
         self._desk = desk
@@ -109,7 +111,7 @@ class Privacy:
         self._explain = explain
         self._goals = goals
         self._clock = clock
-        self._eraser = Eraser(desk, log, tell, append, writing)
+        self._eraser = Eraser(desk, log, tell, append, writing, unlearn)
 
     def __repr__(self) -> str:
         return f"Privacy of agent {self._name!r}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._codec import fingerprint
 from agentic._deciding import Desk
@@ -15,7 +16,7 @@ from agentic._logger import logger
 from agentic._plan import bind, fields_of, remembering
 from agentic.arrays import Block, Layout, Space
 from agentic.errors import CodecError, ConfigurationError, DamagedError, LayoutError
-from agentic.protocols import Policy
+from agentic.protocols import Policy, Unlearns
 
 if TYPE_CHECKING:
     from agentic.state import Shelf
@@ -106,6 +107,12 @@ class Versions:
         found = self._shelf.get(self._agent, version)
         return None if found is None else self._restored(version, *found)
 
+    def forget(self, keys: Sequence[int], /) -> None:
+        """Let go of versions in which subjects can be found by their keys; these cannot be replayed then."""
+        if self._shelf is not None:
+            for version in self._shelf.forget(self._agent, keys):
+                self._held.pop(version, None)
+
     def expect(self, template: Policy, /) -> str | None:
         """Take note of a policy that the application passed: what was learned from it can be restored.
 
@@ -186,6 +193,26 @@ class Versions:
         self._origin[version] = origin
         self._hold(policy, version)
         return policy
+
+
+def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
+    """The same value without the feedback of some subjects; itself if it holds none."""
+    if isinstance(value, Unlearns):
+        return value.unlearn(keys)
+    if isinstance(value, tuple):
+        parts = tuple(_unlearned(part, keys) for part in value)
+        return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
+    kind: Any = type(value)
+    if kind is type or not (attrs.has(kind) and isinstance(value, Policy)):
+        return value
+    changes = {}
+    for field in attrs.fields(kind):
+        held = getattr(value, field.name)
+        part = _unlearned(held, keys) if field.init else held
+        if part is not held:
+            changes[field.alias] = part
+    whole: Any = value
+    return attrs.evolve(whole, **changes) if changes else value
 
 
 class Chair:
@@ -292,6 +319,15 @@ class Chair:
     def needed(self) -> int:
         """Number of the first record that some agent of the database still needs; 0 without one."""
         return 0 if self._shelf is None else self._shelf.needed()
+
+    def unlearn(self, keys: Sequence[int]) -> None:
+        """Let go of feedback of these subjects that policies keep as it came, in every version."""
+        before = self.published
+        policy = _unlearned(before.policy, np.array(keys, dtype=np.uint64))
+        with self._books.writing():
+            if policy is not before.policy:
+                self.put(policy, "erased", after=before.version)
+            self.versions.forget(keys)
 
     def hear(self, version: str, learned: int) -> None:
         """Take note of who is in charge, as the log tells."""
