@@ -68,7 +68,7 @@ def _ticking(agent: Agent, steps: list[timedelta], now: list[datetime]) -> list[
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_clock_that_jumps_lifts_no_cap(seed: int, tmp_path: Path) -> None:
-    """Whatever the clock does, across restarts too, no window exceeds the cap, and nothing is sent at night."""
+    """Whatever the clock does, also across restarts, no window exceeds the cap and no night sees a send."""
     dice = random.Random(seed)
     jumps = [timedelta(hours=5), DAY, 3 * DAY, -DAY, -DAY, timedelta(days=3653), timedelta(days=-3653)]
     steps = dice.choices(jumps, [8, 4, 2, 2, 2, 1, 1], k=60)
