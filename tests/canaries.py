@@ -46,7 +46,10 @@ def watching() -> Iterator[list[str]]:
 
     def raised(self: AgenticError, message: str, /, **facts: object) -> None:
         init(self, message, **facts)
-        told = f"{message} {facts!r}"
+        try:
+            told = f"{message} {facts!r}"
+        except ValueError:  # an integer too long to be written
+            told = message
         if _watches[-1] is leaks and LOOKS_PERSONAL.search(told):
             place = traceback.extract_stack(limit=2)[0]
             leaks.append(f"{type(self).__name__} at {place.filename}:{place.lineno}: {told[:500]}")

@@ -24,6 +24,7 @@ ROOMS = [
     "agentic.features",
     "agentic.guardrails",
     "agentic.policies",
+    "agentic.privacy",
     "agentic.provenance",
     "agentic.rewards",
     "agentic.state",

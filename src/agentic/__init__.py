@@ -17,6 +17,8 @@ from agentic.types import (
     ConsentWithdrawn,
     Decision,
     Released,
+    Restricted,
+    RestrictionLifted,
     Suppressed,
     ZoneKnown,
 )
@@ -69,6 +71,8 @@ __all__ = [
     "Relearned",
     "Released",
     "Replayed",
+    "Restricted",
+    "RestrictionLifted",
     "Segment",
     "Suppressed",
     "Verdict",

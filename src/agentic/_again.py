@@ -19,6 +19,7 @@ from agentic._flow import (
     OUTRANKED,
     POLICIES,
     PROTECTED,
+    SUPPRESSED,
     ZONE_UNKNOWN,
     Drawn,
     Plan,
@@ -176,7 +177,10 @@ def rules_hold(plan: Plan, batch: Batch, denied: NDArray[np.unsignedinteger], /)
     deny_ineligible(plan, batch.columns, expected)
     deny_unzoned(catalogue, batch.zone, expected)
     expected[:, catalogue.idle] = 0
-    fine &= ((denied & dtype.type(_WORKED_OUT)) == expected).all(axis=1)
+    # Who was suppressed has both bits of eligibility, whatever it was.
+    stopped = (denied & dtype.type(SUPPRESSED)) == SUPPRESSED
+    looked = np.where(stopped, dtype.type(ZONE_UNKNOWN), dtype.type(_WORKED_OUT))
+    fine &= ((denied & looked) == (expected & looked)).all(axis=1)
     before = denied & ~dtype.type(OUTRANKED)
     deny_outranked(catalogue, before)
     fine &= (before == denied).all(axis=1)

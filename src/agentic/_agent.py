@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from agentic import _noise, policies
 from agentic._archive import Archive
-from agentic._codec import plain
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
-from agentic._folding import Entry, SharedBooks, books, database_of
+from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
@@ -23,7 +22,7 @@ from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
-from agentic.arrays import Block
+from agentic.arrays import U64, Block
 from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
@@ -51,6 +50,8 @@ from agentic.types import (
     Action,
     Decision,
     Fact,
+    Restricted,
+    RestrictionLifted,
     micros,
 )
 
@@ -61,7 +62,9 @@ if TYPE_CHECKING:
 
     from agentic._database import Database, Durability
     from agentic._explaining import Explanation
+    from agentic._privacy import Privacy
     from agentic._verdicts import Replayed
+    from agentic.privacy import Restrictions
     from agentic.state import Shelf
 
     class Parts(TypedDict, total=False):
@@ -206,6 +209,7 @@ class Agent:
         self._requests = Requests()
         self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
+        self._restrictions: Restrictions | None = None
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
         self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
@@ -222,6 +226,7 @@ class Agent:
                 self._log,
                 self.schema,
                 atomic=self._atomic,
+                without=self._restricted,
             )
         if isinstance(self._books, SharedBooks):
             self._take_up(self._books, passed)
@@ -274,6 +279,11 @@ class Agent:
                 raise error.__cause__ from error.__cause__.__cause__
             raise
         agent._closing = database
+        try:
+            agent.privacy.reapply()
+        except BaseException:
+            agent.close()
+            raise
         return agent
 
     def close(self) -> None:
@@ -367,6 +377,8 @@ class Agent:
         begin = self._chair.seen.begin
         self._archive.note(0, begin)
         shared.start_at(begin)
+        for _, block in blocks_of(self._log, "restriction"):  # also those from before
+            self._restrict(block)
         if self._ledger is not None:
             self._ledger.start_at(begin)
         with shared.writing():  # hears the log
@@ -405,15 +417,30 @@ class Agent:
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
+            if np.count_nonzero(erased := np.isnan(columns["value"])):
+                columns = {name: columns[name][~erased] for name in _OUTCOME}
             return self._ledger.record(*(columns[name] for name in _OUTCOME))
         elif block.kind == "reward" and self._teaching is not None:
             self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
+        elif block.kind == "restriction":
+            self._restrict(block)
         elif block.kind == "policy":
             learned = int(columns["learned"][-1])
             self._chair.hear(meta["policy"], learned)
             if self._teaching is not None:
                 self._teaching.hear_policy(meta["cause"], learned)
         return None
+
+    def _restrict(self, block: Block) -> None:
+        """Learn nothing from subjects who are restricted."""
+        if self._restrictions is None:
+            from agentic.privacy import Restrictions  # hardly anybody is
+
+            self._restrictions = Restrictions(self._name)
+        self._restrictions.hear(block)
+
+    def _restricted(self) -> U64 | None:
+        return None if self._restrictions is None else self._restrictions.keys
 
     def _meta(self, desk: Desk, version: str) -> dict[str, Any]:
         layout = desk.plan.layout
@@ -617,16 +644,22 @@ class Agent:
 
     def tell_many(self, subjects: Sequence[str], fact: Fact, *, now: datetime | None = None) -> None:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
+        from agentic.privacy import kind_of, text_of
+
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         with self._books.deciding():
             settled = note(self._chair.desk, names, fact, at)
-            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64)}
+            said = np.full(len(names), text_of(fact), dtype=object)
+            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
             if self._chair.desk.pseudonymous:
                 columns["surrogate"] = surrogates_of(self._chair.desk, names)
-            meta = {"schema": _SCHEMA, "agent": self._name, "fact": plain(fact)}
+            # Restrictions are a kind of their own: they are few, and whoever learns must know all of them.
+            kind = "restriction" if isinstance(fact, Restricted | RestrictionLifted) else "fact"
+            public = ["at", "surrogate"]
+            meta = {"schema": _SCHEMA, "agent": self._name, "fact": kind_of(fact), "public": public}
             # What stops contact stays, logged or not: the safe side. What allows it needs its record.
-            block = Block("fact", columns, meta)
+            block = Block(kind, columns, meta)
             if isinstance(fact, STOPS) and not self._atomic:
                 self._append(block, otherwise="hold all the same but are not on record")
             else:
@@ -730,6 +763,23 @@ class Agent:
         learned = self._teaching.learn(micros(self._clock() if now is None else now))
         self._mark(_OFTEN)
         return learned
+
+    @property
+    def privacy(self) -> Privacy:
+        """The desk for what people may ask: consent, suppression, access, erasure, retention."""
+        from agentic._privacy import Privacy
+
+        return Privacy(
+            desk=lambda: self._chair.desk,
+            log=self._log,
+            archive=self._archive,
+            tell=self.tell_many,
+            append=lambda block: self._append(block, otherwise="are not on record"),
+            writing=self._books.writing,
+            explain=self.explain,
+            goals=self._goals,
+            clock=self._clock,
+        )
 
     def relearn(self) -> Relearned:
         """Learn every version in the log once more: what the policy knows follows from the log, or it shows.

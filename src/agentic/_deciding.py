@@ -17,8 +17,10 @@ from agentic._flow import (
     CONTENDED,
     CORE,
     POLICIES,
+    RESTRICTION,
     STATE_UNAVAILABLE,
     SURROGATE,
+    UNTIL,
     Plan,
     Walked,
     Wave,
@@ -189,13 +191,15 @@ class Desk:
     ) -> None:
         """Load, walk and store, again for rows that lost a race, until every row of the wave stands.
 
-        Of protected subjects nothing is loaded, and nothing stored.
+        Of protected subjects nothing is loaded but whether they are to be left alone, and nothing stored.
         """
         plan, todo, losses, denied = self.plan, rows, 0, 0
         broken: frozenset[str] = frozenset()
         while True:
             names = subjects[todo] if isinstance(todo, slice) else [subjects[i] for i in todo.tolist()]
-            records, versions, failed = self._blank(names, 0) if protected else self._load(names)
+            records, versions, failed = self._load(names)
+            if protected:
+                records = self._forgotten(records)
             denied |= failed
             if plan.purposes and not protected:
                 withhold(self.assembly, values, todo, records)
@@ -249,6 +253,13 @@ class Desk:
     def _recall(self, names: list[str]) -> NDArray[Any]:
         """Records; blank ones when the store is down."""
         return self._load(names)[0]
+
+    def _forgotten(self, records: NDArray[Any]) -> NDArray[Any]:
+        """Records of subjects nobody has seen, but that these are suppressed or restricted."""
+        blank = self.plan.layout.new(len(records))
+        for name in (UNTIL, RESTRICTION):
+            blank[name] = records[name]
+        return blank
 
     def _blank(self, names: list[str], denied: int) -> tuple[NDArray[Any], I64, int]:
         """Records of subjects nobody has seen, and the reason to deny."""

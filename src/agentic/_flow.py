@@ -45,8 +45,15 @@ ARMS: Final = (*COMPARED, "protected")
 POLICY, HOLDOUT, RANDOM_CONTROL, PROTECTED = range(4)
 
 CORE: Final = "agentic"
-"""The component that owns the agent's own fields of a subject's record: key, decisions, zone."""
+"""The component that owns the agent's own fields of a subject's record: key, decisions, zone, and whether the
+subject is suppressed or restricted."""
 _DECISIONS: Final = f"{CORE}.decisions"
+UNTIL: Final = f"{CORE}.until"
+"""Field of the record: when a suppression ends, in microseconds since 1970."""
+RESTRICTION: Final = f"{CORE}.restricted"
+"""Field of the record: what is held is used for nothing."""
+NOT_SUPPRESSED: Final = int(np.iinfo(np.int64).min)
+FOR_GOOD: Final = int(np.iinfo(np.int64).max)
 SURROGATE: Final = f"{CORE}.surrogate"
 """What stands for a subject in a log that must not name it: 128 random bits, zero before there are any."""
 
@@ -67,6 +74,10 @@ REASONS: Final = (
 NOT_ELIGIBLE, ELIGIBILITY_UNKNOWN, ZONE_UNKNOWN, OUTRANKED, CONTENDED, STATE_UNAVAILABLE = (
     1 << i for i in range(6)
 )
+# Two bits, three codes, as for guardrails: what excludes each other shares its bits with a third.
+SUPPRESSED: Final = NOT_ELIGIBLE | ELIGIBILITY_UNKNOWN
+RESTRICTED: Final = CONTENDED | STATE_UNAVAILABLE
+_ANY: Final = np.logical_or.reduce  # `any` of an array, without a call of Python's
 _LARGEST: Final = 1e300  # sixty thousand of these still sum to a number
 _NOTHING: Final = Proposal(np.empty((0, 0)))  # what a policy that raised proposed
 MOST_GUARDRAILS: Final = (64 - len(REASONS)) // 2
@@ -97,6 +108,7 @@ class Plan:
         denied_dtype: Unsigned integer wide enough for all reasons.
         core: The agent's own fields of the record.
         remembered: Fields that policies keep in the record.
+        stoppable: Shape (k,), bool: candidates that a suppressed subject does not get, whatever the rules.
         purposes: What subjects must have agreed to for some feature; each is a field of the record.
     """
 
@@ -118,6 +130,7 @@ class Plan:
     floor: float
     seed: int
     denied_dtype: np.dtype[Any]
+    stoppable: Bools
     remembered: tuple[Field, ...] = ()
     purposes: tuple[str, ...] = ()
 
@@ -244,16 +257,21 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
 
 
 def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
-    """Set out the candidates: when each would arrive, and who is eligible at all."""
+    """Set out the candidates: when each would arrive, who is eligible, and who gets nothing at all."""
     catalogue, n = plan.catalogue, len(wave.keys)
-    denied: NDArray[Any] = np.full((n, len(catalogue)), wave.denied, dtype=plan.denied_dtype)
+    # Contended before the store went down: the bits of both are another code's.
+    held = wave.denied & ~CONTENDED if wave.denied & STATE_UNAVAILABLE else wave.denied
+    denied: NDArray[Any] = np.full((n, len(catalogue)), held, dtype=plan.denied_dtype)
     if plan.eligible:
         deny_ineligible(plan, wave.columns, denied)
+    delivery = delivery_times(catalogue, wave.now, wave.zone)
+    if _ANY(wave.rows[UNTIL] > wave.now) or _ANY(wave.rows[RESTRICTION]):
+        stop(plan, wave, delivery, denied)
     batch = Batch(
         catalogue,
         wave.keys,
         wave.now,
-        delivery_times(catalogue, wave.now, wave.zone),
+        delivery,
         wave.zone,
         wave.X,
         wave.columns,
@@ -263,6 +281,17 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
     if len(catalogue.slotted):
         deny_unzoned(catalogue, wave.zone, denied)
     return batch, denied
+
+
+def stop(plan: Plan, wave: Wave, delivery: I64, denied: NDArray[Any], /) -> None:
+    """Strike out what would reach subjects who are suppressed, and everything for those restricted.
+
+    No rule, arm, experiment or stand-in comes into it: it holds in every agent, whatever is listed there.
+    """
+    early = delivery < wave.rows[UNTIL][:, None]
+    early &= plan.stoppable
+    denied |= np.multiply(early, denied.dtype.type(SUPPRESSED), dtype=denied.dtype)
+    denied[wave.rows[RESTRICTION]] |= denied.dtype.type(RESTRICTED)
 
 
 def deny_ineligible(plan: Plan, columns: Mapping[str, Column], denied: NDArray[Any], /) -> None:

@@ -141,8 +141,8 @@ class SharedBooks(Books):
                     self._hear(first, Block(block.kind, columns, block.meta))
                 except (KeyError, IndexError, TypeError, OverflowError) as error:
                     raise DamagedError(
-                        f"records from {first} on do not say what {block.kind!r} records say: restore the file"
-                        " from a backup",
+                        f"records from {first} on do not say what {block.kind!r} records say: restore the"
+                        " file from a backup",
                         first=first,
                     ) from error
                 self._heard = receipt.first + receipt.count
@@ -152,6 +152,13 @@ def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Book
     """Books for this log, shared if it is; ``undone`` is told when a transaction was rolled back."""
     database = database_of(log)
     return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
+
+
+def blocks_of(log: ProvenanceLog, kind: str, /) -> Iterator[tuple[Receipt, Block]]:
+    """The blocks of a kind; where the log cannot tell them apart, all of them are read for it."""
+    read_kind = getattr(log, "read_kind", None)
+    found: Iterator[tuple[Receipt, Block]] = log.read() if read_kind is None else read_kind(kind)
+    return ((receipt, block) for receipt, block in found if block.kind == kind)
 
 
 def database_of(part: object, /) -> Transactions | None:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import HOLDOUT, PROTECTED, Plan
+from agentic._flow import HOLDOUT, PROTECTED, RESTRICTED, Plan
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
 from agentic.errors import masked
 from agentic.features import Schema
@@ -46,8 +46,11 @@ def lessons_of(
     /,
     *,
     named: bool = False,
+    without: U64 | None = None,
 ) -> Iterator[Lesson]:
-    """Join rewards with what was logged of their decisions, without the holdout and protected subjects.
+    """Join rewards with what was logged of their decisions, without whom nobody may learn from.
+
+    These are the holdout, protected and restricted subjects, and those who were erased.
 
     Feedback comes in the order of the log, 65,536 choices at a time however the log's blocks are cut,
     so that what is learned from a log does not depend on how it was written.
@@ -61,6 +64,7 @@ def lessons_of(
         slot: Shape (m,).
         reward: Shape (m,).
         named: Tell whom the feedback is about, with the feature columns, for policies that remember.
+        without: Shape (h,): keys of subjects from whom nothing may be learned.
     """
     waiting: list[_Parts] = []
     count = 0
@@ -72,6 +76,9 @@ def lessons_of(
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
         parts["closed"] += lo
+        if without is not None and len(without):
+            keep = ~np.isin(parts["keys"], without)
+            parts = {name: part[keep] for name, part in parts.items()}
         if named:
             parts["subjects"] = block.columns["subject"][parts["row"]]
         del parts["row"]
@@ -110,6 +117,8 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     ends = np.cumsum(columns["action"][rows] == idle, axis=1)[np.arange(len(rows)), slot]
     arm = columns["arm"][rows]
     keep = (arm != HOLDOUT) & (arm != PROTECTED) & ((ends == 0) | ((ends == 1) & (action == idle)))
+    keep &= columns["key"][rows] != 0  # erased
+    keep &= ((columns["denied"][rows] & RESTRICTED) != RESTRICTED).all(axis=1)
     rows, slot = rows[keep], slot[keep]
     return {
         "row": rows,

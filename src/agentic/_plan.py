@@ -10,8 +10,17 @@ import numpy as np
 
 from agentic import _noise, zones
 from agentic._codec import fingerprint
-from agentic._flow import CORE, MOST_GUARDRAILS, POLICIES, PURPOSES, Plan, denial_bits, denial_dtype
-from agentic.arrays import I64, Field, Layout, Space
+from agentic._flow import (
+    CORE,
+    MOST_GUARDRAILS,
+    NOT_SUPPRESSED,
+    POLICIES,
+    PURPOSES,
+    Plan,
+    denial_bits,
+    denial_dtype,
+)
+from agentic.arrays import I64, Bools, Field, Layout, Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import CodecError, ConfigurationError
@@ -21,6 +30,7 @@ from agentic.protocols import (
     Declares,
     Feature,
     Guardrail,
+    Hears,
     Learner,
     Policy,
     Pooled,
@@ -33,6 +43,8 @@ CORE_FIELDS = (
     Field("key", "u8", role="profile"),
     Field("decisions", "u4"),
     Field("zone", "i2", (), -1, role="profile"),
+    Field("until", "i8", (), NOT_SUPPRESSED, role="profile"),
+    Field("restricted", "?", role="profile"),
 )
 
 
@@ -143,6 +155,7 @@ def assemble(
         seed=draw_key(name, seed),
         denied_dtype=denial_dtype(len(bound)),
         bits=denial_bits(len(bound)),
+        stoppable=_stoppable(guardrails, catalogue),
         core=core,
         purposes=schema.purposes,
     )
@@ -367,6 +380,26 @@ def _named(guardrails: Sequence[Guardrail]) -> dict[str, Guardrail]:
             unique, twin = f"{name}_{twin}", twin + 1
         out[unique] = guardrail
     return out
+
+
+def _stoppable(guardrails: Sequence[Guardrail], catalogue: Catalogue) -> Bools:
+    """The candidates that a suppressed subject does not get, shape (k,).
+
+    All of them, but for the message classes that a `Suppression` without any other scope leaves alone.
+    """
+    spared: set[str] | None = None
+    if any(isinstance(guardrail, Hears) for guardrail in guardrails):
+        from agentic.guardrails import Suppression  # late: importing an agent does without
+
+        for rule in guardrails:
+            if (
+                isinstance(rule, Suppression)
+                and rule.channels is rule.message_classes is rule.actions is None
+            ):
+                spared = set(rule.exempt) if spared is None else spared & set(rule.exempt)
+    stoppable = catalogue.pick(exempt=tuple(sorted(spared or ())))
+    stoppable.flags.writeable = False
+    return stoppable
 
 
 def _charge(name: str, part: Pooled, space: Space) -> I64:

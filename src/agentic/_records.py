@@ -12,13 +12,16 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import ARMS, REASONS
+from agentic._flow import ARMS, REASONS, RESTRICTED, SUPPRESSED
 from agentic.arrays import F64, I64, SOUND, U64, Block, Bools, shown
 from agentic.catalogue import Catalogue
 from agentic.errors import UnknownDecisionError, masked
 from agentic.types import Choice, Cost, Decision, instant
 
 _DIGITS: Final = 32
+_EXCLUSIVE: Final = {
+    bit: pair for pair in (SUPPRESSED, RESTRICTED) for bit in (pair & -pair, pair & (pair - 1))
+}
 _HEX: Final = frozenset("0123456789abcdef")
 _SOUND: Final = frozenset(int(status) for status in SOUND)
 
@@ -245,7 +248,8 @@ def reason_bits(reasons: Sequence[str], /) -> Sequence[tuple[str, int, int]]:
 
 @functools.lru_cache(maxsize=256)
 def _reason_bits(reasons: tuple[str, ...]) -> Sequence[tuple[str, int, int]]:
-    found = [(code, 1 << bit, 1 << bit) for bit, code in enumerate(REASONS)]
+    found = [(code, _EXCLUSIVE.get(1 << bit, 1 << bit), 1 << bit) for bit, code in enumerate(REASONS)]
+    found += [("SUPPRESSED", SUPPRESSED, SUPPRESSED), ("RESTRICTED", RESTRICTED, RESTRICTED)]
     for index, code in enumerate(reasons):
         low = 1 << (len(REASONS) + 2 * index)
         both = low | low << 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -15,7 +15,7 @@ from agentic._learning import Lesson, lessons_of
 from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
 from agentic._remembering import Remembering
-from agentic.arrays import Block
+from agentic.arrays import U64, Block
 from agentic.errors import LearningError, LogError, reason
 from agentic.features import Schema
 from agentic.protocols import Learner, Policy, ProvenanceLog
@@ -87,6 +87,7 @@ class Teaching:
         log: The log, to be read.
         schema: Encodes the values that were logged.
         atomic: What is written to records stands or falls with the log.
+        without: Tells the keys of subjects from whom nothing may be learned; ``None`` for nobody.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Teaching:
         schema: Schema,
         *,
         atomic: bool,
+        without: Callable[[], U64 | None],
     ) -> None:
         self._agent = agent
         self._ledger = ledger
@@ -107,6 +109,7 @@ class Teaching:
         self._log = log
         self._schema = schema
         self._atomic = atomic
+        self._excluded = without
         self.remembering = Remembering(chair.desk.store)
         self.lock = threading.RLock()  # what is being learned must not replace what is assigned meanwhile
         self._offers = threading.Lock()  # taken last
@@ -267,7 +270,8 @@ class Teaching:
         closed = _together([offer.closed for offer in offered])
         where = closed.position, closed.slot, closed.reward
         plan = self._chair.desk.plan
-        return lessons_of(self._agent, plan, self._schema, self._log, *where, named=named)
+        without = self._excluded()
+        return lessons_of(self._agent, plan, self._schema, self._log, *where, named=named, without=without)
 
     def _learn_and_remember(self, before: Published, offered: list[_Offer]) -> int:
         """Learn lesson by lesson, writing what each says about its subjects; publish what was learned.

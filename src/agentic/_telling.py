@@ -9,14 +9,23 @@ from numpy.typing import NDArray
 
 from agentic import zones
 from agentic._deciding import Desk, Settled, identify
-from agentic._flow import CORE, SURROGATE
+from agentic._flow import CORE, FOR_GOOD, NOT_SUPPRESSED, RESTRICTION, SURROGATE, UNTIL
 from agentic._knowing import hear as hear_purpose
 from agentic._stored import load, save
 from agentic.errors import ConfigurationError, StoreError, reason
 from agentic.protocols import Hears
-from agentic.types import ConsentWithdrawn, Fact, Suppressed, ZoneKnown
+from agentic.types import (
+    ConsentWithdrawn,
+    Fact,
+    Released,
+    Restricted,
+    RestrictionLifted,
+    Suppressed,
+    ZoneKnown,
+    micros,
+)
 
-STOPS: Final = (ConsentWithdrawn, Suppressed)
+STOPS: Final = (ConsentWithdrawn, Suppressed, Restricted)
 """Facts that stop contact hold even where they could not be logged."""
 
 _RETRIES: Final = 128
@@ -76,7 +85,7 @@ def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:
         rows[f"{CORE}.zone"] = code
         return
     plan = desk.plan
-    heard = hear_purpose(plan, rows, fact)
+    heard = _stopped(rows, fact) | hear_purpose(plan, rows, fact)
     for name, guardrail in plan.guardrails.items():
         if isinstance(guardrail, Hears) and name in plan.stateful:
             heard |= guardrail.hear(plan.layout.part(rows, name), fact, at)
@@ -86,6 +95,25 @@ def hear(desk: Desk, rows: NDArray[Any], fact: Fact, at: int) -> None:
             " channel, or add the guardrail that needs it",
             value=_named(fact),
         )
+
+
+def _stopped(rows: NDArray[Any], fact: Fact) -> bool:
+    """Write what holds in every agent, whatever its rules; say whether the fact is about that.
+
+    Of several suppressions the longest holds, whatever order they are told in.
+    """
+    match fact:
+        case Suppressed(until=until):
+            rows[UNTIL] = np.maximum(rows[UNTIL], FOR_GOOD if until is None else micros(until))
+        case Released():
+            rows[UNTIL] = NOT_SUPPRESSED
+        case Restricted():
+            rows[RESTRICTION] = True
+        case RestrictionLifted():
+            rows[RESTRICTION] = False
+        case _:
+            return False
+    return True
 
 
 def _named(fact: Fact) -> str:

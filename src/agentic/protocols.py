@@ -351,3 +351,27 @@ class ProvenanceLog(ProvenanceSink, Protocol):
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``."""
+
+
+@runtime_checkable
+class Erases(Protocol):
+    """Capability of a log: forget what is personal in the records of some subjects.
+
+    Records keep their numbers, and what says nothing about a person. What is blank reads as key 0, subject
+    ``""``, values ``nan`` and status ``NOT_FOUND``.
+    """
+
+    def erase(self, whom: Any, /) -> int:  # ids or surrogates
+        """Blank the records of these subjects; return how many records those were.
+
+        Args:
+            whom: Subject ids; surrogates, shape (m, 2), uint64, where the log's ``pseudonymous`` is true.
+        """
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """Capability of a feature provider: let go of what it keeps about a subject."""
+
+    def forget(self, subject: str, /) -> bool:
+        """Drop all values of a subject; return whether there were any."""

@@ -23,6 +23,8 @@ EXPOSED: Final = "exposed"
 """Outcome name that says the subject really got it; it may start the reward window."""
 
 _MAX_ID: Final = 200
+_MAX_TEXT: Final = 500
+_MAX_LANGUAGE: Final = 35  # room for any tag that is registered (RFC 5646, section 4.4.1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LONGEST: Final = timedelta(days=36_525)
@@ -277,20 +279,93 @@ class Decision:
         return self.choices[0].explored
 
 
+def _check_text(_: object, attribute: Any, value: Any) -> None:
+    if value is not None and (
+        not isinstance(value, str) or not 1 <= len(value) <= _MAX_TEXT or not value.isprintable()
+    ):
+        # What a purpose or a reference says may be about somebody: the message tells its kind and length.
+        raise ConfigurationError(
+            f"{attribute.name} of a fact must be 1 to {_MAX_TEXT} printable characters, got {_kind(value)}"
+        )
+
+
+def _check_purpose(_: object, attribute: Any, value: Any) -> None:
+    _check_text(_, attribute, "" if value is None else value)
+
+
+def _check_language(_: object, __: object, value: Any) -> None:
+    if value is not None and (
+        not isinstance(value, str)
+        or len(value) > _MAX_LANGUAGE
+        or not re.fullmatch(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", value)
+    ):
+        raise ConfigurationError(
+            f"language must be a BCP 47 tag such as 'en-IN' or 'hi', got {_kind(value)}", expected="en-IN"
+        )
+
+
+def _check_until(_: object, __: object, value: Any) -> None:
+    if value is not None:
+        micros(value)
+
+
+def _kind(value: object) -> str:
+    if not isinstance(value, str):
+        return f"a value of type {type(value).__name__}"
+    return f"{len(value)} characters" + ("" if value.isprintable() else ", some of them not printable")
+
+
 @attrs.frozen
 class ConsentGranted:
-    """Fact: the subject agreed to a purpose, on all channels or on one."""
+    """Fact: the subject agreed to a purpose, on all channels or on one.
 
-    purpose: str
-    channel: str | None = None
+    Giving and withdrawing consent take the same arguments. All but the first two are for the ledger, so that
+    it can be shown later what was asked, how, and where the proof lies; no rule reads them. Texts have 1 to
+    500 printable characters.
+
+    Attributes:
+        purpose: What the consent is for.
+        channel: On which channel; ``None`` means all, and takes the place of what was said of single ones.
+        notice: Version of the notice that was shown.
+        language: Language of the notice, a BCP 47 tag such as ``"en-IN"``.
+        method: How it was given: ``"web form"``, ``"missed call"``.
+        evidence: Reference to the proof, such as the id of a consent manager's artefact. It is personal
+            data: it is not shown by ``repr``.
+
+    Raises:
+        ConfigurationError: A text is empty, too long, not printable, or no text.
+    """
+
+    purpose: str = attrs.field(validator=_check_purpose)
+    channel: str | None = attrs.field(default=None, validator=_check_text)
+    notice: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
+    language: str | None = attrs.field(default=None, kw_only=True, validator=_check_language)
+    method: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
+    evidence: str | None = attrs.field(default=None, kw_only=True, validator=_check_text, repr=False)
 
 
 @attrs.frozen
 class ConsentWithdrawn:
-    """Fact: the subject withdrew consent to a purpose, on all channels or on one."""
+    """Fact: the subject withdrew consent to a purpose, on all channels or on one.
 
-    purpose: str
-    channel: str | None = None
+    Attributes:
+        purpose: What the consent was for.
+        channel: On which channel; ``None`` means all, and takes the place of what was said of single ones.
+        notice: As in `ConsentGranted`.
+        language: Likewise.
+        method: Likewise.
+        evidence: Likewise.
+
+    Raises:
+        ConfigurationError: A text is empty, too long, not printable, or no text.
+    """
+
+    purpose: str = attrs.field(validator=_check_purpose)
+    channel: str | None = attrs.field(default=None, validator=_check_text)
+    notice: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
+    language: str | None = attrs.field(default=None, kw_only=True, validator=_check_language)
+    method: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
+    evidence: str | None = attrs.field(default=None, kw_only=True, validator=_check_text, repr=False)
 
 
 @attrs.frozen
@@ -302,9 +377,12 @@ class ZoneKnown:
 
 @attrs.frozen
 class Suppressed:
-    """Fact: contact nobody on this record until a time, or for good."""
+    """Fact: contact nobody on this record until a time, or for good.
 
-    until: datetime | None = None
+    Every agent hears it, whether it lists a `Suppression` guardrail or not.
+    """
+
+    until: datetime | None = attrs.field(default=None, validator=_check_until)
 
 
 @attrs.frozen
@@ -312,4 +390,23 @@ class Released:
     """Fact: the suppression is lifted."""
 
 
-Fact = ConsentGranted | ConsentWithdrawn | ZoneKnown | Suppressed | Released
+@attrs.frozen
+class Restricted:
+    """Fact: what is held about the subject is kept because it must be, and used for nothing.
+
+    Nothing is decided for the subject but doing nothing, and nothing is learned from it. Neither consent nor
+    ``Released`` changes that; only `RestrictionLifted` does.
+
+    .. versionadded:: 0.1
+    """
+
+
+@attrs.frozen
+class RestrictionLifted:
+    """Fact: what is held about the subject may be used again.
+
+    .. versionadded:: 0.1
+    """
+
+
+Fact = ConsentGranted | ConsentWithdrawn | ZoneKnown | Suppressed | Released | Restricted | RestrictionLifted

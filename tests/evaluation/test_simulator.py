@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from agentic import Action, Agent, product
+from agentic import Action, Agent, ConsentWithdrawn, product
 from agentic.errors import ConfigurationError, EvaluationError
 from agentic.evaluation import (
     DR,
@@ -30,6 +30,7 @@ from agentic.evaluation import (
 from agentic.features import Number
 from agentic.guardrails import Consent
 from agentic.policies import Fixed, LinearThompson, Uniform
+from agentic.privacy import fact_of
 from agentic.rewards import Goals
 
 HOUR = 3_600_000_000
@@ -205,13 +206,11 @@ def test_consent_holds_from_the_moment_it_is_withdrawn(
     row = {subject: i for i, subject in enumerate(world.subjects)}
     withdrawn: dict[int, int] = {}
     for _, block in agent.log.read():
-        if (
-            block.kind == "fact"
-            and "withdrawn" in repr(block.meta["fact"]).lower()
-            and "sms" not in repr(block.meta)
-        ):
-            for subject, at in zip(block.columns["subject"], block.columns["at"].tolist(), strict=True):
-                withdrawn.setdefault(row[subject], at)
+        if block.kind == "fact" and block.meta["fact"] == "consent_withdrawn":
+            columns = (block.columns[name].tolist() for name in ("subject", "at", "fact"))
+            for subject, at, fact in zip(*columns, strict=True):
+                if fact_of(fact) == ConsentWithdrawn("marketing"):
+                    withdrawn.setdefault(row[subject], at)
     start = int(simulated.now[0]) // DAY * DAY
     later = {who for who, at in withdrawn.items() if at > start}
     assert len(later) > 20

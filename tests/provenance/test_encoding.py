@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from agentic.arrays import Block
 from agentic.errors import LogError
-from agentic.provenance._encoding import Packer, public_columns, unpack, written_meta
+from agentic.provenance import _encoding, _headers
+from agentic.provenance._encoding import Packer, TooWide, public_columns, unpack, written_meta
 from agentic.provenance._headers import Header
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
@@ -83,7 +84,6 @@ def same(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> None:
         assert one.tolist() == other.tolist()
     else:
         assert one.tobytes() == other.tobytes()
-    assert not other.flags.writeable
 
 
 @given(blocks(), st.data())
@@ -101,6 +101,7 @@ def test_a_piece_reads_back_bit_for_bit(block: Block, data: st.DataObject) -> No
         assert list(found) == list(block.columns)
         for name, column in block.columns.items():
             same(column[a:b], found[name])
+            assert not found[name].flags.writeable
 
 
 def test_what_all_records_share_is_written_once() -> None:
@@ -146,9 +147,65 @@ def test_a_lone_surrogate_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "meta", [{"a": np.zeros(1)}, {"a": float("nan")}, {(1, 2): 3}], ids=["array", "nan", "key"]
+    "meta",
+    [{"a": np.zeros(1)}, {"a": float("nan")}, {(1, 2): 3}, {"a": [{1: 2}]}],
+    ids=["array", "nan", "key", "number as key"],
 )
 def test_a_meta_that_is_no_json_is_refused(meta: dict[Any, Any]) -> None:
     """What cannot be written as JSON is refused before anything is stored."""
     with pytest.raises(LogError, match="must be JSON"):
         packed(Block("fact", {"at": np.zeros(2)}, meta))
+
+
+@pytest.mark.parametrize("public", ["at", [1], {"at": 1}], ids=str)
+def test_public_columns_are_named_in_a_list(public: Any) -> None:
+    """A text is not taken for a list of its letters."""
+    with pytest.raises(LogError, match="meta\\['public'\\]"):
+        packed(Block("plugin", {"at": np.zeros(2)}, {"public": public}))
+
+
+def test_only_named_columns_are_public() -> None:
+    """Of a kind nobody knows, nothing is, and of a decision what the box decides."""
+    columns = {"at": np.arange(3), "key": np.arange(3)}
+    assert packed(Block("plugin", columns, {})).rows == b""
+    assert len(packed(Block("plugin", columns, {"public": ["key"]})).rows) == 3
+    decision = packed(Block("decision", columns, {}))
+    assert (len(decision.rows), len(decision.personal)) == (3, 3)
+    assert not packed(Block("erasure", columns, {})).header.is_personal
+
+
+def test_records_too_large_for_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many that are large together are packed in parts, a single one has a limit."""
+    monkeypatch.setattr(_encoding, "_MOST_COLUMN", 1000)
+    block = Block("fact", {"at": np.zeros((2, 100))}, {})
+    with pytest.raises(TooWide):
+        packed(block)
+    assert packed(block, 0, 1).count == 1
+    with pytest.raises(LogError, match="takes 1600 bytes"):
+        packed(Block("fact", {"at": np.zeros((1, 200))}, {}))
+    monkeypatch.setattr(_headers, "_MOST_ROW", 100)
+    with pytest.raises(LogError, match="takes 160 bytes"):
+        packed(Block("fact", {"at": np.zeros((1, 20))}, {}))
+
+
+@given(blocks(), st.data())
+def test_erased_rows_say_that_nothing_is_known(block: Block, data: st.DataObject) -> None:
+    """Of any dtype; rows that were not erased are as they were."""
+    piece = packed(block)
+    blank = np.array(data.draw(st.lists(st.booleans(), min_size=len(block), max_size=len(block))))
+    parts = {"fixed": piece.fixed, "rows": piece.rows, "shared": piece.shared, "personal": piece.personal}
+    found = unpack(piece.header, piece.count, parts, blank)
+    public = public_columns(block)
+    for name, column in block.columns.items():
+        if public is None or name in public:
+            same(column, found[name])
+            continue
+        same(column[~blank], found[name][~blank])
+        gone = found[name][blank]
+        kind = gone.dtype.kind
+        if kind in "fc":
+            assert np.isnan(gone).all()
+        elif kind in "mM":
+            assert np.isnat(gone).all()
+        else:
+            assert not gone.astype(bool).any() or name == "status"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from agentic._database import Database
-from agentic.errors import DamagedError
+from agentic.errors import DamagedError, ProofError
 from agentic.provenance import DurableLog
 from agentic.provenance._dropping import unsigned
+from agentic.provenance._pieces import vault_digest
 from durable import changed, decisions, opened, outcomes, rewards, rows, surrogate
 
 TABLES = {
@@ -176,3 +177,96 @@ def test_checking_while_others_write(tmp_path: Path) -> None:
     assert found.problem is None
     assert found.size >= 9000
     assert log.verify().ok
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM segments WHERE first = 4096",
+        "DELETE FROM blocks WHERE first = 4096",
+        "DELETE FROM blocks WHERE first = 0",
+        "INSERT INTO commitments VALUES (8190, zeroblob(64))",
+        "INSERT INTO vault SELECT 4097, fixed, personal, salts, digest FROM vault LIMIT 1",
+        "INSERT INTO headers(digest, body) VALUES (zeroblob(32), zeroblob(32))",
+        "DELETE FROM blocks WHERE first >= 8192",
+        "UPDATE segments SET dropped_at = 1 WHERE first = 0",
+        "UPDATE segments SET dropped_at = 1 WHERE first = 4096",
+        "UPDATE commitments SET hashes = substr(hashes, 33) WHERE first = 0",
+        "UPDATE commitments SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE first = 0",
+    ],
+    ids=str,
+)
+def test_rows_too_few_or_too_many_are_seen(tmp_path: Path, statement: str) -> None:
+    """In any table that the log consists of; also where proofs or an erasure meet them."""
+    database, log = opened(tmp_path / "a.db")
+    log.append(decisions([number % 7 for number in range(9000)]))
+    log.seal()
+    assert log.verify().ok
+    changed(database, statement)
+    fresh = DurableLog(database)
+    assert not fresh.verify().ok
+    if not any(word in statement for word in ("headers", "vault", "dropped_at", "||")):
+        with pytest.raises((DamagedError, ProofError)):
+            for position in (0, 4096, 8999):
+                fresh.prove(position, 8998 if position < 8998 else None)
+                fresh.leaf(position)
+                fresh.erase_records([position])
+                next(fresh.read(position))
+
+
+def test_values_put_into_erased_records_are_seen(tmp_path: Path) -> None:
+    """Somebody's words in place of what was erased, digest and all."""
+    database, log = opened(tmp_path / "a.db")
+    log.append(decisions([1, 2]))
+    log.erase([surrogate(1)])
+    with database.reading() as connection:
+        ((personal, salts),) = connection.execute("SELECT personal, salts FROM vault").fetchall()
+    forged = b"\1" + personal[1:]
+    digest = vault_digest(0, b"", forged, salts)
+    changed(database, "UPDATE vault SET personal = ?, digest = ?", forged, digest)
+    found = DurableLog(database).verify()
+    assert found.problem is not None
+    assert "0 to 1" in found.problem
+
+
+def test_a_forged_personal_value_does_not_open_its_commitment(tmp_path: Path) -> None:
+    """Neither for a check nor for who asks for the leaf."""
+    database, log = opened(tmp_path / "a.db")
+    log.append(decisions([1, 2]))
+    log.seal()
+    with database.reading() as connection:
+        ((shared, personal, salts),) = connection.execute(
+            "SELECT fixed, personal, salts FROM vault"
+        ).fetchall()
+    forged = b"\1" + personal[1:]
+    changed(
+        database,
+        "UPDATE vault SET personal = ?, digest = ?",
+        forged,
+        vault_digest(0, shared, forged, salts),
+    )
+    with pytest.raises(DamagedError):
+        log.leaf(0)
+    assert log.leaf(1).payload is not None
+    assert not log.verify().ok
+
+
+def test_a_check_within_a_transaction_sees_what_is_being_written(tmp_path: Path) -> None:
+    """The same connection, the same answer."""
+    database, log = opened(tmp_path / "a.db")
+    with database.writing():
+        log.append(decisions([1, 2]))
+        assert log.verify().records == 2
+    assert log.verify().records == 2
+
+
+@pytest.mark.parametrize("column", ["fixed", "personal", "salts"])
+def test_damage_does_not_put_a_person_into_an_error(tmp_path: Path, column: str) -> None:
+    """SQLite would repeat a text that is none; what was stored stays where it is."""
+    database, log = opened(tmp_path / "a.db")
+    log.append(decisions([1, 2]))
+    changed(database, f"UPDATE vault SET {column} = CAST({column} || x'ff' || 'secret-person' AS TEXT)")
+    with pytest.raises(DamagedError) as caught:
+        list(log.read())
+    assert "secret-person" not in f"{caught.value} {caught.value.__cause__}"
+    assert not log.verify().ok

@@ -27,8 +27,10 @@ from agentic.ext import Ed25519Key
 from agentic.features import Category, Number
 from agentic.guardrails import Budget, Consent, FrequencyCap
 from agentic.policies import Between, FirstOf, LinearThompson, Personal, Rules, Uniform
+from agentic.privacy import ConsentEntry, ErasurePlan, Regime
 from agentic.protocols import (
     Concerns,
+    Erases,
     Guardrail,
     Learner,
     Policy,
@@ -86,10 +88,12 @@ storable: Storable = Stored({})
 agent = Agent(
     "name",
     [Action("sms", channel="sms", cost=0.1)],
-    features=[Number("age", low=0, high=120), Category("tier", ["gold"])],
+    features=[Number("age", low=0, high=120), Category("tier", ["gold"], purpose="ads")],
     policy=policy,
     guardrails=[cap, Consent("marketing"), Budget(100.0)],
     goals=Goals({"purchase": 1.0}, window=timedelta(days=3)),
+    protect=F("age") < 18,
+    protected=Uniform(),
 )
 decision = agent.decide("s", {"age": 31})
 assert_type(decision, Decision)
@@ -101,6 +105,13 @@ assert_type(batch[0], Decision)
 assert_type(agent.record(decision.id, "purchase"), Recorded)
 assert_type(agent.learn(), Learned)
 assert_type(agent.explain(decision.id), Explanation)
+privacy = agent.privacy
+assert_type(privacy.grant("s", "marketing", "sms", evidence="form 17"), None)
+assert_type(privacy.consents("s"), list[ConsentEntry])
+assert_type(privacy.may("s", "marketing"), bool)
+assert_type(privacy.erase("s", Regime.load("eu-gdpr")), ErasurePlan)
+assert_type(privacy.touched(decision.at, decision.at), list[str])
+erases: Erases = MemoryLog()
 replayed = agent.replay()
 assert_type(replayed, Replayed)
 assert_type(replayed.verdicts, Mapping[Verdict, int])

@@ -15,7 +15,7 @@ from agentic.arrays import Columns, Status
 from agentic.errors import ConfigurationError, InvalidContextError, masked
 from agentic.features._answers import Answer, answers, better, failure, objects, usable
 from agentic.features._raw import PRESENT
-from agentic.protocols import FeatureProvider
+from agentic.protocols import FeatureProvider, Forgets
 from agentic.types import instant, micros
 
 _LOG: Final = Logger("agentic.features")
@@ -149,6 +149,11 @@ class Chained:
     def __init__(self, providers: Sequence[FeatureProvider], /) -> None:
         self._providers = check_providers(providers)
         self._outages = [Outage() for _ in self._providers]
+
+    def forget(self, subject: str, /) -> bool:
+        """Have those that keep values drop the subject's; return whether there were any."""
+        keepers = [provider for provider in self._providers if isinstance(provider, Forgets)]
+        return sum(keeper.forget(subject) for keeper in keepers) > 0
 
     def fetch(self, subjects: Sequence[str], names: Sequence[str], now: int, /) -> Columns:
         n = len(subjects)

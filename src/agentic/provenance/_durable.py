@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from agentic._database import Database
 from agentic.arrays import I64, Block, Receipt
@@ -41,6 +42,7 @@ class DurableLog:
         self._reader = Reader(database)
         self._next: int | None = None  # number of the next record; not known before the first look
         self._ids: dict[bytes, int] = {}  # of headers in the file, by digest
+        self._meta: tuple[object, dict[str, Any], str] = (None, {}, "")
         database.join(self)
 
     @property
@@ -80,7 +82,7 @@ class DurableLog:
                 " was appended",
                 value=shapes,
             )
-        meta_text = written_meta(block)
+        meta_text = self._written(block)
         public = public_columns(block)
         try:
             with self._database.writing() as connection:
@@ -135,6 +137,14 @@ class DurableLog:
         number: int = row[0]
         self._ids[header.digest] = number
         return number
+
+    def _written(self, block: Block) -> str:
+        """The block's meta as text; that of the last block is at hand, as blocks mostly share one."""
+        meta, content, text = self._meta
+        if meta is not block.meta or content != block.meta:
+            text = written_meta(block)
+            self._meta = block.meta, copy.deepcopy(block.meta), text
+        return text
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``, up to what is the end now.

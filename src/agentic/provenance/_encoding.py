@@ -167,6 +167,7 @@ class Packer:
         key = (block.kind, meta_text, *signature)
         header = self._headers.get(key)
         if header is None:
+            _check_keys(block.kind, block.meta)
             header = Header.make(block.kind, meta_text, tuple(Column(*each) for each in signature))
             if len(self._headers) >= 1024:
                 self._headers.clear()
@@ -319,6 +320,22 @@ def _roomy(length: int) -> int:
     if length <= 512:
         return -(-length // 64) * 64
     return 1 << (length - 1).bit_length()
+
+
+def _check_keys(kind: str, value: Any) -> None:  # JSON-compatible
+    """Refuse keys that JSON would turn into texts: they would not be read back as they were."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            odd = next(type(key).__name__ for key in value if not isinstance(key, str))
+            raise LogError(
+                f"the meta of a {kind!r} block must be JSON, its keys texts, got one of type {odd}; nothing"
+                " was appended"
+            )
+        for each in value.values():
+            _check_keys(kind, each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_keys(kind, each)
 
 
 def written_meta(block: Block, /) -> str:

@@ -104,9 +104,10 @@ def _about(reader: Reader, surrogates: U64, wanted: I64) -> list[int]:
             for row in np.flatnonzero(np.isin(surrogate[:, 0], firsts)).tolist():
                 found[row] |= tuple(surrogate[row].tolist()) in pairs
         if piece.header.kind == "decision":
-            decisions = np.union1d(decisions, numbers[found])
-        elif "decision" in held and held["decision"].dtype.kind in "iu" and held["decision"].ndim == 1:
-            found |= np.isin(held["decision"], decisions)
+            decisions = np.union1d(decisions, numbers[found]) if found.any() else decisions
+        about = held.get("decision")
+        if len(decisions) and about is not None and about.dtype.kind in "iu" and about.ndim == 1:
+            found |= np.isin(about, decisions)
         if piece.header.is_personal:
             hits += numbers[found].tolist()
     return hits

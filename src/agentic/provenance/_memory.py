@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic.arrays import Block, Receipt
+from agentic.arrays import Block, Receipt, Status
 from agentic.errors import LogError
 
 _SMALL: Final = 256
 _WAITING: Final = 64
 _FULL: Final = 4096
 _END: Final = 1 << 62
+_PUBLIC: Final = {
+    "decision": frozenset(
+        [
+            *("at", "surrogate", "arm", "denied", "action", "probability", "explored", "score", "spread"),
+            *("cost", "compute_us", "policy_failed"),
+        ]
+    ),
+    "outcome": frozenset(("decision", "slot", "goal", "at")),
+    "reward": frozenset(("decision", "slot", "reward")),
+    "fact": frozenset(("at", "surrogate")),
+    "erasure": frozenset(("at", "surrogate", "due", "state")),
+}
+"""Columns that say nothing about a person once the person's name and values are gone, by kind."""
+_BLANK: Final[dict[str, Any]] = {"values": np.nan, "status": np.uint8(Status.NOT_FOUND), "zone": -1}
 
 
 class _Segment:
@@ -58,6 +72,28 @@ class _Segment:
             self.columns[name][self.count : end] = column
         self.numbers[self.count : end] = numbers
         self.count = end
+
+    def about(self, names: set[str]) -> NDArray[np.int64]:
+        """Rows about these subjects."""
+        subjects = self.columns.get("subject")
+        if subjects is None or not names:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.logical_or.reduce([subjects[: self.count] == name for name in names]))
+
+    def blank(self, rows: NDArray[np.int64]) -> int:
+        """Replace what is personal in these rows; how many they are."""
+        public = _PUBLIC.get(self.kind, frozenset()).union(self.meta.get("public", ()))
+        columns = {}
+        for name, column in self.columns.items():
+            if name not in public:
+                blanked = column.copy()  # readers keep theirs
+                blanked[rows] = "" if column.dtype.hasobject else _BLANK.get(name, 0)
+                blanked.flags.writeable = column.flags.writeable
+                columns[name] = blanked
+            else:
+                columns[name] = column
+        self.columns = columns
+        return len(rows)
 
 
 class MemoryLog:
@@ -142,6 +178,28 @@ class MemoryLog:
                 yield Receipt(start, segment.count), Block(segment.kind, segment.columns, segment.meta)
         while heap:
             yield cursors[heap[0][1]].step(heap, end)
+
+    def erase(self, whom: Sequence[str], /) -> int:
+        """Blank what is personal in the records of these subjects; return how many records those were.
+
+        Records keep their numbers and what says nothing about a person: what was chosen, how likely it was,
+        the reward. Whoever still holds an array that was read earlier holds what it held.
+        """
+        names = set(whom)
+        with self._lock:
+            for kind in self._waiting:
+                self._gather(kind)
+            segments = [*self._large, *(one for many in self._gathered.values() for one in many)]
+            about = [(one, one.about(names)) for one in segments]
+            gone = [one.numbers[rows] for one, rows in about if one.kind == "decision" and len(rows)]
+            decisions = np.concatenate(gone) if gone else np.empty(0, np.int64)
+            for number, (one, _) in enumerate(about):
+                if one.kind == "outcome":
+                    about[number] = (
+                        one,
+                        np.flatnonzero(np.isin(one.columns["decision"][: one.count], decisions)),
+                    )
+            return sum(one.blank(rows) for one, rows in about if len(rows))
 
     def __len__(self) -> int:
         return self._next

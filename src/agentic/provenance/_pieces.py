@@ -21,8 +21,12 @@ _MOST_READ: Final = 1 << 22  # bytes fetched at a time, once reading has got goi
 _MOST_HEADERS: Final = 1024  # kept in memory
 _MOST: Final = 1 << 62  # records of a log
 _NUMBERS: Final = struct.Struct("<qqqq")
-_BLOCK: Final = "b.first, b.count, CAST(b.kind AS BLOB), b.header, b.fixed, b.public, b.digest"
-_VAULT: Final = "v.fixed, v.personal, v.salts, v.digest"
+# Cast, because SQLite repeats a text that is not UTF-8 in its error, and damage may make one of anything.
+_BLOCK: Final = (
+    "b.first, b.count, CAST(b.kind AS BLOB), b.header, CAST(b.fixed AS BLOB), CAST(b.public AS BLOB),"
+    " b.digest"
+)
+_VAULT: Final = "CAST(v.fixed AS BLOB), CAST(v.personal AS BLOB), CAST(v.salts AS BLOB), v.digest"
 
 
 @attrs.frozen(eq=False)

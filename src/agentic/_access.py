@@ -1,0 +1,154 @@
+"""What does an agent hold about one person, as the person may read it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic._archive import Archive
+from agentic._deciding import Desk
+from agentic._records import batch_of
+from agentic._stored import load
+from agentic.arrays import Block, Status
+from agentic.privacy import told
+from agentic.protocols import ProvenanceLog
+from agentic.rewards import Goals
+from agentic.types import instant
+
+if TYPE_CHECKING:
+    from agentic._explaining import Explanation
+
+_SCHEMA: Final = 1
+
+
+def everything_about(
+    subject: str,
+    desk: Desk,
+    log: ProvenanceLog,
+    archive: Archive,
+    goals: Goals | None,
+    explain: Callable[[str], Explanation],
+    /,
+) -> dict[str, Any]:  # JSON-compatible
+    """All that is held about a subject, in one pass over the log."""
+    decisions: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    after: list[tuple[str, int, Block]] = []
+    facts = list(told(log.read(), desk.name, subject))
+    for receipt, block in log.read():
+        if archive.is_mine(block):
+            rows = np.flatnonzero(block.columns["subject"] == subject)
+            if len(rows):
+                batch = batch_of(block, receipt.first, archive.catalogue).take(rows)
+                numbers += batch.positions.tolist()
+                decisions += [_decision(desk, batch, row, explain) for row in range(len(batch))]
+        elif block.kind in ("outcome", "reward") and block.meta["agent"] == desk.name and numbers:
+            rows = np.flatnonzero(np.isin(block.columns["decision"], numbers))
+            after += [(block.kind, row, block) for row in rows.tolist()]
+    ids = dict(zip(numbers, (one["id"] for one in decisions), strict=True))
+    return {
+        "schema": _SCHEMA,
+        "agent": desk.name,
+        "subject": subject,
+        "facts": [
+            {"position": one.position, "at": one.at.isoformat(), **_plain_fact(one.fact)} for one in facts
+        ],
+        "decisions": decisions,
+        "outcomes": [_outcome(block, row, ids, goals) for kind, row, block in after if kind == "outcome"],
+        "rewards": [_reward(block, row, ids) for kind, row, block in after if kind == "reward"],
+        "record": _record(subject, desk),
+    }
+
+
+def _plain_fact(fact: Any) -> dict[str, Any]:
+    import json
+
+    from agentic.privacy import text_of
+
+    held: dict[str, Any] = json.loads(text_of(fact))
+    if "until" in held:
+        held["until"] = instant(held["until"]).isoformat()
+    return held
+
+
+def _decision(desk: Desk, batch: Any, row: int, explain: Callable[[str], Explanation]) -> dict[str, Any]:
+    one = batch[row]
+    columns, schema = batch.columns, desk.assembly.schema
+    values, status = columns["values"][row], columns["status"][row]
+    return {
+        "id": one.id,
+        "at": one.at.isoformat(),
+        "choices": [
+            {
+                "action": choice.action.id,
+                "channel": choice.action.channel,
+                "probability": choice.probability,
+                "explored": choice.explored,
+                "score": choice.score,
+                "spread": choice.spread,
+            }
+            for choice in one.choices
+        ],
+        "arm": one.arm,
+        "policy": one.policy_version,
+        "reasons": {code: list(actions) for code, actions in one.reasons.items()},
+        "degraded": list(one.degraded),
+        "features": {name: _plain(value) for name, value in schema.describe(values, status).items()},
+        "statuses": {
+            name: Status(code).name.lower() for name, code in zip(schema.names, status.tolist(), strict=True)
+        },
+        "explanation": str(explain(one.id)),
+    }
+
+
+def _outcome(block: Block, row: int, ids: dict[int, str], goals: Goals | None) -> dict[str, Any]:
+    columns = block.columns
+    code = int(columns["goal"][row])
+    return {
+        "decision": ids[int(columns["decision"][row])],
+        "slot": int(columns["slot"][row]),
+        "outcome": code if goals is None else goals.names[code],
+        "value": _plain(float(columns["value"][row])),
+        "at": instant(columns["at"][row]).isoformat(),
+    }
+
+
+def _reward(block: Block, row: int, ids: dict[int, str]) -> dict[str, Any]:
+    columns = block.columns
+    return {
+        "decision": ids[int(columns["decision"][row])],
+        "slot": int(columns["slot"][row]),
+        "reward": float(columns["reward"][row]),
+    }
+
+
+def _record(subject: str, desk: Desk) -> dict[str, Any]:
+    """What the record holds, by field; empty where there is none."""
+    layout = desk.plan.layout
+    rows, versions = load(desk.store, [subject], layout)
+    if not versions[0]:
+        return {}
+    return {name: _listed(rows[name][0]) for name in sorted(layout.dtype.names or ())}
+
+
+def _listed(value: NDArray[Any]) -> Any:  # JSON-compatible
+    held = np.asarray(value)
+    if held.dtype.kind in "SV":
+        return held.tobytes().hex()
+    if held.dtype.kind in "mM":
+        held = held.astype(np.int64)
+    return _plain(held.tolist())
+
+
+def _plain(value: Any) -> Any:  # JSON-compatible
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)

@@ -1,0 +1,312 @@
+"""How is a subject forgotten, in the store, in the log and in the file, so that it stays forgotten?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic._deciding import Desk
+from agentic._flow import SURROGATE
+from agentic._folding import blocks_of, database_of
+from agentic._noise import text_key
+from agentic._stored import load
+from agentic.arrays import U64, Block
+from agentic.errors import ConfigurationError
+from agentic.privacy import Data, Erasure, ErasureList, ErasurePlan, Regime, plan_erasure
+from agentic.protocols import Erases, Forgets, ProvenanceLog
+from agentic.types import Restricted, RestrictionLifted, instant, micros
+
+_SCHEMA: Final = 1
+STATES: Final = ("held", "erased", "lifted")
+HELD, ERASED, LIFTED = range(3)
+_CLASSES: Final[dict[str, Data]] = {"decision": "decisions", "fact": "facts", "restriction": "facts"}
+
+Identity = tuple[int, int] | str
+"""Who a line of the log is about: a surrogate, or an id where the log is not pseudonymous."""
+
+
+@attrs.frozen
+class Held:
+    """A request to be forgotten that waits until the law allows it.
+
+    Attributes:
+        subject: Whose; empty where nothing of it is left.
+        due: When what is held is erased.
+        regime: Id of the law it follows.
+    """
+
+    subject: str = attrs.field(repr=False)
+    due: datetime
+    regime: str
+
+
+@attrs.frozen
+class _Mark:
+    """The last word about a request to be forgotten."""
+
+    whom: Identity = attrs.field(repr=False)
+    state: int
+    due: int
+    regime: str
+
+
+def texts(values: Sequence[str]) -> NDArray[Any]:
+    """A column of texts."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+@attrs.define(eq=False)
+class Eraser:
+    """Forgets the subjects of one agent.
+
+    The list of erasures beside the file is written first, then the log and the store, in one transaction:
+    what a crash interrupts is done when the file is opened again.
+
+    Attributes:
+        desk: Returns the desk that decides now.
+        log: Where records are.
+        tell: ``Agent.tell_many``.
+        append: Logs a block, or raises.
+        writing: One transaction of log and store, where there are any.
+    """
+
+    desk: Callable[[], Desk]
+    log: ProvenanceLog
+    tell: Callable[..., None]
+    append: Callable[[Block], Any]
+    writing: Callable[[], AbstractContextManager[Any]]
+
+    def erase(self, subject: str, regime: Regime, now: datetime, /, *, dry_run: bool) -> ErasurePlan:
+        """Plan, and unless told otherwise carry out."""
+        self._forgetful()
+        surrogates, held = self._found(subject)
+        plan = plan_erasure(regime, dict.fromkeys(held, now), now)
+        if dry_run:
+            return plan
+        if plan.due is None:
+            with self.writing():
+                self._erase([subject], surrogates, regime.id, now)
+            self._scrub()
+            return plan
+        with self.writing():
+            self.tell([subject], Restricted(), now=now)
+            marks, own = self._marks(), self._identities([subject])
+            if not any(
+                marks[one].state == HELD for one in own if one in marks
+            ):  # asked twice, the first counts
+                self._mark([subject], own, HELD, regime.id, now, plan.due)
+        return plan
+
+    def lift(self, subject: str, now: datetime, /) -> None:
+        """Use what is held again."""
+        with self.writing():
+            self.tell([subject], RestrictionLifted(), now=now)
+            marks = self._marks()
+            own = [one for one in self._identities([subject]) if one in marks and marks[one].state == HELD]
+            self._mark([subject] * len(own), own, LIFTED, "none", now, now)
+
+    def due(self, now: datetime, /) -> list[Held]:
+        """What is held until now or before."""
+        waiting = self._due(now)
+        names = self._names([one.whom for one in waiting])
+        return [Held(names.get(one.whom, ""), instant(one.due), one.regime) for one in waiting]
+
+    def carry_out(self, now: datetime, /) -> int:
+        """Erase what is due."""
+        waiting = self._due(now)
+        if not waiting:
+            return 0
+        names = self._names([one.whom for one in waiting])
+        for regime in sorted({one.regime for one in waiting}):
+            mine = [one.whom for one in waiting if one.regime == regime]
+            with self.writing():
+                self._erase([names[one] for one in mine if one in names], mine, regime, now)
+        self._scrub()
+        return len(waiting)
+
+    def reapply(self, now: datetime, /) -> int:
+        """Do again what the list knows and the log does not."""
+        listed = {} if self._list is None else self._list.read(self._agent)
+        if not listed:
+            return 0
+        marks = self._marks()
+        new = [
+            one
+            for whom, one in listed.items()
+            if (marks[whom].state if whom in marks else LIFTED) != STATES.index(one.state)
+        ]
+        names = self._names([one.surrogate for one in new]) if new else {}
+        for one in new:
+            known = [names[one.surrogate]] if one.surrogate in names else []
+            with self.writing():
+                if one.state == "erased":
+                    self._erase(known, [one.surrogate], one.regime, now)
+                    continue
+                fact = Restricted() if one.state == "held" else RestrictionLifted()
+                if known:
+                    self.tell(known, fact, now=now)
+                self._mark(
+                    known or [""], [one.surrogate], STATES.index(one.state), one.regime, now, instant(one.due)
+                )
+        if new:
+            self._scrub()
+        return len(new)
+
+    def surrogates(self, names: list[str], /) -> U64:
+        """Surrogates of these subjects, shape (n, 2), uint64; zero for those who have none."""
+        layout = self.desk().plan.layout
+        rows, _ = load(self.desk().store, names, layout)
+        if SURROGATE not in (layout.dtype.names or ()):
+            return np.zeros((len(names), 2), dtype=np.uint64)
+        found: U64 = np.array(rows[SURROGATE], dtype=np.uint64)
+        return found
+
+    @property
+    def _agent(self) -> int:
+        return text_key(self.desk().name)
+
+    @property
+    def _list(self) -> ErasureList | None:
+        path = getattr(self._database, "path", None)
+        return ErasureList(f"{path}.erased") if isinstance(path, str) else None
+
+    @property
+    def _database(self) -> Any:  # a file, or None
+        return database_of(self.log)
+
+    @property
+    def _pseudonymous(self) -> bool:
+        return bool(getattr(self.log, "pseudonymous", False))
+
+    def _forgetful(self) -> None:
+        if not isinstance(self.log, Erases):
+            raise ConfigurationError(
+                f"a log that is to forget needs a method erase(whom), got {type(self.log).__name__}: what it"
+                " holds would stay",
+                value=type(self.log).__name__,
+            )
+
+    def _identities(self, names: list[str]) -> list[Identity]:
+        if not self._pseudonymous:
+            return list(names)
+        return [(int(high), int(low)) for high, low in self.surrogates(names) if high or low]
+
+    def _found(self, subject: str) -> tuple[list[Identity], list[Data]]:
+        """Who the subject is in the log, and what is held of it.
+
+        A log that agents share knows a subject by a surrogate for each of them, and its records go together.
+        """
+        desk = self.desk()
+        _, versions = load(desk.store, [subject], desk.plan.layout)
+        held: dict[Data, None] = {"record": None} if versions[0] else {}
+        whom = dict.fromkeys(self._identities([subject]))
+        decisions: list[NDArray[np.int64]] = []
+        for receipt, block in self.log.read():
+            if block.kind == "outcome" and "outcomes" not in held:
+                if decisions and np.isin(block.columns["decision"], np.concatenate(decisions)).any():
+                    held["outcomes"] = None
+                continue
+            names = block.columns.get("subject")
+            if names is None or not len(rows := np.flatnonzero(names == subject)):
+                continue
+            if block.kind in _CLASSES:
+                held[_CLASSES[block.kind]] = None
+            if block.kind == "decision":
+                decisions.append(rows + receipt.first)
+            if self._pseudonymous and "surrogate" in block.columns:
+                whom.update(
+                    dict.fromkeys(map(tuple, np.unique(block.columns["surrogate"][rows], axis=0).tolist()))
+                )
+        whom.pop((0, 0), None)
+        return list(whom) or ([] if self._pseudonymous else [subject]), list(held)
+
+    def _erase(self, names: list[str], whom: Iterable[Identity], regime: str, now: datetime) -> None:
+        """Erase, and put it on record: who erases again may begin anywhere."""
+        desk, whom = self.desk(), list(dict.fromkeys([*whom, *self._identities(names)]))
+        self._mark(names, whom, ERASED, regime, now, now)
+        erase: Any = self.log  # Erases, as was asked before
+        if whom:
+            erase.erase(np.array(whom, dtype=np.uint64) if self._pseudonymous else whom)
+        desk.store.delete(names)
+        for provider in desk.providers:
+            if isinstance(provider, Forgets):
+                for name in names:
+                    provider.forget(name)
+
+    def _mark(
+        self, names: list[str], whom: list[Identity], state: int, regime: str, now: datetime, due: datetime
+    ) -> None:
+        """Write it on the list, then into the log."""
+        if not whom:
+            return
+        at, until = micros(now), micros(due)
+        n = len(whom)
+        columns: dict[str, NDArray[Any]] = {
+            "at": np.full(n, at, np.int64),
+            "due": np.full(n, until, np.int64),
+            "state": np.full(n, state, np.uint8),
+        }
+        if self._pseudonymous:
+            columns["surrogate"] = np.array(whom, dtype=np.uint64)
+            listed = self._list
+            if listed is not None:
+                listed.add(
+                    Erasure(STATES[state], one, at, until, regime, self._agent)
+                    for one in whom
+                    if isinstance(one, tuple)
+                )
+        else:
+            columns["subject"] = texts([str(one) for one in whom])
+        meta = {"schema": _SCHEMA, "agent": self.desk().name, "regime": regime}
+        self.append(Block("erasure", columns, meta))
+
+    def _marks(self) -> dict[Identity, _Mark]:
+        """The last word about each request, out of the log."""
+        found: dict[Identity, _Mark] = {}
+        name = "surrogate" if self._pseudonymous else "subject"
+        for _, block in blocks_of(self.log, "erasure"):
+            if block.meta["agent"] != self.desk().name or name not in block.columns:
+                continue
+            columns = (block.columns[column].tolist() for column in (name, "state", "due"))
+            for who, state, due in zip(*columns, strict=True):
+                whom: Identity = tuple(who) if self._pseudonymous else who
+                if whom:  # what is erased has no name
+                    found[whom] = _Mark(whom, state, due, block.meta["regime"])
+        return found
+
+    def _due(self, now: datetime) -> list[_Mark]:
+        return [one for one in self._marks().values() if one.state == HELD and one.due <= micros(now)]
+
+    def _names(self, whom: Sequence[Identity]) -> dict[Identity, str]:
+        """Subjects by who they are in the log, as far as it still knows."""
+        if not self._pseudonymous:
+            return {one: str(one) for one in whom}
+        wanted = {one[0]: one for one in whom if isinstance(one, tuple)}
+        words = np.array(list(wanted), dtype=np.uint64)
+        found: dict[Identity, str] = {}
+        for kind in ("restriction", "fact", "decision") if len(words) else ():
+            if len(found) == len(wanted):
+                break
+            for _, block in blocks_of(self.log, kind):
+                columns = block.columns
+                if "surrogate" not in columns:
+                    continue
+                for row in np.flatnonzero(np.isin(columns["surrogate"][:, 0], words)).tolist():
+                    one, name = tuple(columns["surrogate"][row].tolist()), columns["subject"][row]
+                    if name and wanted.get(one[0]) == one:
+                        found[one] = name
+        return found
+
+    def _scrub(self) -> None:
+        """Leave no trace in the bytes of the file of what was deleted."""
+        scrub = getattr(self._database, "scrub", None)
+        if scrub is not None:
+            scrub()
