@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from agentic._privacy import Privacy
     from agentic._verdicts import Replayed
     from agentic.privacy import Restrictions
+    from agentic.provenance import Evidence, Signer
     from agentic.state import Shelf
 
     class Parts(TypedDict, total=False):
@@ -813,6 +814,25 @@ class Agent:
         found = self._archive.named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
+
+    def checkpoint(self, *signers: Signer) -> str:
+        """Have keys sign the log as it is now; give what is returned to who is to believe it later.
+
+        Raises:
+            ConfigurationError: The log is in memory.
+            ProofError: There is no signer, or nothing to sign.
+        """
+        return self._archive.checkpoint(signers, self._micros())
+
+    def evidence(self, decision_id: str) -> Evidence:
+        """Prove a decision to who does not trust you; its ``to_json()`` is the audit bundle.
+
+        Raises:
+            ConfigurationError: The log is in memory.
+            UnknownDecisionError: No such decision in this agent's log.
+            ProofError: No checkpoint is on it yet, or its records were dropped.
+        """
+        return self._archive.evidence(decision_id)
 
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
         """Decide again from what was logged: one decision, or the whole log.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -11,8 +12,22 @@ from agentic._codec import fingerprint
 from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
-from agentic.errors import CodecError, InvalidOutcomeError, LogError
+from agentic.errors import CodecError, ConfigurationError, InvalidOutcomeError, LogError
 from agentic.protocols import Learner, Policy, ProvenanceLog
+
+if TYPE_CHECKING:
+    from agentic.provenance import Evidence, Signer  # only for who proves something
+
+
+@runtime_checkable
+class Proofs(Protocol):
+    """A log that can be signed and proved, as a ``DurableLog``."""
+
+    def checkpoint(self, *signers: Signer, at: int) -> str:
+        """Sign the whole log."""
+
+    def evidence(self, position: int, /) -> Evidence:
+        """What proves a record."""
 
 
 @attrs.define(eq=False)
@@ -107,6 +122,35 @@ class Archive:
         if found is None or found.columns["tag"][0] != tags[0]:
             raise unknown_decision(decision_id)
         return found
+
+    def checkpoint(self, signers: Sequence[Signer], at: int) -> str:
+        """Sign the whole log.
+
+        Raises:
+            ConfigurationError: It cannot be signed.
+            ProofError: There is no signer, or nothing to sign.
+        """
+        return self._proofs().checkpoint(*signers, at=at)
+
+    def evidence(self, decision_id: str) -> Evidence:
+        """What proves the decision of this id.
+
+        Raises:
+            ConfigurationError: The log proves nothing.
+            UnknownDecisionError: No such decision.
+            ProofError: No checkpoint is on it.
+        """
+        proofs = self._proofs()
+        return proofs.evidence(int(self.named(decision_id).positions[0]))
+
+    def _proofs(self) -> Proofs:
+        if not isinstance(self.log, Proofs):
+            raise ConfigurationError(
+                f"the log of agent {self.name!r} is a {type(self.log).__name__}, which cannot be signed or"
+                " proved: keep it in a file, with Agent.open(path, ...)",
+                value=type(self.log).__name__,
+            )
+        return self.log
 
     def fetch(self, positions: Sequence[int]) -> DecisionBatch:
         """Decisions by their places in the log, in the order asked.
