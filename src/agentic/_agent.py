@@ -18,7 +18,7 @@ from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
-from agentic._records import DecisionBatch, batch_of, read_ids
+from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
@@ -421,12 +421,13 @@ class Agent:
         if block.kind == "decision":
             self._archive.note(first, len(block))
             if self._ledger is not None:
-                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+                catalogue = self.plan.catalogue
+                idle = (catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)).idle
+                self._ledger.open(first, columns["at"], columns["action"] != idle)
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
-            if np.count_nonzero(erased := np.isnan(columns["value"])):
-                columns = {name: columns[name][~erased] for name in _OUTCOME}
+            columns = _counted(columns, meta, self._ledger.goals)
             return self._ledger.record(*(columns[name] for name in _OUTCOME))
         elif block.kind == "reward" and self._teaching is not None:
             self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
@@ -743,7 +744,8 @@ class Agent:
         )
         tags, positions = read_ids(decision_ids)
         columns["decision"] = positions
-        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
+        names = list(self._goals.names)
+        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name, "goals": names})
         with self._books.deciding():
             self._archive.check(decision_ids, tags, positions, columns["slot"])
             entry = self._append(block)
@@ -902,6 +904,22 @@ def _shelf(log: ProvenanceLog) -> Shelf | None:
     from agentic.state import Shelf
 
     return Shelf(database) if isinstance(database, Database) else None
+
+
+def _counted(
+    columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], goals: Goals
+) -> dict[str, NDArray[Any]]:
+    """Outcomes that were logged, with the codes that goals have now; without erased ones, and goals gone."""
+    found = {name: columns[name] for name in _OUTCOME}
+    told = meta.get("goals")
+    if told is not None and tuple(told) != goals.names:
+        code = {name: number for number, name in enumerate(goals.names)}
+        place = np.array([code.get(name, -1) for name in told], dtype=np.int64)
+        found["goal"] = place[found["goal"]]
+    left = ~np.isnan(found["value"]) & (found["goal"] >= 0)
+    if np.count_nonzero(left) < len(left):
+        found = {name: column[left] for name, column in found.items()}
+    return found
 
 
 def _texts(texts: Sequence[str]) -> NDArray[Any]:

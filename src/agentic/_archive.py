@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
+from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
 from agentic.errors import CodecError, ConfigurationError, InvalidOutcomeError, LogError
@@ -97,7 +97,7 @@ class Archive:
         """All decisions, block by block."""
         for receipt, block in self.log.read():
             if self.is_mine(block):
-                yield batch_of(block, receipt.first, self.catalogue)
+                yield found_batch(block, receipt.first, self.catalogue)
 
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
@@ -171,7 +171,7 @@ class Archive:
         for receipt, block in self.log.read(position):
             if not (self.is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
                 return None
-            return batch_of(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
+            return found_batch(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
         return None
 
 

@@ -105,7 +105,9 @@ class Versions:
         if held is not None or self._shelf is None:
             return held
         found = self._shelf.get(self._agent, version)
-        return None if found is None else self._restored(version, *found)
+        policy = None if found is None else self._restored(version, *found)
+        # Bound to other actions it is another policy than the one that decided.
+        return policy if policy is None or fingerprint(policy) == version else None
 
     def forget(self, keys: Sequence[int], /) -> None:
         """Let go of versions in which subjects can be found by their keys; these cannot be replayed then."""
@@ -168,6 +170,7 @@ class Versions:
             del self._held[next(iter(self._held))]
 
     def _restored(self, version: str, origin: str, body: bytes | None) -> Policy | None:
+        """A stored version, bound to this agent's actions: of another version where they have changed since."""
         template = self._templates.get(origin)
         if template is None or body is None:
             return None
@@ -183,15 +186,16 @@ class Versions:
                 error,
             )
             return None
-        if fingerprint(policy) != version:
+        known = fingerprint(policy)
+        if known != version and fingerprint(restore(template, body)) != version:
             raise DamagedError(
                 f"policy version {version} of agent {self._agent!r} was stored with another content: restore"
                 " the file from a backup, or delete all rows of this agent from the table policies to begin"
                 " anew",
                 value=version,
             )
-        self._origin[version] = origin
-        self._hold(policy, version)
+        self._origin[known] = origin
+        self._hold(policy, known)
         return policy
 
 
