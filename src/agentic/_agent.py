@@ -422,7 +422,9 @@ class Agent:
             self._archive.note(first, len(block))
             if self._ledger is not None:
                 catalogue = self.plan.catalogue
-                idle = (catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)).idle
+                idle = (
+                    catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)
+                ).idle
                 self._ledger.open(first, columns["at"], columns["action"] != idle)
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])

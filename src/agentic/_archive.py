@@ -171,7 +171,9 @@ class Archive:
         for receipt, block in self.log.read(position):
             if not (self.is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
                 return None
-            return found_batch(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
+            return found_batch(block, receipt.first, self.catalogue).take(
+                np.array([position - receipt.first])
+            )
         return None
 
 

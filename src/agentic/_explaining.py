@@ -131,7 +131,8 @@ def described(
     if list(names) == list(schema.names):
         return schema.describe(values, status)
     return {
-        name: None if math.isnan(value) else value for name, value in zip(names, values.tolist(), strict=False)
+        name: None if math.isnan(value) else value
+        for name, value in zip(names, values.tolist(), strict=False)
     }
 
 

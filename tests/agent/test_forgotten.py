@@ -7,15 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from agentic import Action, Agent
 from agentic._noise import text_key
-from agentic.conditions import F
-from agentic.errors import UnknownDecisionError
 from agentic.features import Number
 from agentic.guardrails import Consent, FrequencyCap
-from agentic.policies import LinearThompson, RandomFeatures
+from agentic.policies import LinearThompson
 from agentic.rewards import Goals
 from agentic.testing import FakeClock
 
