@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -210,6 +211,7 @@ class Agent:
         self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
         self._restrictions: Restrictions | None = None
+        self._markable = 10 * _OFTEN  # when the log ends there, marking it may be worth while
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
         self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
@@ -288,11 +290,14 @@ class Agent:
 
     def close(self) -> None:
         """Let go of the file that ``open`` opened; nothing more can be decided."""
-        if self._closing is not None:
+        database, self._closing = self._closing, None
+        if database is None:
+            return
+        store: Any = self._store
+        with ExitStack() as last:  # what one of them raises keeps none of the others
+            last.callback(database.close)
+            last.callback(store.close)
             self._mark(1)
-            store: Any = self._store
-            store.close()
-            self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -387,15 +392,17 @@ class Agent:
 
     def _mark(self, least: int) -> None:
         """Note from where the log has to be heard after a restart, if that saves so many records."""
-        if not self._chair.shared:
-            return
+        if self._chair.shared and self._begin() >= self._chair.seen.begin + least:
+            with self._books.writing():  # what others are deciding, who have heard half of it, would be lost
+                self._chair.mark(self._begin())
+        self._markable = self._archive.end + 10 * _OFTEN
+
+    def _begin(self) -> int:
+        """Log number from which the log has to be heard after a restart, when it ends here."""
         begin = end = self._archive.end
         if self._teaching is not None:
             begin = self._teaching.begin(end)
-        if self._requests:
-            begin = min(begin, max(0, end - REMEMBERED))
-        if begin >= self._chair.seen.begin + least:
-            self._chair.mark(begin)
+        return min(begin, max(0, end - REMEMBERED)) if self._requests else begin
 
     def _hear(self, first: int, block: Block) -> Any:
         """Take note of what a block of the log changes, written here or elsewhere.
@@ -586,6 +593,8 @@ class Agent:
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
+            if self._archive.end >= self._markable:
+                self._mark(10 * _OFTEN)
             published = self._chair.published
             columns, settled = published.desk.decide(
                 published.policy, subjects, values, protected, tickets, slots, at, began

@@ -434,11 +434,11 @@ class Privacy:
         for fact in set(facts):  # all of them are understood before one of them is noted
             hear(self._desk(), self._desk().plan.layout.new(1), fact, 0)
         good = np.ones(len(names), dtype=np.bool_)
-        if times and facts and isinstance(facts[0], ConsentGranted):
-            later = self._withdrawn(set(names), facts[0], min(times))
-            good[:] = [later.get(name, time) <= time for name, time in zip(names, times, strict=True)]
         moments = [None] * len(names) if at is None else list(at)
-        with self._eraser.writing():
+        with self._eraser.writing():  # from here on nobody withdraws
+            if times and facts and isinstance(facts[0], ConsentGranted):
+                later = self._withdrawn(set(names), facts[0], min(times))
+                good[:] = [later.get(name, time) <= time for name, time in zip(names, times, strict=True)]
             for run in _runs(facts, moments, good.tolist()):
                 self._tell([names[row] for row in run], facts[run[0]], now=moments[run[0]])
         return good

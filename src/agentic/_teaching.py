@@ -244,6 +244,8 @@ class Teaching:
             return self._learn_and_remember(before, offered), True
         try:
             with self._books.writing():  # what is remembered and what was learned stand or fall together
+                if self._was_beaten(before, offered):
+                    return 0, False
                 used = 0
                 for lesson in self._lessons(offered, named=True):
                     policy = self.remembering.learn(policy, lesson, self._chair.desk.plan.layout)
@@ -257,14 +259,19 @@ class Teaching:
     def _publish(self, before: Published, policy: Policy, offered: list[_Offer], used: int) -> bool:
         """Put what was learned in charge, unless another process was faster."""
         with self._books.writing():
-            if self._chair.published is not before:
+            if self._was_beaten(before, offered):
                 return False
-            end = max((offer.end for offer in offered), default=0)
+            end = _end(offered)
             if used:
                 self._chair.put(policy, "learned", after=before.version, learned=end)
             elif offered and self._chair.shared:
                 self._chair.log(before.version, "learned", end)
         return True
+
+    def _was_beaten(self, before: Published, offered: list[_Offer]) -> bool:
+        """Whether another process has put a policy in charge, or learned some of this, meanwhile."""
+        learned = self._chair.seen.learned
+        return self._chair.published is not before or any(offer.end <= learned for offer in offered)
 
     def _lessons(self, offered: list[_Offer], *, named: bool = False) -> Iterator[Lesson]:
         closed = _together([offer.closed for offer in offered])
@@ -280,20 +287,26 @@ class Teaching:
         only the rest stays offered.
         """
         policy: Any = before.policy  # a Learner that remembers
-        used = done = 0
+        used = done = learned = 0
         try:
             for lesson in self._lessons(offered, named=True):
                 policy = self.remembering.learn(policy, lesson, self._chair.desk.plan.layout)
                 used, done = used + len(lesson.feedback), lesson.done
                 self.remembering.write(self._chair.desk.plan.layout)
+            learned = _end(offered)
         except BaseException:
-            end = max(offer.end for offer in offered)
-            offered[:] = [_Offer(end, _rest(_together([offer.closed for offer in offered]), done))]
+            rest = _rest(_together([offer.closed for offer in offered]), done)
+            offered[:] = [_Offer(_end(offered), rest)]
             raise
         finally:
             if used:
-                self._chair.put(policy, "learned", after=before.version)
+                self._chair.put(policy, "learned", after=before.version, learned=learned)
         return used
+
+
+def _end(offered: list[_Offer]) -> int:
+    """Log number after the last block that tells these."""
+    return max((offer.end for offer in offered), default=0)
 
 
 def _without(part: Closed, gone: Closed) -> Closed:
