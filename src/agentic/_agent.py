@@ -16,7 +16,7 @@ from agentic._archive import Archive
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
-from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
+from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of, texts
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, read_ids
@@ -600,7 +600,7 @@ class Agent:
                 published.policy, subjects, values, protected, tickets, slots, at, began
             )
             if request_ids is not None and isinstance(self._books, SharedBooks):
-                columns["request"] = _texts(request_ids)
+                columns["request"] = texts(request_ids)
             for column in columns.values():
                 column.flags.writeable = False
             block = Block("decision", columns, self._current_meta(published))
@@ -660,7 +660,7 @@ class Agent:
         with self._books.deciding():
             settled = note(self._chair.desk, names, fact, at)
             said = np.full(len(names), text_of(fact), dtype=object)
-            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
+            columns = {"subject": texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
             if self._chair.desk.pseudonymous:
                 columns["surrogate"] = surrogates_of(self._chair.desk, names)
             # Restrictions are a kind of their own: they are few, and whoever learns must know all of them.
@@ -882,9 +882,3 @@ def _shelf(log: ProvenanceLog) -> Shelf | None:
     from agentic.state import Shelf
 
     return Shelf(database) if isinstance(database, Database) else None
-
-
-def _texts(texts: Sequence[str]) -> NDArray[Any]:
-    column: NDArray[Any] = np.empty(len(texts), dtype=object)
-    column[:] = texts
-    return column

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._archive import Archive
-from agentic._deciding import Desk
-from agentic._erasing import Eraser, Held, texts
+from agentic._deciding import Desk, identify
+from agentic._erasing import Eraser, Held
 from agentic._folding import blocks_of
-from agentic._inputs import checked_subjects, checked_time
-from agentic._telling import hear
+from agentic._inputs import checked_subjects, checked_time, texts
+from agentic._telling import hear, surrogates_of
 from agentic.arrays import Block, Receipt
 from agentic.errors import ConfigurationError
 from agentic.privacy import (
@@ -389,7 +389,8 @@ class Privacy:
         if names:
             columns = {"subject": texts(names), "at": np.full(len(names), micros(self._clock()))}
             if self._pseudonymous:
-                columns["surrogate"] = self._eraser.surrogates(names)
+                columns["surrogate"] = surrogates_of(self._desk(), names)
+                identify(columns["surrogate"])  # who has no record is found by its id when it is erased
             meta = {"schema": _SCHEMA, "agent": self._name, "public": ["at", "surrogate"]}
             self._append(Block("notice", columns, meta))
 

@@ -46,7 +46,7 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
             rows, versions = load(desk.store, todo, layout)
             before = rows.tobytes()
             if desk.pseudonymous:
-                identify(rows)
+                identify(rows[SURROGATE])
             hear(desk, rows, fact, at)
             action, stands = np.full((len(todo), 1), idle), np.ones(len(todo), dtype=np.bool_)
             # As if all of it stood: a store that fails may have taken it.
