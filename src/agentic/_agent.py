@@ -658,7 +658,7 @@ class Agent:
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         with self._books.deciding():
-            settled = note(self._chair.desk, names, fact, at)
+            settled = note(self._chair.desk, names, fact, at, atomic=self._atomic)
             said = np.full(len(names), text_of(fact), dtype=object)
             columns = {"subject": texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
             if self._chair.desk.pseudonymous:

@@ -173,14 +173,14 @@ class Privacy:
     ) -> None:
         """Put on record that the subject withdrew; takes what ``grant`` takes, and holds as soon.
 
-        A withdrawal that arrives late holds from now on whatever was granted since: the safe side. It holds
-        even where the log fails.
+        A withdrawal that arrives late holds from now on whatever was granted since: the safe side. Where
+        store and log are not one file it holds even when the log fails.
 
         Raises:
             ConfigurationError: As ``grant``, but never for what was said later.
             InvalidSubjectError: The id cannot be stored.
             StoreError: The store failed.
-            LogError: The withdrawal holds but is not on record.
+            LogError: On a file nothing was noted; elsewhere it holds but is not on record.
         """
         fact = ConsentWithdrawn(
             purpose, channel, notice=notice, language=language, method=method, evidence=evidence

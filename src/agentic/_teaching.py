@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic._folding import Books
+from agentic._folding import Books, blocks_of
 from agentic._learning import Lesson, lessons_of
 from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
@@ -48,6 +48,7 @@ class Relearned:
         same: How many of them came out the same, bit for bit.
         missing: How many could not be learned again, because the version before is not kept.
         recalled: How many learned from what records held at the time, which the log does not tell.
+        erased: How many learned from decisions about subjects who were erased since.
         differ: The versions that came out otherwise.
     """
 
@@ -55,6 +56,7 @@ class Relearned:
     same: int
     missing: int
     recalled: int
+    erased: int
     differ: tuple[str, ...]
 
     @property
@@ -168,12 +170,16 @@ class Teaching:
         Versions follow from the log as long as no rewards were passed over, which happens when a policy
         could not learn from them.
         """
+        from agentic.privacy import Restrictions  # only who looks back needs to know who was restricted then
+
         offers: list[_Offer] = []
-        versions = same = missing = recalled = learned = 0
+        versions = same = missing = recalled = erased = learned = 0
         before, differ = "", []
+        restrictions = Restrictions(self._agent)
         for receipt, block in self._log.read():
             if block.meta.get("agent") != self._agent:
                 continue
+            restrictions.hear(block)
             columns = block.columns
             if block.kind == "reward":
                 closed = Closed(columns["decision"], columns["slot"], columns["reward"])
@@ -189,15 +195,27 @@ class Teaching:
                 elif fields_of(policy):
                     recalled += 1
                 else:
-                    for lesson in self._lessons([o for o in offers if learned < o.end <= told]):
+                    mine = [offer for offer in offers if learned < offer.end <= told]
+                    for lesson in self._lessons(mine, without=restrictions.keys):
                         policy = policy.learn(lesson.feedback)
                     if fingerprint(policy) == version:
                         same += 1
+                    elif self._was_erased(mine):
+                        erased += 1
                     else:
                         differ.append(version)
             before, learned = version, max(learned, told)
             offers = [offer for offer in offers if offer.end > learned]
-        return Relearned(versions, same, missing, recalled, tuple(differ))
+        return Relearned(versions, same, missing, recalled, erased, tuple(differ))
+
+    def _was_erased(self, offers: list[_Offer]) -> bool:
+        """Whether one of the decisions that these rewards are of has nobody any more whom it is about."""
+        position = _together([offer.closed for offer in offers]).position
+        for receipt, block in blocks_of(self._log, "decision", "key"):
+            rows = position - receipt.first
+            if not block.columns["key"][rows[(rows >= 0) & (rows < receipt.count)]].all():
+                return True
+        return False
 
     def _take(self) -> list[_Offer]:
         with self._offers:
@@ -273,11 +291,13 @@ class Teaching:
         learned = self._chair.seen.learned
         return self._chair.published is not before or any(offer.end <= learned for offer in offered)
 
-    def _lessons(self, offered: list[_Offer], *, named: bool = False) -> Iterator[Lesson]:
+    def _lessons(
+        self, offered: list[_Offer], *, named: bool = False, without: U64 | None = None
+    ) -> Iterator[Lesson]:
         closed = _together([offer.closed for offer in offered])
         where = closed.position, closed.slot, closed.reward
         plan = self._chair.desk.plan
-        without = self._excluded()
+        without = self._excluded() if without is None else without
         return lessons_of(self._agent, plan, self._schema, self._log, *where, named=named, without=without)
 
     def _learn_and_remember(self, before: Published, offered: list[_Offer]) -> int:
