@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,7 +16,7 @@ from agentic._archive import Archive
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
-from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
+from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of, texts
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
 from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
@@ -211,6 +212,7 @@ class Agent:
         self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
         self._restrictions: Restrictions | None = None
+        self._markable = 10 * _OFTEN  # when the log ends there, marking it may be worth while
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
         self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
@@ -289,11 +291,14 @@ class Agent:
 
     def close(self) -> None:
         """Let go of the file that ``open`` opened; nothing more can be decided."""
-        if self._closing is not None:
+        database, self._closing = self._closing, None
+        if database is None:
+            return
+        store: Any = self._store
+        with ExitStack() as last:  # what one of them raises keeps none of the others
+            last.callback(database.close)
+            last.callback(store.close)
             self._mark(1)
-            store: Any = self._store
-            store.close()
-            self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -390,15 +395,17 @@ class Agent:
 
     def _mark(self, least: int) -> None:
         """Note from where the log has to be heard after a restart, if that saves so many records."""
-        if not self._chair.shared:
-            return
+        if self._chair.shared and self._begin() >= self._chair.seen.begin + least:
+            with self._books.writing():  # what others are deciding, who have heard half of it, would be lost
+                self._chair.mark(self._begin())
+        self._markable = self._archive.end + 10 * _OFTEN
+
+    def _begin(self) -> int:
+        """Log number from which the log has to be heard after a restart, when it ends here."""
         begin = end = self._archive.end
         if self._teaching is not None:
             begin = self._teaching.begin(end)
-        if self._requests:
-            begin = min(begin, max(0, end - REMEMBERED))
-        if begin >= self._chair.seen.begin + least:
-            self._chair.mark(begin)
+        return min(begin, max(0, end - REMEMBERED)) if self._requests else begin
 
     def _needed(self) -> int:
         """Number of the first record that some agent of the file still needs."""
@@ -597,12 +604,14 @@ class Agent:
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
+            if self._archive.end >= self._markable:
+                self._mark(10 * _OFTEN)
             published = self._chair.published
             columns, settled = published.desk.decide(
                 published.policy, subjects, values, protected, tickets, slots, at, began
             )
             if request_ids is not None and isinstance(self._books, SharedBooks):
-                columns["request"] = _texts(request_ids)
+                columns["request"] = texts(request_ids)
             for column in columns.values():
                 column.flags.writeable = False
             block = Block("decision", columns, self._current_meta(published))
@@ -660,9 +669,9 @@ class Agent:
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         with self._books.deciding():
-            settled = note(self._chair.desk, names, fact, at)
+            settled = note(self._chair.desk, names, fact, at, atomic=self._atomic)
             said = np.full(len(names), text_of(fact), dtype=object)
-            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
+            columns = {"subject": texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
             if self._chair.desk.pseudonymous:
                 columns["surrogate"] = surrogates_of(self._chair.desk, names)
             # Restrictions are a kind of their own: they are few, and whoever learns must know all of them.
@@ -922,9 +931,3 @@ def _counted(
     if np.count_nonzero(left) < len(left):
         found = {name: column[left] for name, column in found.items()}
     return found
-
-
-def _texts(texts: Sequence[str]) -> NDArray[Any]:
-    column: NDArray[Any] = np.empty(len(texts), dtype=object)
-    column[:] = texts
-    return column

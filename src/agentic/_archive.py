@@ -156,10 +156,10 @@ class Archive:
         """Decisions by their places in the log, in the order asked.
 
         Raises:
-            LogError: The log no longer holds one of them.
+            LogError: The log no longer holds one of them, or not whom it is about.
         """
         found = [self._find(position) for position in positions]
-        there = [batch for batch in found if batch is not None]
+        there = [batch for batch in found if batch is not None and batch.columns["key"][0]]
         if len(there) < len(found):
             raise LogError("the log no longer holds the first answer of a request: give it another id")
         return joined(there)

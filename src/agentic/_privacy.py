@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._archive import Archive
-from agentic._deciding import Desk
-from agentic._erasing import Eraser, Held, texts
+from agentic._deciding import Desk, identify
+from agentic._erasing import Eraser, Held
 from agentic._folding import blocks_of
-from agentic._inputs import checked_subjects, checked_time
+from agentic._inputs import checked_subjects, checked_time, texts
 from agentic._retiring import Retirement
-from agentic._telling import hear
+from agentic._telling import hear, surrogates_of
 from agentic.arrays import Block, Receipt
 from agentic.errors import ConfigurationError
 from agentic.privacy import (
@@ -179,14 +179,14 @@ class Privacy:
     ) -> None:
         """Put on record that the subject withdrew; takes what ``grant`` takes, and holds as soon.
 
-        A withdrawal that arrives late holds from now on whatever was granted since: the safe side. It holds
-        even where the log fails.
+        A withdrawal that arrives late holds from now on whatever was granted since: the safe side. Where
+        store and log are not one file it holds even when the log fails.
 
         Raises:
             ConfigurationError: As ``grant``, but never for what was said later.
             InvalidSubjectError: The id cannot be stored.
             StoreError: The store failed.
-            LogError: The withdrawal holds but is not on record.
+            LogError: On a file nothing was noted; elsewhere it holds but is not on record.
         """
         fact = ConsentWithdrawn(
             purpose, channel, notice=notice, language=language, method=method, evidence=evidence
@@ -426,7 +426,8 @@ class Privacy:
         if names:
             columns = {"subject": texts(names), "at": np.full(len(names), micros(self._clock()))}
             if self._pseudonymous:
-                columns["surrogate"] = self._eraser.surrogates(names)
+                columns["surrogate"] = surrogates_of(self._desk(), names)
+                identify(columns["surrogate"])  # who has no record is found by its id when it is erased
             meta = {"schema": _SCHEMA, "agent": self._name, "public": ["at", "surrogate"]}
             self._append(Block("notice", columns, meta))
 
@@ -471,11 +472,11 @@ class Privacy:
         for fact in set(facts):  # all of them are understood before one of them is noted
             hear(self._desk(), self._desk().plan.layout.new(1), fact, 0)
         good = np.ones(len(names), dtype=np.bool_)
-        if times and facts and isinstance(facts[0], ConsentGranted):
-            later = self._withdrawn(set(names), facts[0], min(times))
-            good[:] = [later.get(name, time) <= time for name, time in zip(names, times, strict=True)]
         moments = [None] * len(names) if at is None else list(at)
-        with self._eraser.writing():
+        with self._eraser.writing():  # from here on nobody withdraws
+            if times and facts and isinstance(facts[0], ConsentGranted):
+                later = self._withdrawn(set(names), facts[0], min(times))
+                good[:] = [later.get(name, time) <= time for name, time in zip(names, times, strict=True)]
             for run in _runs(facts, moments, good.tolist()):
                 self._tell([names[row] for row in run], facts[run[0]], now=moments[run[0]])
         return good

@@ -48,8 +48,8 @@ class Relearned:
         same: How many of them came out the same, bit for bit.
         missing: How many could not be learned again, because the version before is not kept.
         recalled: How many learned from what records held at the time, which the log does not tell.
-        lost: How many do not come out the same, but learned from decisions that the log does not hold any more
-            as they were: erased or dropped since, or of features that were declared otherwise.
+        lost: How many do not come out the same, but learned from decisions that the log does not hold any
+            more as they were: erased or dropped since, or of features that were declared otherwise.
         differ: The versions that came out otherwise.
     """
 
@@ -175,13 +175,13 @@ class Teaching:
 
         offers: list[_Offer] = []
         versions = same = missing = recalled = lost = learned = 0
-        restrictions = Restrictions(self._agent)
         before, differ = "", []
+        restrictions = Restrictions(self._agent)
         for receipt, block in self._log.read():
             if block.meta.get("agent") != self._agent:
                 continue
-            columns = block.columns
             restrictions.hear(block)
+            columns = block.columns
             if block.kind == "reward":
                 closed = Closed(columns["decision"], columns["slot"], columns["reward"])
                 offers.append(_Offer(receipt.first + receipt.count, closed))
@@ -254,6 +254,8 @@ class Teaching:
             return self._learn_and_remember(before, offered), True
         try:
             with self._books.writing():  # what is remembered and what was learned stand or fall together
+                if self._was_beaten(before, offered):
+                    return 0, False
                 used = 0
                 for lesson in self._lessons(offered, named=True):
                     policy = self.remembering.learn(policy, lesson, self._chair.desk.plan.layout)
@@ -267,9 +269,9 @@ class Teaching:
     def _publish(self, before: Published, policy: Policy, offered: list[_Offer], used: int) -> bool:
         """Put what was learned in charge, unless another process was faster."""
         with self._books.writing():
-            if self._chair.published is not before:
+            if self._was_beaten(before, offered):
                 return False
-            end = max((offer.end for offer in offered), default=0)
+            end = _end(offered)
             if used:
                 self._chair.put(policy, "learned", after=before.version, learned=end, used=used)
             elif offered and self._chair.shared:
@@ -280,6 +282,11 @@ class Teaching:
         """Whether decisions that these rewards are about are not in the log any more as they were."""
         position = np.unique(_together([offer.closed for offer in offered]).position)
         return readable(self._agent, self._schema, self._log, position) < len(position)
+
+    def _was_beaten(self, before: Published, offered: list[_Offer]) -> bool:
+        """Whether another process has put a policy in charge, or learned some of this, meanwhile."""
+        learned = self._chair.seen.learned
+        return self._chair.published is not before or any(offer.end <= learned for offer in offered)
 
     def _lessons(
         self, offered: list[_Offer], *, named: bool = False, without: U64 | None = None
@@ -297,20 +304,26 @@ class Teaching:
         only the rest stays offered.
         """
         policy: Any = before.policy  # a Learner that remembers
-        used = done = 0
+        used = done = learned = 0
         try:
             for lesson in self._lessons(offered, named=True):
                 policy = self.remembering.learn(policy, lesson, self._chair.desk.plan.layout)
                 used, done = used + len(lesson.feedback), lesson.done
                 self.remembering.write(self._chair.desk.plan.layout)
+            learned = _end(offered)
         except BaseException:
-            end = max(offer.end for offer in offered)
-            offered[:] = [_Offer(end, _rest(_together([offer.closed for offer in offered]), done))]
+            rest = _rest(_together([offer.closed for offer in offered]), done)
+            offered[:] = [_Offer(_end(offered), rest)]
             raise
         finally:
             if used:
-                self._chair.put(policy, "learned", after=before.version)
+                self._chair.put(policy, "learned", after=before.version, learned=learned)
         return used
+
+
+def _end(offered: list[_Offer]) -> int:
+    """Log number after the last block that tells these."""
+    return max((offer.end for offer in offered), default=0)
 
 
 def _without(part: Closed, gone: Closed) -> Closed:

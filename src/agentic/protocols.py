@@ -317,6 +317,10 @@ class Transactions(Protocol):
     def join(self, participant: Participant, /) -> None:
         """Tell this participant of every transaction."""
 
+    @property
+    def in_writing(self) -> bool:
+        """Whether this thread holds the right to write."""
+
     def writing(self) -> AbstractContextManager[Any]:
         """Hold the right to write, among all processes; commit at the end, roll back after an error.
 

@@ -10,7 +10,8 @@ import attrs
 import numpy as np
 import pytest
 
-from agentic import Agent, ConsentGranted, ConsentWithdrawn, Suppressed
+from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, Suppressed
+from agentic._teaching import Relearned
 from agentic.arrays import Block, Proposal, Receipt
 from agentic.errors import ConfigurationError, LogError, UnknownDecisionError
 from agentic.guardrails import Budget, Consent, FrequencyCap, Suppression
@@ -84,6 +85,25 @@ class TestRestart:
         assert one.replay().identical
         assert one.replay().decisions == 240
         assert one.relearn().same == 4 == one.relearn().versions
+
+    def test_learning_once_more_knows_who_was_restricted_then_and_erased_since(self, database: Any) -> None:
+        """What can no longer follow from the log because somebody was forgotten is no contradiction."""
+        one = consenting(on_file(database), names(9))
+        bought(one, 9)
+        one.learn(now=LATER)
+        one.tell("customer-1", Restricted())
+        assert one.relearn() == Relearned(1, 1, 0, 0, 0, ())
+        one.privacy.erase("customer-2")
+        assert one.relearn() == Relearned(1, 0, 0, 0, 1, ())
+        assert one.relearn().identical
+
+    def test_the_answer_about_somebody_who_was_erased_is_gone(self, database: Any) -> None:
+        """It is not given to whoever asks again."""
+        one = consenting(on_file(database), names(3))
+        one.decide("customer-1", request_id="a", now=NOON)
+        one.privacy.erase("customer-1")
+        with pytest.raises(LogError, match="no longer holds"):
+            one.decide("customer-1", request_id="a", now=NOON)
 
     def test_requests_are_remembered(self, database: Any) -> None:
         """A request that was answered before the restart has its answer, and no second decision."""

@@ -729,3 +729,11 @@ def test_a_log_that_names_nobody_needs_no_file(clock: FakeClock) -> None:
     assert agent.privacy.carry_out() == 1
     assert agent.privacy.export("anna")["decisions"] == []
     assert agent.privacy.reapply() == 0
+
+
+def test_who_was_notified_and_has_no_record_is_erased_too(make: Make, tmp_path: Path) -> None:
+    """A notice about a stranger is found by the id it names."""
+    agent = make()
+    agent.privacy.notified(["anna-canary"])
+    agent.privacy.erase("anna-canary")
+    assert found(tmp_path, "canary") == []
