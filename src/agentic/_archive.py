@@ -63,7 +63,9 @@ class Archive:
             at = stop
             if not self.is_mine(block):
                 continue
-            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            rows = positions[here] - receipt.first
+            # What is erased has neither tag nor key, and nothing can be told of it any more.
+            known[here] = (block.columns["tag"][rows] == tags[here]) & (block.columns["key"][rows] != 0)
             width = block.columns["action"].shape[1]
             for row in here[known[here] & (slots[here] >= width)].tolist():
                 raise InvalidOutcomeError(
