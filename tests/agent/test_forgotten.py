@@ -16,7 +16,7 @@ from agentic.conditions import F
 from agentic.errors import DatabaseBusyError, UnknownDecisionError
 from agentic.features import Number
 from agentic.guardrails import Consent, FrequencyCap
-from agentic.policies import LinearThompson
+from agentic.policies import LinearThompson, RandomFeatures
 from agentic.rewards import Goals
 from agentic.testing import FakeClock
 
@@ -76,6 +76,17 @@ def test_learning_again_tells_what_was_forgotten_from_what_was_changed(tmp_path:
         again = agent.relearn()
         assert (again.same, again.lost, again.differ) == (0, 1, ())
         assert again.identical
+
+
+def test_a_policy_that_keeps_lessons_keeps_nobodys_hash(tmp_path: Path) -> None:
+    """Random features keep the first rewards until there are enough of them to fix the lens."""
+    clock = FakeClock(START)
+    with opened(tmp_path / "agent.db", clock, policy=RandomFeatures()) as agent:
+        live(agent)
+        clock.advance(2 * DAY)
+        assert agent.learn().changed
+        agent.privacy.erase(WHO)
+        assert traces(tmp_path) == []
 
 
 def test_who_is_held_is_erased_in_agents_that_met_them_later(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ class RandomFeatures:
         seed: Of the directions.
         warmup: Rewards after which the lens is fixed, >= 1.
         lens: What turns features into columns; ``None`` before the first reward.
-        waiting: All feedback there was, until the lens is fixed; then ``None``.
+        waiting: All feedback there was, until the lens is fixed; then ``None``. Its keys number the subjects of
+            each lesson: a policy is stored, and must not hold what stands for somebody who is erased.
         untaught: The policy inside as it was before, likewise.
 
     Source: Rahimi & Recht 2007, Random features for large-scale kernel machines; Cho & Saul 2009, Kernel
@@ -151,7 +152,7 @@ class RandomFeatures:
         # What records hold is for those who remember, now; it is not kept.
         held_back = feedback.columns or feedback.rows is not None or feedback.subject is not None
         bare = attrs.evolve(feedback, columns={}, rows=None, subject=None) if held_back else feedback
-        known = bare if self.waiting is None else _joined(self.waiting, bare)
+        known = _nameless(bare, self.waiting)
         lens = Lens.of(known.X, self.width, self.seed)
         policy = taught(untaught, self._seen(lens, known))
         if len(known) >= self.warmup:
@@ -185,6 +186,14 @@ class RandomFeatures:
 
 
 _COLUMNS: Final = ("X", "action", "reward", "probability", "allowed", "keys", "at")
+
+
+def _nameless(feedback: Feedback, before: Feedback | None) -> Feedback:
+    """Feedback with subjects that are numbered from 1, after those before."""
+    start = 1 if before is None else int(before.keys.max()) + 1
+    numbers = np.unique(feedback.keys, return_inverse=True)[1].reshape(-1)
+    numbered = attrs.evolve(feedback, keys=(numbers + start).astype(np.uint64))
+    return numbered if before is None else _joined(before, numbered)
 
 
 def _joined(one: Feedback, other: Feedback) -> Feedback:
