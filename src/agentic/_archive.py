@@ -82,7 +82,9 @@ class Archive:
             at = stop
             if not self.is_mine(block):
                 continue
-            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            rows = positions[here] - receipt.first
+            # What is erased has neither tag nor key, and nothing can be told of it any more.
+            known[here] = (block.columns["tag"][rows] == tags[here]) & (block.columns["key"][rows] != 0)
             width = block.columns["action"].shape[1]
             for row in here[known[here] & (slots[here] >= width)].tolist():
                 raise InvalidOutcomeError(
@@ -156,10 +158,10 @@ class Archive:
         """Decisions by their places in the log, in the order asked.
 
         Raises:
-            LogError: The log no longer holds one of them, or not whom it is about.
+            LogError: The log no longer holds one of them.
         """
         found = [self._find(position) for position in positions]
-        there = [batch for batch in found if batch is not None and batch.columns["key"][0]]
+        there = [batch for batch in found if batch is not None]
         if len(there) < len(found):
             raise LogError("the log no longer holds the first answer of a request: give it another id")
         return joined(there)

@@ -93,6 +93,13 @@ class Requests:
             self._answers.update({request: Answer(at, slots) for at, request in places if request[1]})
             self._trim()
 
+    def forget(self, answers: Mapping[Request, Answer], /) -> None:
+        """Forget these answers, but for those that have been given anew."""
+        with self._lock:
+            for request, answer in answers.items():
+                if self._answers.get(request) == answer:
+                    del self._answers[request]
+
     def settle(self, requests: Sequence[Request], answers: Mapping[Request, Answer], /) -> None:
         """Give back requests that were taken on, with their answers if there are any."""
         with self._lock:
