@@ -35,7 +35,7 @@ class Model:
         self.agent, (self.channels, self.prices, self.idle) = agent, catalogue
         (self.weights, self.terminal, self.window), (self.cap, self.per) = goals, cap
         self.amount, self.spent, self.end, self.breaches = amount, 0, 0, list[str]()
-        self.closed = 0
+        self.closed, self.erased = 0, set[int]()
         self.rings: dict[str, list[int]] = defaultdict(lambda: [NEVER] * self.cap)
         self.sends: dict[str, list[int]] = defaultdict(list)
         self.consent: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
@@ -73,18 +73,18 @@ class Model:
 
     def decision(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         subject, at = row["subject"], row["at"]
-        if subject:  # not erased
+        if subject:
             self.identify(position, row)
+        else:
+            self.erased.add(position)
         for action, channel in enumerate(self.channels) if subject else ():
             bits = row["denied"][action] >> 6  # six reasons of the agent's own come first
             for place, denies in enumerate(self.denies(subject, action, channel, at, len(row["action"]))):
                 struck = (bits >> (2 * place)) & 3 != 0
                 self.must(struck == denies, f"rule {place}, not {denies} about {action} at {position}")
         if row.get("request"):
-            self.must(
-                (subject, row["request"]) not in self.requests,
-                f"the request at {position} was answered before",
-            )
+            known = (subject, row["request"]) in self.requests
+            self.must(not known, f"the request at {position} was answered before")
             self.requests[subject, row["request"]] = position
         for slot, action in enumerate(row["action"]):
             self.windows[position, slot] = at
@@ -132,6 +132,7 @@ class Model:
     def erasure(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         who = [name for name, known in self.surrogate.items() if known == tuple(row["surrogate"])]
         for name in who if row["state"] == 1 else ():  # a stranger from now on
+            self.erased |= {place for place, (whose, _, _) in self.decisions.items() if whose == name}
             for held in (self.rings, self.sends, self.consent, self.until, self.surrogate, self.decided):
                 held.pop(name, None)
 
@@ -157,9 +158,8 @@ class Model:
         over = where in self.final or (start or NEVER) + self.window <= meta["at"]
         worth = sum(told[2] for told in sorted(self.heard.pop(where, [])))
         self.must(over, f"a reward at {position} before its window was over")
-        self.must(
-            abs(worth - row["reward"]) < 1e-9, f"a reward of {row['reward']}, not {worth}, at {position}"
-        )
+        same = abs(worth - row["reward"]) < 1e-9 or where[0] in self.erased
+        self.must(same, f"a reward of {row['reward']}, not {worth}, at {position}")
 
     def policy(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         self.versions.append((meta["policy"], meta["cause"], row["learned"]))
