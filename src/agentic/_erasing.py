@@ -76,6 +76,7 @@ class Eraser:
         tell: ``Agent.tell_many``.
         append: Logs a block, or raises.
         writing: One transaction of log and store, where there are any.
+        unlearn: Has policies let go of feedback of the subjects with these keys.
     """
 
     desk: Callable[[], Desk]
@@ -83,6 +84,7 @@ class Eraser:
     tell: Callable[..., None]
     append: Callable[[Block], Any]
     writing: Callable[[], AbstractContextManager[Any]]
+    unlearn: Callable[[Sequence[int]], None]
 
     def erase(self, subject: str, regime: Regime, now: datetime, /, *, dry_run: bool) -> ErasurePlan:
         """Plan, and unless told otherwise carry out."""
@@ -161,11 +163,8 @@ class Eraser:
         return len(new)
 
     def surrogates(self, names: list[str], /) -> U64:
-        """Surrogates of these subjects, shape (n, 2), uint64; zero for those who have none."""
-        layout = self.desk().plan.layout
-        rows, _ = load(self.desk().store, names, layout)
-        if SURROGATE not in (layout.dtype.names or ()):
-            return np.zeros((len(names), 2), dtype=np.uint64)
+        """Surrogates of these subjects in a pseudonymous log: shape (n, 2), uint64; zero for none."""
+        rows, _ = load(self.desk().store, names, self.desk().plan.layout)
         found: U64 = np.array(rows[SURROGATE], dtype=np.uint64)
         return found
 
@@ -236,6 +235,7 @@ class Eraser:
         if whom:
             erase.erase(np.array(whom, dtype=np.uint64) if self._pseudonymous else whom)
         desk.store.delete(names)
+        self.unlearn([text_key(name) for name in names])
         for provider in desk.providers:
             if isinstance(provider, Forgets):
                 for name in names:

@@ -8,9 +8,17 @@ from agentic.state._migrate import migrate
 from agentic.state._pools import Pools
 
 if TYPE_CHECKING:
+    from agentic._database import Database, Durability
     from agentic.state._durable import DurableStore
     from agentic.state._shelf import Shelf
 else:
-    __getattr__, __dir__ = door(__name__, {"._durable": ["DurableStore"], "._shelf": ["Shelf"]})
+    __getattr__, __dir__ = door(
+        __name__,
+        {
+            "agentic._database": ["Database", "Durability"],
+            "._durable": ["DurableStore"],
+            "._shelf": ["Shelf"],
+        },
+    )
 
-__all__ = ["DurableStore", "MemoryStore", "Pools", "Shelf", "migrate"]
+__all__ = ["Database", "Durability", "DurableStore", "MemoryStore", "Pools", "Shelf", "migrate"]
