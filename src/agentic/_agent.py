@@ -574,7 +574,12 @@ class Agent:
                 work.over.wait()
                 if work.answer is not None:  # where it failed for others, it is ours to take on
                     answers[request] = work.answer
-        return self._archive.fetch([answers[request].position for request in asked])
+        found = self._archive.fetch([answers[request].position for request in asked])
+        gone = [request for request, name in zip(asked, found.subjects, strict=True) if request[0] != name]
+        if not gone:
+            return found
+        self._requests.forget(gone)  # whoever was erased since is a stranger, and asks for the first time
+        return self._decide_once(subjects, context, request_ids, slots, at)
 
     def _decide_anew(
         self, subjects: list[str], context: Mapping[str, Any], slots: int, at: int

@@ -93,6 +93,12 @@ class Requests:
             self._answers.update({request: Answer(at, slots) for at, request in places if request[1]})
             self._trim()
 
+    def forget(self, requests: Iterable[Request], /) -> None:
+        """Take these as never answered."""
+        with self._lock:
+            for request in requests:
+                self._answers.pop(request, None)
+
     def settle(self, requests: Sequence[Request], answers: Mapping[Request, Answer], /) -> None:
         """Give back requests that were taken on, with their answers if there are any."""
         with self._lock:

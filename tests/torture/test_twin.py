@@ -248,6 +248,20 @@ def test_an_agent_on_a_file_is_its_twin_in_memory(time_to_spend: Any) -> None:
     run_state_machine_as_test(Twins, settings=machine)
 
 
+@pytest.mark.parametrize("durable", [True, False], ids=["on a file", "in memory"])
+def test_a_request_of_an_erased_subject_is_a_new_one(tmp_path: Path, *, durable: bool) -> None:
+    """Whoever was erased is a stranger: its request is decided, not answered with what nobody may know."""
+    agent = opened(tmp_path / "agent.db") if durable else in_memory()
+    with agent:
+        ada = agent.decide("ada", request_id="a")
+        bob = agent.decide("bob", request_id="a")
+        agent.privacy.erase("ada")
+        again = agent.decide_many(["ada", "bob", "ada"], request_ids=["a", "a", "a"])
+        assert again.subjects == ["ada", "bob", "ada"]
+        assert again.ids[1] == bob.id
+        assert again.ids[0] == again.ids[2] != ada.id
+
+
 def test_the_model_is_short() -> None:
     """Who doubts the model can read it."""
     lines = [line for line in Path(__file__).with_name("model.py").read_text().splitlines() if line.strip()]
