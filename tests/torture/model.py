@@ -133,6 +133,7 @@ class Model:
         who = [name for name, known in self.surrogate.items() if known == tuple(row["surrogate"])]
         for name in who if row["state"] == 1 else ():  # a stranger from now on
             self.erased |= {place for place, (whose, _, _) in self.decisions.items() if whose == name}
+            self.requests = {asked: at for asked, at in self.requests.items() if asked[0] != name}
             for held in (self.rings, self.sends, self.consent, self.until, self.surrogate, self.decided):
                 held.pop(name, None)
 
