@@ -263,6 +263,29 @@ def test_a_request_of_an_erased_subject_is_a_new_one(tmp_path: Path, *, durable:
         assert again.ids[0] == again.ids[2] != ada.id
 
 
+@pytest.mark.parametrize("restart", [True, False], ids=["after a restart", "in one process"])
+def test_open_windows_of_the_erased_close_without_a_reward(tmp_path: Path, *, restart: bool) -> None:
+    """What is waited for of a subject that was erased never becomes a reward, whoever learns next."""
+    now = [NOON]
+    agent, twin = opened(tmp_path / "agent.db", clock=lambda: now[0]), in_memory(clock=lambda: now[0])
+    versions = []
+    for one in (agent, twin):
+        batch = one.decide_many(SUBJECTS[:3])
+        one.record_many(batch.ids, "purchase", [3.0] * 3)
+        one.privacy.erase(SUBJECTS[1])
+        if restart and one is agent:
+            agent.close()
+            agent = one = opened(tmp_path / "agent.db", clock=lambda: now[0])
+        assert one.pending == 2
+        now[0] = NOON + 4 * DAY
+        assert one.learn().closed == 2
+        versions.append(one.policy_version)
+        now[0] = NOON
+    assert versions[0] == versions[1]
+    checks.settled(agent, checks.model())
+    agent.close()
+
+
 def test_the_model_is_short() -> None:
     """Who doubts the model can read it."""
     lines = [line for line in Path(__file__).with_name("model.py").read_text().splitlines() if line.strip()]
