@@ -23,7 +23,7 @@ from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
-from agentic.arrays import U64, Block
+from agentic.arrays import I64, U64, Block
 from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
@@ -422,6 +422,8 @@ class Agent:
             For outcomes what was made of each, otherwise nothing.
         """
         meta, columns = block.meta, block.columns
+        if block.kind == "erasure":
+            self._hear_erasure(block)
         if meta.get("agent") != self._name:
             return None
         if block.kind == "decision":
@@ -432,6 +434,9 @@ class Agent:
                     catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)
                 ).idle
                 self._ledger.open(first, columns["at"], columns["action"] != idle)
+                if np.count_nonzero(columns["tag"]) < len(block):  # erased since
+                    gone = np.flatnonzero(columns["tag"] == 0) + first
+                    self._finish(gone, columns["action"].shape[1])
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
@@ -454,6 +459,24 @@ class Agent:
     def _restrict_all(self) -> None:
         for _, block in blocks_of(self._log, "restriction"):
             self._restrict(block)
+
+    def _hear_erasure(self, block: Block) -> None:
+        """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.
+
+        What was read after it was erased is forgotten as it is read.
+        """
+        from agentic._erasing import ERASED
+
+        name = "surrogate" if "surrogate" in block.columns else "subject"
+        whom = block.columns[name][block.columns["state"] == ERASED]
+        for positions, slots in self._archive.about(whom, self._begin(), self._books.known) if len(whom) else ():
+            self._requests.drop(set(positions.tolist()))
+            self._finish(positions, slots)
+
+    def _finish(self, positions: I64, slots: int) -> None:
+        """Close the windows of decisions without a reward."""
+        if self._ledger is not None:
+            self._ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
 
     def _restrict(self, block: Block) -> None:
         """Learn nothing from subjects who are restricted."""
