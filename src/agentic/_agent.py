@@ -469,7 +469,8 @@ class Agent:
 
         name = "surrogate" if "surrogate" in block.columns else "subject"
         whom = block.columns[name][block.columns["state"] == ERASED]
-        for positions, slots in self._archive.about(whom, self._begin(), self._books.known) if len(whom) else ():
+        theirs = self._archive.about(whom, self._begin(), self._books.known) if len(whom) else ()
+        for positions, slots in theirs:
             self._requests.drop(set(positions.tolist()))
             self._finish(positions, slots)
 

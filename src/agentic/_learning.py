@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -174,6 +175,7 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     }
 
 
+@functools.lru_cache(maxsize=64)
 def _encoding(schema: Schema) -> str:
     """What the log says of how values are encoded; empty where nobody can say."""
     try:
