@@ -9,8 +9,12 @@ from agentic.state._pools import Pools
 
 if TYPE_CHECKING:
     from agentic.state._durable import DurableStore
+    from agentic.state._rechecking import Rechecked, recheck
     from agentic.state._shelf import Shelf
 else:
-    __getattr__, __dir__ = door(__name__, {"._durable": ["DurableStore"], "._shelf": ["Shelf"]})
+    __getattr__, __dir__ = door(
+        __name__,
+        {"._durable": ["DurableStore"], "._rechecking": ["Rechecked", "recheck"], "._shelf": ["Shelf"]},
+    )
 
-__all__ = ["DurableStore", "MemoryStore", "Pools", "Shelf", "migrate"]
+__all__ = ["DurableStore", "MemoryStore", "Pools", "Rechecked", "Shelf", "migrate", "recheck"]

@@ -48,7 +48,7 @@ class Shelf:
         if row is None:
             return None
         template, body, digest = row
-        self._check(agent, version, template, body, digest)
+        self.check(agent, version, template, body, digest)
         return template, body
 
     def has(self, agent: str, /) -> bool:
@@ -74,7 +74,7 @@ class Shelf:
         if row is None:
             return None
         version, body, digest = row
-        self._check(agent, version, template, body, digest)
+        self.check(agent, version, template, body, digest)
         return version, body
 
     def mark(self, agent: str, begin: int, learned: int, version: str, /) -> None:
@@ -98,7 +98,13 @@ class Shelf:
         begin, learned, version = json.loads(told)
         return begin, learned, version
 
-    def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
+    @staticmethod
+    def check(agent: str, version: str, template: str, body: bytes | None, digest: bytes, /) -> None:
+        """Compare a row of ``policies`` with its digest.
+
+        Raises:
+            DamagedError: It is not what was stored.
+        """
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
         if not whole or digest != _digest(agent, version, template, body):
             raise DamagedError(
