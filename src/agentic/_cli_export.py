@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from agentic.provenance import DurableLog
 
 _FORMATS: Final = (".jsonl", ".parquet")
-_LINE: Final = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
+# In ASCII: other letters that end a line somewhere, as U+2028 does, end none here.
+_LINE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 Rows = Iterator[tuple[int, Block]]
 """First number, and the records from it on."""

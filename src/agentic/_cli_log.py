@@ -214,11 +214,11 @@ def _new_key(asked: argparse.Namespace) -> int:
 
 def _checkpoint(asked: argparse.Namespace) -> int:
     from agentic._database import Database
-    from agentic._sqlite import check_readable
+    from agentic._onlooker import Onlooker
     from agentic.provenance import DurableLog
 
     signers = [_signer(text) for text in _keys(asked.key, 1)]
-    check_readable(asked.database)  # one that is not there is not made
+    Onlooker(asked.database).close()  # one that is not there is not made
     with closing(Database(asked.database, durability="power")) as database:
         note = DurableLog(database).checkpoint(*signers, at=time.time_ns() // 1000, origin=asked.origin)
     return _give(asked, note)
