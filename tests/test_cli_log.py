@@ -71,7 +71,7 @@ class TestVerify:
         assert "182 read, 0 erased, 0 dropped, 40 not sealed yet" in out
         assert "1 signed with a key given, the latest over 142 records" in out
         assert Path(path).read_bytes() == before
-        assert sorted(os.listdir(Path(path).parent)) == ["agent.db", "key.txt"]
+        assert sorted(each.name for each in Path(path).parent.iterdir()) == ["agent.db", "key.txt"]
 
     def test_keys_come_from_the_environment_too(
         self, run: Run, path: str, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Proofs(Protocol):
     """A log that can be signed and proved, as a ``DurableLog``."""
 
-    def checkpoint(self, *signers: Signer, at: int) -> str:
+    def checkpoint(self, *signers: Signer, at: int, origin: str | None = None) -> str:
         """Sign the whole log."""
 
     def evidence(self, position: int, /) -> Evidence:
@@ -119,14 +119,14 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
-    def checkpoint(self, signers: Sequence[Signer], at: int) -> str:
+    def checkpoint(self, signers: Sequence[Signer], at: int, origin: str | None) -> str:
         """Sign the whole log.
 
         Raises:
             ConfigurationError: It cannot be signed.
-            ProofError: There is no signer, or nothing to sign.
+            ProofError: There is no signer, nothing to sign, or the log has another name.
         """
-        return self._proofs().checkpoint(*signers, at=at)
+        return self._proofs().checkpoint(*signers, at=at, origin=origin)
 
     def evidence(self, decision_id: str) -> Evidence:
         """What proves the decision of this id.
