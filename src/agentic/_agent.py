@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,10 +16,10 @@ from agentic._archive import Archive
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
 from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
-from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of
+from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of, texts
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
-from agentic._records import DecisionBatch, batch_of, read_ids
+from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
@@ -211,6 +212,7 @@ class Agent:
         self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
         self._restrictions: Restrictions | None = None
+        self._markable = 10 * _OFTEN  # when the log ends there, marking it may be worth while
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
         self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
@@ -289,11 +291,14 @@ class Agent:
 
     def close(self) -> None:
         """Let go of the file that ``open`` opened; nothing more can be decided."""
-        if self._closing is not None:
+        database, self._closing = self._closing, None
+        if database is None:
+            return
+        store: Any = self._store
+        with ExitStack() as last:  # what one of them raises keeps none of the others
+            last.callback(database.close)
+            last.callback(store.close)
             self._mark(1)
-            store: Any = self._store
-            store.close()
-            self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -384,19 +389,28 @@ class Agent:
             self._ledger.start_at(begin)
         with shared.writing():  # hears the log
             self._chair.take_up(passed)
+            if not begin:
+                self._chair.mark(0)  # whoever drops old records must know that this agent needs them
         self._mark(10 * _OFTEN)
 
     def _mark(self, least: int) -> None:
         """Note from where the log has to be heard after a restart, if that saves so many records."""
-        if not self._chair.shared:
-            return
+        if self._chair.shared and self._begin() >= self._chair.seen.begin + least:
+            with self._books.writing():  # what others are deciding, who have heard half of it, would be lost
+                self._chair.mark(self._begin())
+        self._markable = self._archive.end + 10 * _OFTEN
+
+    def _begin(self) -> int:
+        """Log number from which the log has to be heard after a restart, when it ends here."""
         begin = end = self._archive.end
         if self._teaching is not None:
             begin = self._teaching.begin(end)
-        if self._requests:
-            begin = min(begin, max(0, end - REMEMBERED))
-        if begin >= self._chair.seen.begin + least:
-            self._chair.mark(begin)
+        return min(begin, max(0, end - REMEMBERED)) if self._requests else begin
+
+    def _needed(self) -> int:
+        """Number of the first record that some agent of the file still needs."""
+        self._mark(1)
+        return self._chair.needed()
 
     def _hear(self, first: int, block: Block) -> Any:
         """Take note of what a block of the log changes, written here or elsewhere.
@@ -414,12 +428,15 @@ class Agent:
         if block.kind == "decision":
             self._archive.note(first, len(block))
             if self._ledger is not None:
-                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+                catalogue = self.plan.catalogue
+                idle = (
+                    catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)
+                ).idle
+                self._ledger.open(first, columns["at"], columns["action"] != idle)
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
-            if np.count_nonzero(erased := np.isnan(columns["value"])):
-                columns = {name: columns[name][~erased] for name in _OUTCOME}
+            columns = _counted(columns, meta, self._ledger.goals)
             return self._ledger.record(*(columns[name] for name in _OUTCOME))
         elif block.kind == "reward" and self._teaching is not None:
             self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
@@ -587,12 +604,14 @@ class Agent:
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
+            if self._archive.end >= self._markable:
+                self._mark(10 * _OFTEN)
             published = self._chair.published
             columns, settled = published.desk.decide(
                 published.policy, subjects, values, protected, tickets, slots, at, began
             )
             if request_ids is not None and isinstance(self._books, SharedBooks):
-                columns["request"] = _texts(request_ids)
+                columns["request"] = texts(request_ids)
             for column in columns.values():
                 column.flags.writeable = False
             block = Block("decision", columns, self._current_meta(published))
@@ -650,9 +669,9 @@ class Agent:
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         with self._books.deciding():
-            settled = note(self._chair.desk, names, fact, at)
+            settled = note(self._chair.desk, names, fact, at, atomic=self._atomic)
             said = np.full(len(names), text_of(fact), dtype=object)
-            columns = {"subject": _texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
+            columns = {"subject": texts(names), "at": np.full(len(names), at, np.int64), "fact": said}
             if self._chair.desk.pseudonymous:
                 columns["surrogate"] = surrogates_of(self._chair.desk, names)
             # Restrictions are a kind of their own: they are few, and whoever learns must know all of them.
@@ -736,7 +755,8 @@ class Agent:
         )
         tags, positions = read_ids(decision_ids)
         columns["decision"] = positions
-        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
+        names = list(self._goals.names)
+        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name, "goals": names})
         with self._books.deciding():
             self._archive.check(decision_ids, tags, positions, columns["slot"])
             entry = self._append(block)
@@ -780,6 +800,8 @@ class Agent:
             explain=self.explain,
             goals=self._goals,
             clock=self._clock,
+            needed=self._needed,
+            unlearn=self._chair.unlearn,
         )
 
     def relearn(self) -> Relearned:
@@ -900,7 +922,17 @@ def _shelf(log: ProvenanceLog) -> Shelf | None:
     return Shelf(database) if isinstance(database, Database) else None
 
 
-def _texts(texts: Sequence[str]) -> NDArray[Any]:
-    column: NDArray[Any] = np.empty(len(texts), dtype=object)
-    column[:] = texts
-    return column
+def _counted(
+    columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], goals: Goals
+) -> dict[str, NDArray[Any]]:
+    """Outcomes that were logged, with the codes that goals have now; without erased ones, and goals gone."""
+    found = {name: columns[name] for name in _OUTCOME}
+    told = meta.get("goals")
+    if told is not None and tuple(told) != goals.names:
+        code = {name: number for number, name in enumerate(goals.names)}
+        place = np.array([code.get(name, -1) for name in told], dtype=np.int64)
+        found["goal"] = place[found["goal"]]
+    left = ~np.isnan(found["value"]) & (found["goal"] >= 0)
+    if np.count_nonzero(left) < len(left):
+        found = {name: column[left] for name, column in found.items()}
+    return found

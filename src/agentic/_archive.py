@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
+from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
 from agentic.errors import CodecError, ConfigurationError, InvalidOutcomeError, LogError
@@ -72,7 +72,11 @@ class Archive:
         at = int(np.searchsorted(ordered, self._first))
         end = int(np.searchsorted(ordered, self._end))
         while at < end:
-            receipt, block = next(self.log.read(int(ordered[at])))
+            found = next(self.log.read(int(ordered[at])), None)
+            if found is None:
+                break
+            receipt, block = found
+            at = int(np.searchsorted(ordered[:end], receipt.first))  # those before were dropped
             stop = int(np.searchsorted(ordered[:end], receipt.first + receipt.count))
             here = order[at:stop]
             at = stop
@@ -93,7 +97,7 @@ class Archive:
         """All decisions, block by block."""
         for receipt, block in self.log.read():
             if self.is_mine(block):
-                yield batch_of(block, receipt.first, self.catalogue)
+                yield found_batch(block, receipt.first, self.catalogue)
 
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
@@ -152,10 +156,10 @@ class Archive:
         """Decisions by their places in the log, in the order asked.
 
         Raises:
-            LogError: The log no longer holds one of them.
+            LogError: The log no longer holds one of them, or not whom it is about.
         """
         found = [self._find(position) for position in positions]
-        there = [batch for batch in found if batch is not None]
+        there = [batch for batch in found if batch is not None and batch.columns["key"][0]]
         if len(there) < len(found):
             raise LogError("the log no longer holds the first answer of a request: give it another id")
         return joined(there)
@@ -167,7 +171,9 @@ class Archive:
         for receipt, block in self.log.read(position):
             if not (self.is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
                 return None
-            return batch_of(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
+            return found_batch(block, receipt.first, self.catalogue).take(
+                np.array([position - receipt.first])
+            )
         return None
 
 

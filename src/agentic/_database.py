@@ -535,7 +535,7 @@ class _Heart:
                 return
             if code != sqlite3.SQLITE_FULL:
                 raise
-            self._sync()  # no room for a beat: that is no reason to stop, others will be told by their commits
+            self._sync()  # no room for a beat: that is no reason to stop, commits will tell others
         database._since = begun if self.wanted.is_set() else None
 
     def _sync(self) -> None:

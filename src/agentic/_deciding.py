@@ -27,11 +27,12 @@ from agentic._flow import (
     prices,
     walk,
 )
+from agentic._inputs import texts
 from agentic._knowing import know, withhold
 from agentic._logger import logger
 from agentic._plan import Assembly
 from agentic._stored import load, save
-from agentic.arrays import I64, U64, Bools, Layout, Records
+from agentic.arrays import I64, U64, Bools, Layout
 from agentic.conditions import Coded
 from agentic.errors import masked
 from agentic.features import Values
@@ -164,11 +165,9 @@ class Desk:
             self.take_back([part.settled for part in parts if part.settled is not None], at)
             raise
         columns = _gathered(parts, n)
-        names: NDArray[Any] = np.empty(n, dtype=object)
-        names[:] = subjects
         took = (time.perf_counter_ns() - began) / 1e3 / max(n, 1)
         columns |= {
-            "subject": names,
+            "subject": texts(subjects),
             "at": np.full(n, at, np.int64),
             "values": values.matrix,
             "status": values.status,
@@ -304,7 +303,7 @@ class Desk:
             keys[strangers] = _noise.text_keys([names[i] for i in strangers.tolist()])
             records[f"{CORE}.key"] = keys
         if self.pseudonymous:  # who is protected has no record that would keep it, and another one each time
-            identify(records)
+            identify(records[SURROGATE])
         matrix = values.matrix[rows]
         columns = schema.columns(matrix)
         numbers = records[f"{CORE}.decisions"].astype(np.uint64)
@@ -377,9 +376,12 @@ class Desk:
             self._give({name: int(price[action].sum()) for name, price in self.plan.charges.items()}, at)
 
 
-def identify(records: Records) -> None:
-    """Give a surrogate to those who have none: 128 random bits, from which nobody can be found again."""
-    surrogates = records[SURROGATE]
+def identify(surrogates: U64) -> None:
+    """Give a surrogate to those who have none: 128 random bits, from which nobody can be found again.
+
+    Args:
+        surrogates: Shape (n, 2); changed in place.
+    """
     strangers = np.flatnonzero(~surrogates.any(axis=1))
     if len(strangers):
         surrogates[strangers] = np.frombuffer(os.urandom(16 * len(strangers)), "<u8").reshape(-1, 2)

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._deciding import Desk
-from agentic._flow import SURROGATE
 from agentic._folding import blocks_of, database_of
+from agentic._inputs import texts
 from agentic._noise import text_key
 from agentic._stored import load
-from agentic.arrays import U64, Block
+from agentic._telling import surrogates_of
+from agentic.arrays import Block
 from agentic.errors import ConfigurationError
 from agentic.privacy import Data, Erasure, ErasureList, ErasurePlan, Regime, plan_erasure
 from agentic.protocols import Erases, Forgets, ProvenanceLog
@@ -25,7 +26,12 @@ from agentic.types import Restricted, RestrictionLifted, instant, micros
 _SCHEMA: Final = 1
 STATES: Final = ("held", "erased", "lifted")
 HELD, ERASED, LIFTED = range(3)
-_CLASSES: Final[dict[str, Data]] = {"decision": "decisions", "fact": "facts", "restriction": "facts"}
+_CLASSES: Final[dict[str, Data]] = {
+    "fact": "facts",
+    "restriction": "facts",
+    "notice": "facts",
+    "decision": "decisions",
+}
 
 Identity = tuple[int, int] | str
 """Who a line of the log is about: a surrogate, or an id where the log is not pseudonymous."""
@@ -56,13 +62,6 @@ class _Mark:
     regime: str
 
 
-def texts(values: Sequence[str]) -> NDArray[Any]:
-    """A column of texts."""
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
 @attrs.define(eq=False)
 class Eraser:
     """Forgets the subjects of one agent.
@@ -76,6 +75,7 @@ class Eraser:
         tell: ``Agent.tell_many``.
         append: Logs a block, or raises.
         writing: One transaction of log and store, where there are any.
+        unlearn: Has policies let go of feedback of the subjects with these keys.
     """
 
     desk: Callable[[], Desk]
@@ -83,6 +83,7 @@ class Eraser:
     tell: Callable[..., None]
     append: Callable[[Block], Any]
     writing: Callable[[], AbstractContextManager[Any]]
+    unlearn: Callable[[Sequence[int]], None]
 
     def erase(self, subject: str, regime: Regime, now: datetime, /, *, dry_run: bool) -> ErasurePlan:
         """Plan, and unless told otherwise carry out."""
@@ -92,6 +93,7 @@ class Eraser:
         if dry_run:
             return plan
         if plan.due is None:
+            self._seal()
             with self.writing():
                 self._erase([subject], surrogates, regime.id, now)
             self._scrub()
@@ -99,9 +101,7 @@ class Eraser:
         with self.writing():
             self.tell([subject], Restricted(), now=now)
             marks, own = self._marks(), self._identities([subject])
-            if not any(
-                marks[one].state == HELD for one in own if one in marks
-            ):  # asked twice, the first counts
+            if not any(one in marks and marks[one].state == HELD for one in own):  # the first request counts
                 self._mark([subject], own, HELD, regime.id, now, plan.due)
         return plan
 
@@ -125,6 +125,7 @@ class Eraser:
         if not waiting:
             return 0
         names = self._names([one.whom for one in waiting])
+        self._seal()
         for regime in sorted({one.regime for one in waiting}):
             mine = [one.whom for one in waiting if one.regime == regime]
             with self.writing():
@@ -144,13 +145,19 @@ class Eraser:
             if (marks[whom].state if whom in marks else LIFTED) != STATES.index(one.state)
         ]
         names = self._names([one.surrogate for one in new]) if new else {}
-        for one in new:
-            known = [names[one.surrogate]] if one.surrogate in names else []
+        gone = [one for one in new if one.state == "erased"]
+        if gone:
+            self._seal()
+        for regime in sorted({one.regime for one in gone}):  # each costs a look through the whole log
+            mine = [one.surrogate for one in gone if one.regime == regime]
             with self.writing():
-                if one.state == "erased":
-                    self._erase(known, [one.surrogate], one.regime, now)
-                    continue
-                fact = Restricted() if one.state == "held" else RestrictionLifted()
+                self._erase([names[one] for one in mine if one in names], list(mine), regime, now)
+        for one in new:
+            if one.state == "erased":
+                continue
+            known = [names[one.surrogate]] if one.surrogate in names else []
+            fact = Restricted() if one.state == "held" else RestrictionLifted()
+            with self.writing():
                 if known:
                     self.tell(known, fact, now=now)
                 self._mark(
@@ -159,15 +166,6 @@ class Eraser:
         if new:
             self._scrub()
         return len(new)
-
-    def surrogates(self, names: list[str], /) -> U64:
-        """Surrogates of these subjects, shape (n, 2), uint64; zero for those who have none."""
-        layout = self.desk().plan.layout
-        rows, _ = load(self.desk().store, names, layout)
-        if SURROGATE not in (layout.dtype.names or ()):
-            return np.zeros((len(names), 2), dtype=np.uint64)
-        found: U64 = np.array(rows[SURROGATE], dtype=np.uint64)
-        return found
 
     @property
     def _agent(self) -> int:
@@ -197,7 +195,7 @@ class Eraser:
     def _identities(self, names: list[str]) -> list[Identity]:
         if not self._pseudonymous:
             return list(names)
-        return [(int(high), int(low)) for high, low in self.surrogates(names) if high or low]
+        return [(high, low) for high, low in surrogates_of(self.desk(), names).tolist() if high or low]
 
     def _found(self, subject: str) -> tuple[list[Identity], list[Data]]:
         """Who the subject is in the log, and what is held of it.
@@ -209,22 +207,22 @@ class Eraser:
         held: dict[Data, None] = {"record": None} if versions[0] else {}
         whom = dict.fromkeys(self._identities([subject]))
         decisions: list[NDArray[np.int64]] = []
-        for receipt, block in self.log.read():
-            if block.kind == "outcome" and "outcomes" not in held:
-                if decisions and np.isin(block.columns["decision"], np.concatenate(decisions)).any():
-                    held["outcomes"] = None
-                continue
-            names = block.columns.get("subject")
-            if names is None or not len(rows := np.flatnonzero(names == subject)):
-                continue
-            if block.kind in _CLASSES:
-                held[_CLASSES[block.kind]] = None
-            if block.kind == "decision":
-                decisions.append(rows + receipt.first)
-            if self._pseudonymous and "surrogate" in block.columns:
-                whom.update(
-                    dict.fromkeys(map(tuple, np.unique(block.columns["surrogate"][rows], axis=0).tolist()))
-                )
+        for kind, data in _CLASSES.items():
+            for receipt, block in blocks_of(self.log, kind, "subject", "surrogate"):
+                columns = block.columns
+                if "subject" not in columns or not len(rows := np.flatnonzero(columns["subject"] == subject)):
+                    continue
+                held[data] = None
+                if kind == "decision":
+                    decisions.append(rows + receipt.first)
+                if self._pseudonymous and "surrogate" in columns:
+                    surrogates = np.unique(columns["surrogate"][rows], axis=0)
+                    whom.update(dict.fromkeys(map(tuple, surrogates.tolist())))
+        mine = np.concatenate(decisions) if decisions else np.zeros(0, np.int64)
+        for _, block in blocks_of(self.log, "outcome", "decision") if len(mine) else ():
+            if np.isin(block.columns["decision"], mine).any():
+                held["outcomes"] = None
+                break
         whom.pop((0, 0), None)
         return list(whom) or ([] if self._pseudonymous else [subject]), list(held)
 
@@ -236,6 +234,7 @@ class Eraser:
         if whom:
             erase.erase(np.array(whom, dtype=np.uint64) if self._pseudonymous else whom)
         desk.store.delete(names)
+        self.unlearn([text_key(name) for name in names])
         for provider in desk.providers:
             if isinstance(provider, Forgets):
                 for name in names:
@@ -292,10 +291,10 @@ class Eraser:
         wanted = {one[0]: one for one in whom if isinstance(one, tuple)}
         words = np.array(list(wanted), dtype=np.uint64)
         found: dict[Identity, str] = {}
-        for kind in ("restriction", "fact", "decision") if len(words) else ():
+        for kind in _CLASSES if len(words) else ():
             if len(found) == len(wanted):
                 break
-            for _, block in blocks_of(self.log, kind):
+            for _, block in blocks_of(self.log, kind, "subject", "surrogate"):
                 columns = block.columns
                 if "surrogate" not in columns:
                     continue
@@ -304,6 +303,12 @@ class Eraser:
                     if name and wanted.get(one[0]) == one:
                         found[one] = name
         return found
+
+    def _seal(self) -> None:
+        """Do beforehand, while others decide, most of what the log has to do before it can erase."""
+        seal = getattr(self.log, "seal", None)
+        if seal is not None:
+            seal()
 
     def _scrub(self) -> None:
         """Leave no trace in the bytes of the file of what was deleted."""

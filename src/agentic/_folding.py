@@ -58,7 +58,9 @@ class SharedBooks(Books):
     """The log of a database that several processes write to: one at a time, in transactions.
 
     Whoever begins has first heard what others appended. What is appended in a transaction is heard when it
-    is committed; what was not heard then, because somebody pressed Ctrl-C, is heard when the next one begins.
+    is committed, so it must not be part of one that somebody else commits later, or never; what was not heard
+    then, because somebody pressed Ctrl-C, is heard when the next one begins. Who was interrupted while
+    hearing knows half of it, and is asked no more.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class SharedBooks(Books):
         self._undone = undone
         self._process = os.getpid()
         self._heard = 0
+        self._torn = False  # what is known is no longer what the log says
         self._entries: list[Entry] | None = None
 
     def start_at(self, position: int) -> None:
@@ -91,6 +94,14 @@ class SharedBooks(Books):
             if self._entries is not None:
                 yield
                 return
+            if self._database.in_writing:
+                raise LogError(
+                    "an agent's calls are transactions of their own: call it outside of `database.writing()`"
+                )
+            if self._torn:
+                raise LogError(
+                    "this agent was interrupted while it took note of the log: nothing is lost, open it again"
+                )
             try:
                 with self._database.writing():
                     self._catch_up()
@@ -126,8 +137,18 @@ class SharedBooks(Books):
 
     def _take(self, entry: Entry) -> None:
         if entry.receipt.first == self._heard:
-            entry.heard = self._hear(entry.receipt.first, entry.block)
-            self._heard += entry.receipt.count
+            entry.heard = self._listen(entry.receipt.first, entry.block)
+
+    def _listen(self, first: int, block: Block) -> Any:
+        try:
+            heard = self._hear(first, block)
+            self._heard = first + len(block)
+        except Exception:
+            raise
+        except BaseException:
+            self._torn = True
+            raise
+        return heard
 
     def _catch_up(self) -> None:
         """Hear what others appended."""
@@ -138,14 +159,13 @@ class SharedBooks(Books):
             columns = {name: column[first - receipt.first :] for name, column in block.columns.items()}
             if first < receipt.first + receipt.count:
                 try:
-                    self._hear(first, Block(block.kind, columns, block.meta))
+                    self._listen(first, Block(block.kind, columns, block.meta))
                 except (KeyError, IndexError, TypeError, OverflowError) as error:
                     raise DamagedError(
-                        f"records from {first} on do not say what {block.kind!r} records say: restore the file"
-                        " from a backup",
+                        f"records from {first} on do not say what {block.kind!r} records say: restore the"
+                        " file from a backup",
                         first=first,
                     ) from error
-                self._heard = receipt.first + receipt.count
 
 
 def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Books:
@@ -154,10 +174,20 @@ def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Book
     return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
 
 
-def blocks_of(log: ProvenanceLog, kind: str, /) -> Iterator[tuple[Receipt, Block]]:
-    """The blocks of a kind; where the log cannot tell them apart, all of them are read for it."""
-    read_kind = getattr(log, "read_kind", None)
-    found: Iterator[tuple[Receipt, Block]] = log.read() if read_kind is None else read_kind(kind)
+def blocks_of(log: ProvenanceLog, kind: str, /, *names: str) -> Iterator[tuple[Receipt, Block]]:
+    """The blocks of a kind; where the log cannot tell them apart, all of them are read for it.
+
+    Args:
+        log: To be read.
+        kind: Of blocks.
+        names: The columns that are wanted, where the log can leave out the others; all by default.
+    """
+    scan, read_kind = getattr(log, "scan", None), getattr(log, "read_kind", None)
+    found: Iterator[tuple[Receipt, Block]]
+    if names and scan is not None:
+        found = scan(kind, names)
+    else:
+        found = log.read() if read_kind is None else read_kind(kind)
     return ((receipt, block) for receipt, block in found if block.kind == kind)
 
 

@@ -191,3 +191,10 @@ def rows_of(column: Any, rows: list[int]) -> Any:  # a column of any kind, some 
     if isinstance(column, np.ndarray):
         return column[rows]
     return [column[row] for row in rows]
+
+
+def texts(values: Sequence[str]) -> NDArray[Any]:
+    """A column of texts: shape (n,), object."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column

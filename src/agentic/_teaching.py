@@ -11,7 +11,7 @@ import numpy as np
 
 from agentic._codec import fingerprint
 from agentic._folding import Books
-from agentic._learning import Lesson, lessons_of
+from agentic._learning import Lesson, lessons_of, readable
 from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
 from agentic._remembering import Remembering
@@ -48,6 +48,8 @@ class Relearned:
         same: How many of them came out the same, bit for bit.
         missing: How many could not be learned again, because the version before is not kept.
         recalled: How many learned from what records held at the time, which the log does not tell.
+        lost: How many do not come out the same, but learned from decisions that the log does not hold any
+            more as they were: erased or dropped since, or of features that were declared otherwise.
         differ: The versions that came out otherwise.
     """
 
@@ -55,6 +57,7 @@ class Relearned:
     same: int
     missing: int
     recalled: int
+    lost: int
     differ: tuple[str, ...]
 
     @property
@@ -168,12 +171,16 @@ class Teaching:
         Versions follow from the log as long as no rewards were passed over, which happens when a policy
         could not learn from them.
         """
+        from agentic.privacy import Restrictions  # only for who asks
+
         offers: list[_Offer] = []
-        versions = same = missing = recalled = learned = 0
+        versions = same = missing = recalled = lost = learned = 0
         before, differ = "", []
+        restrictions = Restrictions(self._agent)
         for receipt, block in self._log.read():
             if block.meta.get("agent") != self._agent:
                 continue
+            restrictions.hear(block)
             columns = block.columns
             if block.kind == "reward":
                 closed = Closed(columns["decision"], columns["slot"], columns["reward"])
@@ -189,15 +196,18 @@ class Teaching:
                 elif fields_of(policy):
                     recalled += 1
                 else:
-                    for lesson in self._lessons([o for o in offers if learned < o.end <= told]):
-                        policy = policy.learn(lesson.feedback)
+                    taught, used = [offer for offer in offers if learned < offer.end <= told], 0
+                    for lesson in self._lessons(taught, without=restrictions.keys):
+                        policy, used = policy.learn(lesson.feedback), used + len(lesson.feedback)
                     if fingerprint(policy) == version:
                         same += 1
+                    elif used < int(columns["used"][-1]) or self._lost(taught):
+                        lost += 1
                     else:
                         differ.append(version)
             before, learned = version, max(learned, told)
             offers = [offer for offer in offers if offer.end > learned]
-        return Relearned(versions, same, missing, recalled, tuple(differ))
+        return Relearned(versions, same, missing, recalled, lost, tuple(differ))
 
     def _take(self) -> list[_Offer]:
         with self._offers:
@@ -244,6 +254,8 @@ class Teaching:
             return self._learn_and_remember(before, offered), True
         try:
             with self._books.writing():  # what is remembered and what was learned stand or fall together
+                if self._was_beaten(before, offered):
+                    return 0, False
                 used = 0
                 for lesson in self._lessons(offered, named=True):
                     policy = self.remembering.learn(policy, lesson, self._chair.desk.plan.layout)
@@ -257,20 +269,32 @@ class Teaching:
     def _publish(self, before: Published, policy: Policy, offered: list[_Offer], used: int) -> bool:
         """Put what was learned in charge, unless another process was faster."""
         with self._books.writing():
-            if self._chair.published is not before:
+            if self._was_beaten(before, offered):
                 return False
-            end = max((offer.end for offer in offered), default=0)
+            end = _end(offered)
             if used:
-                self._chair.put(policy, "learned", after=before.version, learned=end)
+                self._chair.put(policy, "learned", after=before.version, learned=end, used=used)
             elif offered and self._chair.shared:
                 self._chair.log(before.version, "learned", end)
         return True
 
-    def _lessons(self, offered: list[_Offer], *, named: bool = False) -> Iterator[Lesson]:
+    def _lost(self, offered: list[_Offer]) -> bool:
+        """Whether decisions that these rewards are about are not in the log any more as they were."""
+        position = np.unique(_together([offer.closed for offer in offered]).position)
+        return readable(self._agent, self._schema, self._log, position) < len(position)
+
+    def _was_beaten(self, before: Published, offered: list[_Offer]) -> bool:
+        """Whether another process has put a policy in charge, or learned some of this, meanwhile."""
+        learned = self._chair.seen.learned
+        return self._chair.published is not before or any(offer.end <= learned for offer in offered)
+
+    def _lessons(
+        self, offered: list[_Offer], *, named: bool = False, without: U64 | None = None
+    ) -> Iterator[Lesson]:
         closed = _together([offer.closed for offer in offered])
         where = closed.position, closed.slot, closed.reward
         plan = self._chair.desk.plan
-        without = self._excluded()
+        without = self._excluded() if without is None else without
         return lessons_of(self._agent, plan, self._schema, self._log, *where, named=named, without=without)
 
     def _learn_and_remember(self, before: Published, offered: list[_Offer]) -> int:
@@ -280,20 +304,26 @@ class Teaching:
         only the rest stays offered.
         """
         policy: Any = before.policy  # a Learner that remembers
-        used = done = 0
+        used = done = learned = 0
         try:
             for lesson in self._lessons(offered, named=True):
                 policy = self.remembering.learn(policy, lesson, self._chair.desk.plan.layout)
                 used, done = used + len(lesson.feedback), lesson.done
                 self.remembering.write(self._chair.desk.plan.layout)
+            learned = _end(offered)
         except BaseException:
-            end = max(offer.end for offer in offered)
-            offered[:] = [_Offer(end, _rest(_together([offer.closed for offer in offered]), done))]
+            rest = _rest(_together([offer.closed for offer in offered]), done)
+            offered[:] = [_Offer(_end(offered), rest)]
             raise
         finally:
             if used:
-                self._chair.put(policy, "learned", after=before.version)
+                self._chair.put(policy, "learned", after=before.version, learned=learned)
         return used
+
+
+def _end(offered: list[_Offer]) -> int:
+    """Log number after the last block that tells these."""
+    return max((offer.end for offer in offered), default=0)
 
 
 def _without(part: Closed, gone: Closed) -> Closed:

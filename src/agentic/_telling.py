@@ -31,8 +31,15 @@ STOPS: Final = (ConsentWithdrawn, Suppressed, Restricted)
 _RETRIES: Final = 128
 
 
-def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
+def note(desk: Desk, names: list[str], fact: Fact, at: int, *, atomic: bool) -> list[Settled]:
     """Write what a fact changes into the records; what was settled can be taken back.
+
+    Args:
+        desk: Where the records are.
+        names: Whose.
+        fact: What is told of them.
+        at: Microseconds since 1970.
+        atomic: What is written before an error does not stand anyway.
 
     Raises:
         ConfigurationError: No guardrail listens to such a fact.
@@ -46,7 +53,7 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
             rows, versions = load(desk.store, todo, layout)
             before = rows.tobytes()
             if desk.pseudonymous:
-                identify(rows)
+                identify(rows[SURROGATE])
             hear(desk, rows, fact, at)
             action, stands = np.full((len(todo), 1), idle), np.ones(len(todo), dtype=np.bool_)
             # As if all of it stood: a store that fails may have taken it.
@@ -59,10 +66,11 @@ def note(desk: Desk, names: list[str], fact: Fact, at: int) -> list[Settled]:
     except ConfigurationError:
         raise
     except Exception as error:
-        kept = "those noted before hold, which is the safe side"
-        if not isinstance(fact, STOPS):
+        kept = "nothing was noted"
+        if isinstance(fact, STOPS) and not atomic:
+            kept = "those noted before hold, which is the safe side"
+        elif not atomic:
             desk.take_back(settled, at)
-            kept = "nothing was noted"
         raise StoreError(
             f"the store failed while {_named(fact)} was noted ({reason(error)}): {kept}, tell it again",
             value=_named(fact),

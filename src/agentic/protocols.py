@@ -317,6 +317,10 @@ class Transactions(Protocol):
     def join(self, participant: Participant, /) -> None:
         """Tell this participant of every transaction."""
 
+    @property
+    def in_writing(self) -> bool:
+        """Whether this thread holds the right to write."""
+
     def writing(self) -> AbstractContextManager[Any]:
         """Hold the right to write, among all processes; commit at the end, roll back after an error.
 
@@ -366,6 +370,21 @@ class Erases(Protocol):
 
         Args:
             whom: Subject ids; surrogates, shape (m, 2), uint64, where the log's ``pseudonymous`` is true.
+        """
+
+
+@runtime_checkable
+class Unlearns(Protocol):
+    """Capability of a policy that keeps feedback as it came: let go of that of some subjects.
+
+    Policies made of others need not pass it on: who erases looks into the fields of attrs classes.
+    """
+
+    def unlearn(self, keys: NDArray[np.uint64], /) -> Self:
+        """Return the policy without the feedback it keeps of these subjects; itself if there is none.
+
+        Args:
+            keys: Shape (m,): as in ``Feedback.keys``.
         """
 
 

@@ -31,8 +31,8 @@ from agents import DAY, FEATURES, NOON, agent, consenting, context, names, one, 
 WAVE = 8192
 CEILINGS: dict[str, float] = {
     # One decision for a subject who is known: 7 features, 7 actions, 5 guardrails, a ledger, a log in memory.
-    "Uniform: Python calls of decide": 340,  # 300
-    "SquareCB: Python calls of decide": 340,  # 300
+    "Uniform: Python calls of decide": 350,  # 300
+    "SquareCB: Python calls of decide": 350,  # 300
     "LinearThompson: Python calls of decide": 370,  # 312
     "Uniform: C calls of decide": 323,  # 293
     "SquareCB: C calls of decide": 329,  # 299

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic import Action, Agent, Suppressed, ZoneKnown
-from agentic.arrays import Block, Columns, Receipt
+from agentic._noise import text_key
+from agentic.arrays import Batch, Block, Chosen, Columns, Field, Receipt, Review
 from agentic.errors import (
     ConfigurationError,
     InvalidSubjectError,
@@ -28,7 +29,7 @@ from agentic.errors import (
 from agentic.features import Cached, Category, Chained, Number
 from agentic.guardrails import Consent, FrequencyCap
 from agentic.policies import Fixed, LinearThompson, Personal
-from agentic.privacy import Period, Regime, Schedule
+from agentic.privacy import ErasureList, Period, Regime, Schedule
 from agentic.protocols import Erases, ProvenanceLog
 from agentic.provenance import MemoryLog
 from agentic.rewards import Goals
@@ -620,3 +621,119 @@ def test_granting_where_the_log_fails_grants_nothing(make: Make, monkeypatch: py
 def test_a_desk_says_whose_it_is(make: Make) -> None:
     """And nothing else."""
     assert repr(make().privacy) == "Privacy of agent 'shop'"
+
+
+def test_agents_that_share_a_log_tell_theirs_apart(clock: FakeClock) -> None:
+    """Consents, holds and restrictions of the one are not those of the other; erasing takes both."""
+    log = MemoryLog()
+    one, two = (Agent(name, ACTIONS, **parts(clock), log=log) for name in ("one", "two"))
+    for agent in (one, two):
+        live(agent, "anna")
+    two.privacy.withdraw("anna", "marketing")
+    one.privacy.erase("anna", "in-dpdp")
+    assert "RESTRICTED" not in two.decide("anna").reasons
+    assert two.privacy.may("anna", "marketing") is False
+    assert [entry.state for entry in one.privacy.consents("anna")] == ["granted"]
+    one.privacy.grant("anna", "marketing", at=clock())  # withdrawn with the other
+    clock.set(datetime(2025, 3, 1, tzinfo=UTC))
+    assert two.privacy.due() == []
+    assert two.privacy.carry_out() == 0
+    assert len(one.privacy.due()) == 1
+    two.privacy.erase("anna")
+    assert one.privacy.export("anna")["decisions"] == []
+
+
+def test_a_suppression_for_good_is_a_no_forever(make: Make, clock: FakeClock) -> None:
+    """Also to the ledger; a withdrawal of another purpose or channel stands in nobody's way."""
+    agent = make(guardrails=[Consent("marketing"), Consent("service", name="service")])
+    agent.privacy.withdraw("anna", "service")
+    agent.privacy.withdraw("ben", "marketing")
+    clock.advance(DAY)
+    agent.privacy.grant("anna", "marketing", at=LEAP - DAY)
+    assert agent.privacy.may("anna", "marketing")
+    agent.privacy.suppress("anna")
+    clock.advance(1000 * DAY)
+    assert not agent.privacy.may("anna", "marketing")
+
+
+class Odd:
+    """A guardrail that keeps bytes, times and numbers that are none."""
+
+    name = "odd"
+    fields = (
+        Field("code", "S4", default=b"ab"),
+        Field("since", "M8[us]"),
+        Field("share", "f8", (2,), math.nan),
+    )
+
+    def review(self, batch: Batch, /) -> Review:
+        return Review(np.ones((1, 1), dtype=np.bool_), "ODD")
+
+    def settle(self, batch: Batch, chosen: Chosen, /) -> None:
+        """Nothing."""
+
+
+def test_any_field_and_any_value_can_be_exported(clock: FakeClock) -> None:
+    """Bytes as digits, times as microseconds, what is no number as null, an undeclared category in words."""
+    agent = Agent("odd", ACTIONS, **parts(clock) | {"guardrails": [Odd()]})
+    agent.decide("anna", {"tier": "platinum"})
+    told = json.loads(json.dumps(agent.privacy.export("anna"), allow_nan=False))
+    assert told["record"]["odd.code"] == "6162"
+    assert told["record"]["odd.since"] == 0
+    assert told["record"]["odd.share"] == [None, None]
+    assert isinstance(told["decisions"][0]["features"]["tier"], str)
+
+
+def test_a_list_that_knows_more_than_the_log_is_followed(tmp_path: Path, clock: FakeClock) -> None:
+    """Surrogates nobody has are put on record, and nothing is done for them again."""
+    path = tmp_path / "agent.db"
+    with Agent.open(path, "shop", ACTIONS, **parts(clock)) as agent:
+        live(agent, "anna")
+        agent.privacy.erase("anna")
+        listed = ErasureList(f"{path}.erased")
+        (known,) = listed.read(text_key("shop")).values()
+        listed.add(
+            [attrs.evolve(known, surrogate=(5, 6)), attrs.evolve(known, surrogate=(7, 8), state="held")]
+        )
+        assert agent.privacy.reapply() == 2
+        assert agent.privacy.reapply() == 0
+        (nobody,) = agent.privacy.due()
+        assert nobody.subject == ""
+        assert agent.privacy.carry_out() == 1
+        assert agent.privacy.due() == []
+
+
+class Pseudonyms(MemoryLog):
+    """A log in memory that wants surrogates, and no file beside it."""
+
+    pseudonymous = True
+
+    def erase(self, whom: Any, /) -> int:
+        names = set()
+        for _, block in self.read():
+            if {"surrogate", "subject"} <= block.columns.keys():
+                rows = np.isin(block.columns["surrogate"][:, 0], whom[:, 0])
+                names.update(block.columns["subject"][rows].tolist())
+        return super().erase(sorted(names - {""}))
+
+
+def test_a_log_that_names_nobody_needs_no_file(clock: FakeClock) -> None:
+    """Surrogates are found in the records and in the log; there is no list to write."""
+    agent = Agent("shop", ACTIONS, **parts(clock), log=Pseudonyms())
+    live(agent, "anna", "ben")
+    agent.privacy.erase("anna", "in-dpdp")
+    assert agent.privacy.erase("ben").erased_now
+    assert agent.privacy.export("ben")["decisions"] == []
+    clock.set(datetime(2025, 3, 1, tzinfo=UTC))
+    assert [one.subject for one in agent.privacy.due()] == ["anna"]
+    assert agent.privacy.carry_out() == 1
+    assert agent.privacy.export("anna")["decisions"] == []
+    assert agent.privacy.reapply() == 0
+
+
+def test_who_was_notified_and_has_no_record_is_erased_too(make: Make, tmp_path: Path) -> None:
+    """A notice about a stranger is found by the id it names."""
+    agent = make()
+    agent.privacy.notified(["anna-canary"])
+    agent.privacy.erase("anna-canary")
+    assert found(tmp_path, "canary") == []

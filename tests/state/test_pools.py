@@ -85,3 +85,33 @@ def test_a_store_that_never_accepts_is_an_error_and_not_a_loop() -> None:
 
     with pytest.raises(StoreError, match="compare-and-sets"):
         pools(Busy()).take(0, 1, 1)
+
+
+def test_the_store_is_asked_what_is_left_while_nobody_is_kept_waiting() -> None:
+    """Who decides holds the store and waits for the pools; who held them meanwhile would wait for ever."""
+
+    class Watched(MemoryStore):
+        def load(self, *asked: Any) -> Any:
+            assert not one._lock.locked()
+            return super().load(*asked)
+
+    store = Watched()
+    one = pools(store)
+    assert one.left(0) == {"budget": 10_000_000}
+
+
+def test_what_is_left_is_told_of_one_moment() -> None:
+    """A lease that is taken between two looks is counted once."""
+
+    class Moving(MemoryStore):
+        def load(self, *asked: Any) -> Any:
+            found = super().load(*asked)
+            while others:
+                others.pop().take(0, 1, 1)
+            return found
+
+    others: list[Pools] = []
+    store = Moving()
+    one = pools(store)
+    others.append(pools(store))
+    assert one.left(0) == {"budget": 9_000_000}

@@ -105,6 +105,13 @@ assert_type(batch[0], Decision)
 assert_type(agent.record(decision.id, "purchase"), Recorded)
 assert_type(agent.learn(), Learned)
 assert_type(agent.explain(decision.id), Explanation)
+privacy = agent.privacy
+assert_type(privacy.grant("s", "marketing", "sms", evidence="form 17"), None)
+assert_type(privacy.consents("s"), list[ConsentEntry])
+assert_type(privacy.may("s", "marketing"), bool)
+assert_type(privacy.erase("s", Regime.load("eu-gdpr")), ErasurePlan)
+assert_type(privacy.touched(decision.at, decision.at), list[str])
+erases: Erases = MemoryLog()
 replayed = agent.replay()
 assert_type(replayed, Replayed)
 assert_type(replayed.verdicts, Mapping[Verdict, int])
@@ -129,14 +136,3 @@ def bundle_of(evidence: Evidence) -> str:
     assert_type(evidence.withheld(), Evidence)
     assert_type(evidence.leaf(), bytes)
     return evidence.withheld().to_json()
-
-
-assert_type(agent.replay(), Replayed)
-
-privacy = agent.privacy
-assert_type(privacy.grant("s", "marketing", "sms", evidence="form 17"), None)
-assert_type(privacy.consents("s"), list[ConsentEntry])
-assert_type(privacy.may("s", "marketing"), bool)
-assert_type(privacy.erase("s", Regime.load("eu-gdpr")), ErasurePlan)
-assert_type(privacy.touched(decision.at, decision.at), list[str])
-erases: Erases = MemoryLog()

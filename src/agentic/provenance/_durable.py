@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from agentic._database import Database
 from agentic.arrays import I64, Block, Receipt
@@ -45,6 +46,7 @@ class DurableLog:
         self._reader = Reader(database)
         self._next: int | None = None  # number of the next record; not known before the first look
         self._ids: dict[bytes, int] = {}  # of headers in the file, by digest
+        self._meta: tuple[object, dict[str, Any], str] = (None, {}, "")
         database.join(self)
 
     @property
@@ -84,7 +86,7 @@ class DurableLog:
                 " was appended",
                 value=shapes,
             )
-        meta_text = written_meta(block)
+        meta_text = self._written(block)
         public = public_columns(block)
         try:
             with self._database.writing() as connection:
@@ -139,6 +141,14 @@ class DurableLog:
         number: int = row[0]
         self._ids[header.digest] = number
         return number
+
+    def _written(self, block: Block) -> str:
+        """The block's meta as text; that of the last block is at hand, as blocks mostly share one."""
+        meta, content, text = self._meta
+        if meta is not block.meta or content != block.meta:
+            text = written_meta(block)
+            self._meta = block.meta, copy.deepcopy(block.meta), text
+        return text
 
     def read(self, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
         """Yield blocks in order, from the one that holds record ``after``, up to what is the end now.
@@ -356,6 +366,15 @@ class DurableLog:
         """
         return drop(self._database, self._reader, before, at, note)
 
+    def boundary(self, than: int, /) -> int:
+        """Number of the first record of the first segment that has something as new as this; seals first.
+
+        Args:
+            than: Time in microseconds; a record's is its public column ``at``.
+        """
+        seal(self._database, self._reader)
+        return too_old(self._database, than)
+
     def drop_older(self, than: int, /, *, at: int, note: Note = unsigned) -> int:
         """Drop segments from the beginning of the log whose records are all older; as ``drop``.
 
@@ -364,8 +383,7 @@ class DurableLog:
             at: When this is, in microseconds.
             note: Writes the checkpoint, given size and root; unsigned by default.
         """
-        seal(self._database, self._reader)
-        return drop(self._database, self._reader, too_old(self._database, than), at, note)
+        return drop(self._database, self._reader, self.boundary(than), at, note)
 
     def verify(self, progress: Progress | None = None, /) -> Verified:
         """Read the whole log and recompute everything from its bytes; takes about 4 us a record.

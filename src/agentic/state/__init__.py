@@ -8,13 +8,29 @@ from agentic.state._migrate import migrate
 from agentic.state._pools import Pools
 
 if TYPE_CHECKING:
+    from agentic._database import Database, Durability
     from agentic.state._durable import DurableStore
     from agentic.state._rechecking import Rechecked, recheck
     from agentic.state._shelf import Shelf
 else:
     __getattr__, __dir__ = door(
         __name__,
-        {"._durable": ["DurableStore"], "._rechecking": ["Rechecked", "recheck"], "._shelf": ["Shelf"]},
+        {
+            "agentic._database": ["Database", "Durability"],
+            "._durable": ["DurableStore"],
+            "._rechecking": ["Rechecked", "recheck"],
+            "._shelf": ["Shelf"],
+        },
     )
 
-__all__ = ["DurableStore", "MemoryStore", "Pools", "Rechecked", "Shelf", "migrate", "recheck"]
+__all__ = [
+    "Database",
+    "Durability",
+    "DurableStore",
+    "MemoryStore",
+    "Pools",
+    "Rechecked",
+    "Shelf",
+    "migrate",
+    "recheck",
+]

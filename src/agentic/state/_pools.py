@@ -12,6 +12,7 @@ from agentic.protocols import Pooled, StateStore
 
 _RECORD: Final = "\x00pools"
 _TRIES: Final = 1000
+_LOOKS: Final = 8
 
 
 class _Pool:
@@ -90,15 +91,24 @@ class Pools:
                 pool.held = 0
 
     def left(self, now: int, /) -> dict[str, int]:
-        """What each pool still holds, leases of this process included, in millionths."""
-        with self._lock:
-            row = self._store.load([_RECORD], self._layout).rows[0]
-            out = {}
-            for name, pool in self._pools.items():
-                period, amount = pool.rule.allowance(now)
-                spent = int(row[f"{name}.taken"]) if int(row[f"{name}.period"]) >= period else 0
-                out[name] = amount - spent + (pool.held if pool.period >= period else 0)
-            return out
+        """What each pool still holds, leases of this process included, in millionths.
+
+        Where others take leases all the time it may be off by one of them.
+        """
+        # Whoever decides holds the store and asks for the lock: it must not be held while the store is asked.
+        found = self._store.load([_RECORD], self._layout)
+        out: dict[str, int] = {}
+        for _ in range(_LOOKS):
+            row = found.rows[0]
+            with self._lock:
+                for name, pool in self._pools.items():
+                    period, amount = pool.rule.allowance(now)
+                    spent = int(row[f"{name}.taken"]) if int(row[f"{name}.period"]) >= period else 0
+                    out[name] = amount - spent + (pool.held if pool.period >= period else 0)
+            before, found = found, self._store.load([_RECORD], self._layout)
+            if before.versions[0] == found.versions[0]:
+                break
+        return out
 
     def _move(self, name: str, pool: _Pool, now: int, lease: int, most: int) -> int:
         """Move an amount from the shared record to this process; back, when ``lease`` is negative."""
