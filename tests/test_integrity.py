@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import pytest
 import shops
 from agentic._integrity import Checked, check
 from agentic._onlooker import Onlooker
-from agentic.errors import DatabaseError
+from agentic.errors import DamagedError, DatabaseError
 from agentic.provenance import Checkpoint, DurableLog, HmacKey
-from durable import opened, rewards
+from durable import decisions, opened, rewards
 
 # What protects nobody: how often the heart beat, and when something was done, as its doer said.
 FREE = {"beat": ("n", "id"), "checkpoints": ("at",), "segments": ("dropped_at",)}
@@ -95,6 +96,37 @@ def test_a_flipped_bit_is_found_in_every_table(left: Path, tmp_path: Path, table
             assert "anna" not in " ".join(found.problems)
             seen += 1
     assert seen
+
+
+@pytest.mark.parametrize("table", [*TABLES, "segments", "beat"])
+def test_values_of_other_types_never_surprise(left: Path, tmp_path: Path, table: str) -> None:
+    """SQLite takes anything anywhere: it is a problem or means nothing, and never another error."""
+    with closing(sqlite3.connect(left)) as connection:
+        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    seen = 0
+    for name in names:
+        for value in ("NULL", "7", "-1", "1.5", "'text'", "x'00ff'", "x''", "zeroblob(70000)"):
+            shutil.copy(left, path := tmp_path / "a.db")
+            try:
+                with closing(sqlite3.connect(path)) as connection, connection:
+                    connection.execute(f"INSERT OR IGNORE INTO {table} DEFAULT VALUES")
+                    connection.execute(f"UPDATE {table} SET {name} = {value}")
+            except sqlite3.Error:  # not quite anything
+                continue
+            looked(path, [shops.KEY])
+            seen += 1
+    assert seen > 3
+
+
+def test_a_schema_of_somebody_else_is_an_error(left: Path, tmp_path: Path) -> None:
+    """Tables that are gone, or are no tables: the file is not even opened."""
+    for table in TABLES[:-1]:
+        shutil.copy(left, path := tmp_path / "a.db")
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f"ALTER TABLE {table} RENAME TO old")
+            connection.execute(f"CREATE VIEW {table} AS SELECT zeroblob(1000000) FROM old")
+        with pytest.raises(DamagedError, match="does not have the tables"):
+            looked(path)
 
 
 def test_rows_that_are_gone_are_missed(left: Path, tmp_path: Path) -> None:
@@ -204,6 +236,24 @@ class TestCheckpoints:
         assert found.log.dropped == 8192
         assert [each.size for each in found.checkpoints if not each.signed] == [8192]
         assert any("dropped" in problem for problem in looked(tmp_path / "a.db", [], note).problems)
+
+
+def test_many_records_are_checked_in_little_memory(tmp_path: Path) -> None:
+    """What is held is a segment, not the log: 100,000 records take as much as 10,000 do."""
+    held = []
+    for name, count in (("a.db", 10_000), ("b.db", 100_000)):
+        database, log = opened(tmp_path / name)
+        for at in range(0, count, 5_000):
+            log.append(decisions(list(range(5_000)), at=at))
+        log.checkpoint(shops.KEY, at=1)
+        database.close()
+        tracemalloc.start()
+        found = looked(tmp_path / name, [shops.KEY])
+        held.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.ok
+        assert found.log.records == count
+    assert held[1] < 1.5 * held[0]
 
 
 def test_a_file_is_checked_while_another_connection_writes(tmp_path: Path) -> None:

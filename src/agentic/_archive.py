@@ -141,7 +141,12 @@ class Archive:
             ProofError: No checkpoint is on it.
         """
         proofs = self._proofs()
-        return proofs.evidence(int(self.named(decision_id).positions[0]))
+        tags, positions = read_ids([decision_id])
+        found = self._find(int(positions[0]))
+        # An erased decision has no tag any more; what is left of it can be proved all the same.
+        if found is None or (found.columns["tag"][0] != tags[0] and found.columns["key"][0]):
+            raise unknown_decision(decision_id)
+        return proofs.evidence(int(positions[0]))
 
     def _proofs(self) -> Proofs:
         if not isinstance(self.log, Proofs):

@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from agentic._database import Database
+from agentic._sqlite import damaged
 from agentic.errors import ProofError
 from agentic.provenance._bundle import Evidence
 from agentic.provenance._notes import Checkpoint, Signer, Verifier, open_checkpoint, parted
@@ -85,9 +86,16 @@ def checkpoint(
 
 
 def stored(database: Database, /) -> list[StoredCheckpoint]:
-    """All checkpoints that the file holds, the smallest first."""
+    """All checkpoints that the file holds, the smallest first.
+
+    Raises:
+        DamagedError: One is not what a checkpoint is.
+    """
     with database.reading() as connection:
         rows = connection.execute("SELECT size, at, note FROM checkpoints ORDER BY size").fetchall()
+    for size, at, note in rows:
+        if type(at) is not int or not isinstance(note, str):
+            raise damaged(database.path, "checkpoints", size)
     return [StoredCheckpoint(*row) for row in rows]
 
 

@@ -302,7 +302,11 @@ class DurableLog:
         return _checkpoints.checkpoint(self._database, self._reader, signers, origin, at)
 
     def checkpoints(self) -> list[StoredCheckpoint]:
-        """Return the checkpoints that the file holds, the smallest first."""
+        """Return the checkpoints that the file holds, the smallest first.
+
+        Raises:
+            DamagedError: One is not what a checkpoint is.
+        """
         return _checkpoints.stored(self._database)
 
     @property

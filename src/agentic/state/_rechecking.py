@@ -112,10 +112,11 @@ class _Look:
                 state = json.loads(told)
                 seq = int(state["seq"])
                 (found,) = connection.execute("SELECT count(*) FROM pages").fetchone()
-                if sum(int(count) for _, count in state["pages"]) != found:
-                    raise ValueError
-                for key, count in state["pages"]:
-                    listed |= {(str(key), page) for page in range(int(count))}
+                pages = [(str(key), int(count)) for key, count in state["pages"]]
+                if sum(count for _, count in pages) != found or any(count < 0 for _, count in pages):
+                    raise ValueError  # before that many are listed
+                for key, count in pages:
+                    listed |= {(key, page) for page in range(count)}
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise self._wrong("meta", "state") from error
         for key, page, names, versions, rows, check in connection.execute(
