@@ -39,6 +39,11 @@ def other(path: str) -> Agent:
     return Agent.open(path, "shop", [Action("sms", cost=0.5)], policy=Fixed("sms"), **_PARTS)
 
 
+def plain(path: str) -> Agent:
+    """An agent without goals."""
+    return Agent.open(path, "plain", _ACTIONS, policy=BetaThompson())
+
+
 def nothing() -> str:
     """No agent."""
     return "nothing"

@@ -20,6 +20,7 @@ import shops
 from agentic import _cli
 from agentic.ext import Ed25519Key
 from agentic.provenance import HmacKey, open_checkpoint, verifier_source
+from durable import opened, rewards
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -172,6 +173,15 @@ class TestVerify:
         assert json.loads(out)["again"]["same"] is False
         assert Path(path).read_bytes() == before
 
+    def test_an_agent_that_learns_nothing_decides_again(self, run: Run, tmp_path: Path) -> None:
+        """Without goals there is nothing to learn; without checkpoints it says that nobody vouches."""
+        with shops.plain(str(tmp_path / "a.db")) as agent:
+            agent.decide("anna")
+        code, out, _ = run("verify", str(tmp_path / "a.db"), "--agent", "shops:plain")
+        assert code == 0
+        assert "learned" not in out
+        assert "nobody vouches for this log" in out
+
     def test_as_a_process(self, path: str, key: str) -> None:
         """Output, exit codes, and a reader that goes away."""
         words = [sys.executable, "-m", "agentic", "verify", path]
@@ -235,6 +245,14 @@ class TestAudit:
         code, _, err = run("audit", path, left[1][-1])
         assert code == 1
         assert "no signed checkpoint" in err
+
+    def test_what_was_dropped_cannot_be_proved(self, run: Run, tmp_path: Path) -> None:
+        """It is told like a decision that never was: nobody can tell the difference any more."""
+        database, log = opened(tmp_path / "a.db")
+        log.append(rewards(list(range(4096))))
+        log.drop(4096, at=1)
+        database.close()
+        assert run("audit", str(tmp_path / "a.db"), "0" * 31 + "1")[0] == 1
 
     def test_a_checkpoint_is_signed_and_kept(self, run: Run, path: str, key: str) -> None:
         """Printed, and in the file; the name of a log stays."""
