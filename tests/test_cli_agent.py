@@ -85,6 +85,10 @@ def test_a_decision_becomes_a_test(run: Run, left: tuple[Path, list[str]], path:
     assert run(*words)[0] == 2
     assert run(*words, "--decision", left[1][0], "--policy", "uniform")[0] == 2
     assert run(*words, "--decision", "0" * 32)[0] == 1
+    words[3] = "shops:other"
+    code, _, err = run(*words, "--decision", left[1][0])
+    assert code == 2
+    assert "without arguments" in err
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,32 @@ class TestVerify:
             process.stdout.close()
             assert (process.stderr.read(), process.wait()) == (b"", 141)
 
+    def test_a_file_that_another_process_writes(self, run: Run, path: str, tmp_path: Path) -> None:
+        """Again and again, in the middle of its work: all of it is what was written."""
+        program = (
+            "import sys; from pathlib import Path; import shops\n"
+            "agent = shops.make(sys.argv[1])\n"
+            "for number in range(20_000):\n"
+            "    agent.decide(f'bert-{number}', {'age': 3.0})\n"
+            "    if number == 0: print('ready', flush=True)\n"
+            "    if Path(sys.argv[2]).exists(): break\n"
+            "agent.close()\n"
+        )
+        words = [sys.executable, "-c", program, path, str(tmp_path / "stop")]
+        folders = os.pathsep.join([str(Path(shops.__file__).parent), *filter(None, sys.path)])
+        environment = {**os.environ, "PYTHONPATH": folders}
+        with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment) as process:
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == b"ready\n"
+                told = [run("verify", path) for _ in range(5)]
+                assert process.poll() is None
+            finally:
+                (tmp_path / "stop").touch()
+            assert process.wait() == 0
+        assert [code for code, _, _ in told] == [0] * 5
+        assert run("verify", path)[0] == 0
+
 
 class TestAudit:
     def test_a_bundle_is_written_and_accepted(

@@ -61,6 +61,10 @@ def _replay(asked: argparse.Namespace) -> int:
         if asked.decision is None or asked.policy is not None:
             raise ConfigurationError("--as-test needs --decision ID, and no --policy")
         check_paths([asked.as_test])
+        if not _takes(_found(asked.agent)):
+            raise ConfigurationError(
+                f"a test calls {asked.agent} without arguments: have it return the agent in memory then"
+            )
     policy = None
     if asked.policy is not None:
         from agentic._demo import policy_named
@@ -112,7 +116,7 @@ def opened_copy(factory: str, path: str, /) -> Iterator[Agent]:
 
     make = _found(factory)
     with closing(Onlooker(path)) as source, tempfile.TemporaryDirectory(prefix="agentic-") as folder:
-        given = _takes_path(make)
+        given = _takes(make, "agent.db")
         place = Path(folder) / "agent.db" if given else Path(source.path)
         if given:
             with source.reading() as connection:
@@ -163,9 +167,9 @@ def _found(factory: str) -> Callable[..., Any]:  # application code
     return found
 
 
-def _takes_path(make: Callable[..., Any]) -> bool:
+def _takes(make: Callable[..., Any], *arguments: str) -> bool:
     try:
-        inspect.signature(make).bind("agent.db")
+        inspect.signature(make).bind(*arguments)
     except (TypeError, ValueError):
         return False
     return True
