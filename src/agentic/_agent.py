@@ -23,7 +23,7 @@ from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
-from agentic.arrays import U64, Block
+from agentic.arrays import I64, U64, Block
 from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
@@ -383,8 +383,7 @@ class Agent:
         begin = self._chair.seen.begin
         self._archive.note(0, begin)
         shared.start_at(begin)
-        for _, block in blocks_of(self._log, "restriction"):  # also those from before
-            self._restrict(block)
+        self._restrict_all()  # also those from before
         if self._ledger is not None:
             self._ledger.start_at(begin)
         with shared.writing():  # hears the log
@@ -423,6 +422,8 @@ class Agent:
             For outcomes what was made of each, otherwise nothing.
         """
         meta, columns = block.meta, block.columns
+        if block.kind == "erasure":
+            self._hear_erasure(block)
         if meta.get("agent") != self._name:
             return None
         if block.kind == "decision":
@@ -433,6 +434,9 @@ class Agent:
                     catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)
                 ).idle
                 self._ledger.open(first, columns["at"], columns["action"] != idle)
+                if np.count_nonzero(columns["tag"]) < len(block):  # erased since
+                    gone = np.flatnonzero(columns["tag"] == 0) + first
+                    self._finish(gone, columns["action"].shape[1])
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
@@ -442,12 +446,37 @@ class Agent:
             self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
         elif block.kind == "restriction":
             self._restrict(block)
+        elif block.kind == "erasure" and self._restrictions is not None:
+            self._restrictions = None  # who was forgotten is a stranger
+            self._restrict_all()
         elif block.kind == "policy":
             learned = int(columns["learned"][-1])
             self._chair.hear(meta["policy"], learned)
             if self._teaching is not None:
                 self._teaching.hear_policy(meta["cause"], learned)
         return None
+
+    def _restrict_all(self) -> None:
+        for _, block in blocks_of(self._log, "restriction"):
+            self._restrict(block)
+
+    def _hear_erasure(self, block: Block) -> None:
+        """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.
+
+        What was read after it was erased is forgotten as it is read.
+        """
+        from agentic._erasing import ERASED
+
+        name = "surrogate" if "surrogate" in block.columns else "subject"
+        whom = block.columns[name][block.columns["state"] == ERASED]
+        for positions, slots in self._archive.about(whom, self._begin(), self._books.known) if len(whom) else ():
+            self._requests.drop(set(positions.tolist()))
+            self._finish(positions, slots)
+
+    def _finish(self, positions: I64, slots: int) -> None:
+        """Close the windows of decisions without a reward."""
+        if self._ledger is not None:
+            self._ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
 
     def _restrict(self, block: Block) -> None:
         """Learn nothing from subjects who are restricted."""
@@ -559,10 +588,32 @@ class Agent:
         for row, request in enumerate(asked):
             first.setdefault(request, row)
         answers: dict[Request, Answer] = {}
+        while True:
+            fresh = self._answered(subjects, context, first, answers, slots, at)
+            if fresh is not None and len(fresh) == len(asked):
+                return fresh
+            found = self._archive.fetch([answers[request].position for request in asked])
+            erased = {asked[row] for row in np.flatnonzero(found.columns["key"] == 0).tolist()}
+            if not erased:
+                return found
+            # Whoever was forgotten asks for the first time.
+            self._requests.forget({request: answers.pop(request) for request in erased})
+
+    def _answered(
+        self,
+        subjects: list[str],
+        context: Mapping[str, Any],
+        first: Mapping[Request, int],
+        answers: dict[Request, Answer],
+        slots: int,
+        at: int,
+    ) -> DecisionBatch | None:
+        """Find or make the answers that are missing; return those made, if they are all there are."""
+        fresh: DecisionBatch | None = None
+        alone = not answers
         while len(answers) < len(first):
             mine, known, going = self._requests.reserve((r for r in first if r not in answers), slots)
             new: dict[Request, Answer] = {}
-            fresh: DecisionBatch | None = None
             try:
                 if mine:
                     rows = [first[request] for request in mine]
@@ -574,14 +625,14 @@ class Agent:
                         new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
             finally:
                 self._requests.settle(mine, new)
-            if fresh is not None and len(mine) == len(asked):
-                return fresh
             answers |= known | new
+            if fresh is not None and alone and len(mine) == len(first):
+                return fresh
             for request, work in going.items():
                 work.over.wait()
                 if work.answer is not None:  # where it failed for others, it is ours to take on
                     answers[request] = work.answer
-        return self._archive.fetch([answers[request].position for request in asked])
+        return None
 
     def _decide_anew(
         self, subjects: list[str], context: Mapping[str, Any], slots: int, at: int

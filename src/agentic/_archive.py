@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._codec import fingerprint
 from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
@@ -55,6 +56,30 @@ class Archive:
         """Log number after the last decision that was noted."""
         return self._end
 
+    def about(self, whom: NDArray[Any], after: int, before: int) -> Iterator[tuple[I64, int]]:
+        """Places of the decisions about some subjects that were noted, block by block, and their slots.
+
+        Args:
+            whom: Surrogates, shape (g, 2), where the log has such; otherwise ids, shape (g,).
+            after: Log number to begin at.
+            before: Log number to stop at.
+        """
+        scan = getattr(self.log, "scan", None)
+        names = ["surrogate", "subject", "action"][:: 2 if whom.ndim == 2 else 1]
+        found = self.log.read(after) if scan is None else scan("decision", names, after)
+        for receipt, block in found:
+            if receipt.first >= before:
+                return
+            if not self.is_mine(block):
+                continue
+            if whom.ndim == 2:
+                own = block.columns["surrogate"]
+                rows = np.isin(own[:, 0], whom[:, 0]) & np.isin(own[:, 1], whom[:, 1])
+            else:
+                rows = np.isin(block.columns["subject"], whom)
+            if rows.any():
+                yield np.flatnonzero(rows) + receipt.first, block.columns["action"].shape[1]
+
     def is_mine(self, block: Block) -> bool:
         """Whether a block holds decisions of this agent."""
         return block.kind == "decision" and bool(block.meta["agent"] == self.name)
@@ -82,7 +107,9 @@ class Archive:
             at = stop
             if not self.is_mine(block):
                 continue
-            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            rows = positions[here] - receipt.first
+            # What is erased has neither tag nor key, and nothing can be told of it any more.
+            known[here] = (block.columns["tag"][rows] == tags[here]) & (block.columns["key"][rows] != 0)
             width = block.columns["action"].shape[1]
             for row in here[known[here] & (slots[here] >= width)].tolist():
                 raise InvalidOutcomeError(
@@ -161,10 +188,10 @@ class Archive:
         """Decisions by their places in the log, in the order asked.
 
         Raises:
-            LogError: The log no longer holds one of them, or not whom it is about.
+            LogError: The log no longer holds one of them.
         """
         found = [self._find(position) for position in positions]
-        there = [batch for batch in found if batch is not None and batch.columns["key"][0]]
+        there = [batch for batch in found if batch is not None]
         if len(there) < len(found):
             raise LogError("the log no longer holds the first answer of a request: give it another id")
         return joined(there)

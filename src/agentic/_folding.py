@@ -28,12 +28,18 @@ class Entry:
 
 
 class Books:
-    """The log of one process: what is appended is heard at once, in the order of the log."""
+    """The log of one process: what is appended is heard at once, in the order of the log.
+
+    Attributes:
+        known: Log number before which everything was heard as it was when it was appended, when what comes
+            next is heard; what comes between may have been erased since.
+    """
 
     def __init__(self, log: ProvenanceLog, hear: Hear) -> None:
         self._log = log
         self._hear = hear
         self._lock = threading.RLock()
+        self.known = 0
 
     def deciding(self) -> AbstractContextManager[Any]:
         """What decisions are made in: here they need nobody's leave."""
@@ -51,6 +57,7 @@ class Books:
         """
         with self._lock:
             receipt = self._log.append(block)
+            self.known = receipt.first
             return Entry(block, receipt, self._hear(receipt.first, block) if receipt.count else None)
 
 
@@ -137,6 +144,7 @@ class SharedBooks(Books):
 
     def _take(self, entry: Entry) -> None:
         if entry.receipt.first == self._heard:
+            self.known = self._heard
             entry.heard = self._listen(entry.receipt.first, entry.block)
 
     def _listen(self, first: int, block: Block) -> Any:
@@ -154,6 +162,7 @@ class SharedBooks(Books):
         """Hear what others appended."""
         if isinstance(self._log, Sized) and len(self._log) == self._heard:
             return
+        self.known = self._heard
         for receipt, block in self._log.read(self._heard):
             first = max(self._heard, receipt.first)
             columns = {name: column[first - receipt.first :] for name, column in block.columns.items()}
