@@ -49,7 +49,7 @@ class Shelf:
         if row is None:
             return None
         template, body, digest = row
-        self._check(agent, version, template, body, digest)
+        self.check(agent, version, template, body, digest)
         return template, body
 
     def has(self, agent: str, /) -> bool:
@@ -75,7 +75,7 @@ class Shelf:
         if row is None:
             return None
         version, body, digest = row
-        self._check(agent, version, template, body, digest)
+        self.check(agent, version, template, body, digest)
         return version, body
 
     def mark(self, agent: str, begin: int, learned: int, version: str, /) -> None:
@@ -134,7 +134,13 @@ class Shelf:
                     gone.append(version)
         return gone
 
-    def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
+    @staticmethod
+    def check(agent: str, version: str, template: str, body: bytes | None, digest: bytes, /) -> None:
+        """Compare a row of ``policies`` with its digest.
+
+        Raises:
+            DamagedError: It is not what was stored.
+        """
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
         if not whole or digest != _digest(agent, version, template, body):
             raise DamagedError(
