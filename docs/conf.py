@@ -47,6 +47,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"timedelta|NDArray|F64|I64|U64|Bools"),
 ]
 nitpick_ignore = [
+    ("py:class", "Parts"),  # the keyword arguments of Agent, which stand there
+    ("py:class", "agentic._database.Participant"),  # a store or a log: read the file
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
     ("py:class", "agentic.evaluation._evaluate.Learning"),  # a type variable: any policy that learns

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agentic._archive import Archive
 from agentic._deciding import Desk
-from agentic._records import batch_of
+from agentic._explaining import described
+from agentic._records import found_batch
 from agentic._stored import load
 from agentic.arrays import Block, Status
 from agentic.privacy import told
@@ -43,7 +44,7 @@ def everything_about(
         if archive.is_mine(block):
             rows = np.flatnonzero(block.columns["subject"] == subject)
             if len(rows):
-                batch = batch_of(block, receipt.first, archive.catalogue).take(rows)
+                batch = found_batch(block, receipt.first, archive.catalogue).take(rows)
                 numbers += batch.positions.tolist()
                 decisions += [_decision(desk, batch, row, explain) for row in range(len(batch))]
         elif block.kind in ("outcome", "reward") and block.meta["agent"] == desk.name and numbers:
@@ -79,6 +80,7 @@ def _decision(desk: Desk, batch: Any, row: int, explain: Callable[[str], Explana
     one = batch[row]
     columns, schema = batch.columns, desk.assembly.schema
     values, status = columns["values"][row], columns["status"][row]
+    names = list(batch.meta(row).get("features", schema.names))
     return {
         "id": one.id,
         "at": one.at.isoformat(),
@@ -97,9 +99,9 @@ def _decision(desk: Desk, batch: Any, row: int, explain: Callable[[str], Explana
         "policy": one.policy_version,
         "reasons": {code: list(actions) for code, actions in one.reasons.items()},
         "degraded": list(one.degraded),
-        "features": {name: _plain(value) for name, value in schema.describe(values, status).items()},
+        "features": {name: _plain(value) for name, value in described(schema, names, values, status).items()},
         "statuses": {
-            name: Status(code).name.lower() for name, code in zip(schema.names, status.tolist(), strict=True)
+            name: Status(code).name.lower() for name, code in zip(names, status.tolist(), strict=False)
         },
         "explanation": str(explain(one.id)),
     }
@@ -108,10 +110,11 @@ def _decision(desk: Desk, batch: Any, row: int, explain: Callable[[str], Explana
 def _outcome(block: Block, row: int, ids: dict[int, str], goals: Goals | None) -> dict[str, Any]:
     columns = block.columns
     code = int(columns["goal"][row])
+    names = block.meta.get("goals") or ([] if goals is None else goals.names)
     return {
         "decision": ids[int(columns["decision"][row])],
         "slot": int(columns["slot"][row]),
-        "outcome": code if goals is None else goals.names[code],
+        "outcome": names[code] if code < len(names) else code,
         "value": _plain(float(columns["value"][row])),
         "at": instant(columns["at"][row]).isoformat(),
     }

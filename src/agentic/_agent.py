@@ -19,7 +19,7 @@ from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of, texts
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
-from agentic._records import DecisionBatch, batch_of, read_ids
+from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
 from agentic._requests import REMEMBERED, Answer, Request, Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from agentic._privacy import Privacy
     from agentic._verdicts import Replayed
     from agentic.privacy import Restrictions
+    from agentic.provenance import Evidence, Signer
     from agentic.state import Shelf
 
     class Parts(TypedDict, total=False):
@@ -388,6 +389,8 @@ class Agent:
             self._ledger.start_at(begin)
         with shared.writing():  # hears the log
             self._chair.take_up(passed)
+            if not begin:
+                self._chair.mark(0)  # whoever drops old records must know that this agent needs them
         self._mark(10 * _OFTEN)
 
     def _mark(self, least: int) -> None:
@@ -403,6 +406,11 @@ class Agent:
         if self._teaching is not None:
             begin = self._teaching.begin(end)
         return min(begin, max(0, end - REMEMBERED)) if self._requests else begin
+
+    def _needed(self) -> int:
+        """Number of the first record that some agent of the file still needs."""
+        self._mark(1)
+        return self._chair.needed()
 
     def _hear(self, first: int, block: Block) -> Any:
         """Take note of what a block of the log changes, written here or elsewhere.
@@ -420,12 +428,15 @@ class Agent:
         if block.kind == "decision":
             self._archive.note(first, len(block))
             if self._ledger is not None:
-                self._ledger.open(first, columns["at"], columns["action"] != self.plan.catalogue.idle)
+                catalogue = self.plan.catalogue
+                idle = (
+                    catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)
+                ).idle
+                self._ledger.open(first, columns["at"], columns["action"] != idle)
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
-            if np.count_nonzero(erased := np.isnan(columns["value"])):
-                columns = {name: columns[name][~erased] for name in _OUTCOME}
+            columns = _counted(columns, meta, self._ledger.goals)
             return self._ledger.record(*(columns[name] for name in _OUTCOME))
         elif block.kind == "reward" and self._teaching is not None:
             self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
@@ -744,7 +755,8 @@ class Agent:
         )
         tags, positions = read_ids(decision_ids)
         columns["decision"] = positions
-        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name})
+        names = list(self._goals.names)
+        block = Block("outcome", columns, {"schema": _SCHEMA, "agent": self._name, "goals": names})
         with self._books.deciding():
             self._archive.check(decision_ids, tags, positions, columns["slot"])
             entry = self._append(block)
@@ -788,6 +800,8 @@ class Agent:
             explain=self.explain,
             goals=self._goals,
             clock=self._clock,
+            needed=self._needed,
+            unlearn=self._chair.unlearn,
         )
 
     def relearn(self) -> Relearned:
@@ -813,6 +827,25 @@ class Agent:
         found = self._archive.named(decision_id)
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
+
+    def checkpoint(self, *signers: Signer) -> str:
+        """Have keys sign the log as it is now; give what is returned to who is to believe it later.
+
+        Raises:
+            ConfigurationError: The log is in memory.
+            ProofError: There is no signer, or nothing to sign.
+        """
+        return self._archive.checkpoint(signers, self._micros())
+
+    def evidence(self, decision_id: str) -> Evidence:
+        """Prove a decision to who does not trust you; its ``to_json()`` is the audit bundle.
+
+        Raises:
+            ConfigurationError: The log is in memory.
+            UnknownDecisionError: No such decision in this agent's log.
+            ProofError: No checkpoint is on it yet, or its records were dropped.
+        """
+        return self._archive.evidence(decision_id)
 
     def replay(self, decision_id: str | None = None, *, policy: Policy | None = None) -> Replayed:
         """Decide again from what was logged: one decision, or the whole log.
@@ -882,3 +915,19 @@ def _shelf(log: ProvenanceLog) -> Shelf | None:
     from agentic.state import Shelf
 
     return Shelf(database) if isinstance(database, Database) else None
+
+
+def _counted(
+    columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], goals: Goals
+) -> dict[str, NDArray[Any]]:
+    """Outcomes that were logged, with the codes that goals have now; without erased ones, and goals gone."""
+    found = {name: columns[name] for name in _OUTCOME}
+    told = meta.get("goals")
+    if told is not None and tuple(told) != goals.names:
+        code = {name: number for number, name in enumerate(goals.names)}
+        place = np.array([code.get(name, -1) for name in told], dtype=np.int64)
+        found["goal"] = place[found["goal"]]
+    left = ~np.isnan(found["value"]) & (found["goal"] >= 0)
+    if np.count_nonzero(left) < len(left):
+        found = {name: column[left] for name, column in found.items()}
+    return found

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic._records import DecisionBatch, batch_of, joined, read_ids, unknown_decision
+from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
-from agentic.errors import CodecError, InvalidOutcomeError, LogError
+from agentic.errors import CodecError, ConfigurationError, InvalidOutcomeError, LogError
 from agentic.protocols import Learner, Policy, ProvenanceLog
+
+if TYPE_CHECKING:
+    from agentic.provenance import Evidence, Signer  # only for who proves something
+
+
+@runtime_checkable
+class Proofs(Protocol):
+    """A log that can be signed and proved, as a ``DurableLog``."""
+
+    def checkpoint(self, *signers: Signer, at: int) -> str:
+        """Sign the whole log."""
+
+    def evidence(self, position: int, /) -> Evidence:
+        """What proves a record."""
 
 
 @attrs.define(eq=False)
@@ -57,7 +72,11 @@ class Archive:
         at = int(np.searchsorted(ordered, self._first))
         end = int(np.searchsorted(ordered, self._end))
         while at < end:
-            receipt, block = next(self.log.read(int(ordered[at])))
+            found = next(self.log.read(int(ordered[at])), None)
+            if found is None:
+                break
+            receipt, block = found
+            at = int(np.searchsorted(ordered[:end], receipt.first))  # those before were dropped
             stop = int(np.searchsorted(ordered[:end], receipt.first + receipt.count))
             here = order[at:stop]
             at = stop
@@ -78,7 +97,7 @@ class Archive:
         """All decisions, block by block."""
         for receipt, block in self.log.read():
             if self.is_mine(block):
-                yield batch_of(block, receipt.first, self.catalogue)
+                yield found_batch(block, receipt.first, self.catalogue)
 
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
@@ -104,6 +123,35 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
+    def checkpoint(self, signers: Sequence[Signer], at: int) -> str:
+        """Sign the whole log.
+
+        Raises:
+            ConfigurationError: It cannot be signed.
+            ProofError: There is no signer, or nothing to sign.
+        """
+        return self._proofs().checkpoint(*signers, at=at)
+
+    def evidence(self, decision_id: str) -> Evidence:
+        """What proves the decision of this id.
+
+        Raises:
+            ConfigurationError: The log proves nothing.
+            UnknownDecisionError: No such decision.
+            ProofError: No checkpoint is on it.
+        """
+        proofs = self._proofs()
+        return proofs.evidence(int(self.named(decision_id).positions[0]))
+
+    def _proofs(self) -> Proofs:
+        if not isinstance(self.log, Proofs):
+            raise ConfigurationError(
+                f"the log of agent {self.name!r} is a {type(self.log).__name__}, which cannot be signed or"
+                " proved: keep it in a file, with Agent.open(path, ...)",
+                value=type(self.log).__name__,
+            )
+        return self.log
+
     def fetch(self, positions: Sequence[int]) -> DecisionBatch:
         """Decisions by their places in the log, in the order asked.
 
@@ -123,7 +171,9 @@ class Archive:
         for receipt, block in self.log.read(position):
             if not (self.is_mine(block) and receipt.first <= position < receipt.first + receipt.count):
                 return None
-            return batch_of(block, receipt.first, self.catalogue).take(np.array([position - receipt.first]))
+            return found_batch(block, receipt.first, self.catalogue).take(
+                np.array([position - receipt.first])
+            )
         return None
 
 

@@ -75,6 +75,7 @@ class Eraser:
         tell: ``Agent.tell_many``.
         append: Logs a block, or raises.
         writing: One transaction of log and store, where there are any.
+        unlearn: Has policies let go of feedback of the subjects with these keys.
     """
 
     desk: Callable[[], Desk]
@@ -82,6 +83,7 @@ class Eraser:
     tell: Callable[..., None]
     append: Callable[[Block], Any]
     writing: Callable[[], AbstractContextManager[Any]]
+    unlearn: Callable[[Sequence[int]], None]
 
     def erase(self, subject: str, regime: Regime, now: datetime, /, *, dry_run: bool) -> ErasurePlan:
         """Plan, and unless told otherwise carry out."""
@@ -232,6 +234,7 @@ class Eraser:
         if whom:
             erase.erase(np.array(whom, dtype=np.uint64) if self._pseudonymous else whom)
         desk.store.delete(names)
+        self.unlearn([text_key(name) for name in names])
         for provider in desk.providers:
             if isinstance(provider, Forgets):
                 for name in names:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._again import logged_batch, weighed_again
 from agentic._flow import REASONS, Plan, probabilities
@@ -88,12 +90,13 @@ class Explanation:
 
 
 def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: DecisionBatch, /) -> Explanation:
-    """Explain a batch of one."""
+    """Explain a batch of one; where actions or features are others now, by what was logged alone."""
     decision = found[0]
-    batch = logged_batch(plan, schema, found)
-    odds = np.full(len(plan.catalogue), np.nan)
+    odds = np.full(len(found.catalogue), np.nan)
     contributions: dict[str, float] = {}
-    if policy is not None:
+    names = list(found.meta(0).get("features", schema.names))
+    if policy is not None and found.catalogue.ids == plan.catalogue.ids and names == list(schema.names):
+        batch = logged_batch(plan, schema, found)
         failed = bool(found.columns["policy_failed"][0])  # the fallback decided
         if decision.arm == "policy" and not failed:
             odds = probabilities(plan, policy, batch)[0]
@@ -112,21 +115,33 @@ def explain_row(plan: Plan, schema: Schema, policy: Policy | None, found: Decisi
         decision,
         tuple(
             Candidate(action_id, float(chance), tuple(struck.get(action_id, ())))
-            for action_id, chance in zip(plan.catalogue.ids, odds, strict=True)
+            for action_id, chance in zip(found.catalogue.ids, odds, strict=True)
         ),
-        schema.describe(values, status),
-        {name: _status(code) for name, code in zip(schema.names, status.tolist(), strict=True)},
+        described(schema, names, values, status),
+        {name: _status(code) for name, code in zip(names, status.tolist(), strict=False)},
         _denied_by(plan, found),
         contributions,
     )
 
 
+def described(
+    schema: Schema, names: Sequence[str], values: NDArray[np.float64], status: NDArray[Any], /
+) -> dict[str, object]:
+    """What was known, by name, in words; as the numbers that were logged where features are others now."""
+    if list(names) == list(schema.names):
+        return schema.describe(values, status)
+    return {
+        name: None if math.isnan(value) else value
+        for name, value in zip(names, values.tolist(), strict=False)
+    }
+
+
 def _denied_by(plan: Plan, found: DecisionBatch) -> dict[str, tuple[str, ...]]:
     bits = found.columns["denied"][0].tolist()
     out = {}
-    for index, name in enumerate(plan.guardrails):
+    for index, name in enumerate(found.meta(0).get("guardrails", list(plan.guardrails))):
         both = 3 << (len(REASONS) + 2 * index)
-        struck = tuple(a for a, bit in zip(plan.catalogue.ids, bits, strict=True) if bit & both)
+        struck = tuple(a for a, bit in zip(found.catalogue.ids, bits, strict=True) if bit & both)
         if struck:
             out[name] = struck
     return out

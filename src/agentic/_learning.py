@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from agentic._codec import fingerprint
 from agentic._flow import HOLDOUT, PROTECTED, RESTRICTED, Plan
+from agentic._records import catalogue_of
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
-from agentic.errors import masked
+from agentic.errors import CodecError, masked
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 
@@ -50,7 +52,10 @@ def lessons_of(
 ) -> Iterator[Lesson]:
     """Join rewards with what was logged of their decisions, without whom nobody may learn from.
 
-    These are the holdout, protected and restricted subjects, and those who were erased.
+    These are the holdout, protected and restricted subjects, and those who were erased. Columns of actions
+    are those of the agent, whatever actions there were then; left out is what was decided in favour of an
+    action that is gone, or by features that were declared otherwise: what was logged of them means nothing
+    to the agent any more.
 
     Feedback comes in the order of the log, 65,536 choices at a time however the log's blocks are cut,
     so that what is learned from a log does not depend on how it was written.
@@ -68,10 +73,14 @@ def lessons_of(
     """
     waiting: list[_Parts] = []
     count = 0
+    encoding = None
     for receipt, block in log.read(int(position[0])) if len(position) else ():
         if receipt.first > position[-1]:
             break
         if block.kind != "decision" or block.meta["agent"] != agent:
+            continue
+        encoding = _encoding(schema) if encoding is None else encoding
+        if not _understood(schema, encoding, block.meta):
             continue
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
@@ -93,6 +102,27 @@ def lessons_of(
         yield _lesson(plan, schema, _joined(waiting))
 
 
+def readable(agent: str, schema: Schema, log: ProvenanceLog, position: I64, /) -> int:
+    """How many decisions the log still holds as they were: not erased, not dropped, of features as now.
+
+    Args:
+        agent: Whose.
+        schema: The features as now.
+        log: Where the decisions are.
+        position: Shape (m,), ascending, distinct: log numbers of decisions.
+    """
+    found, encoding = 0, _encoding(schema)
+    for receipt, block in log.read(int(position[0])) if len(position) else ():
+        if receipt.first > position[-1]:
+            break
+        if block.kind != "decision" or block.meta["agent"] != agent:
+            continue
+        if _understood(schema, encoding, block.meta):
+            lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
+            found += int(np.count_nonzero(block.columns["key"][position[lo:hi] - receipt.first]))
+    return found
+
+
 def with_records(feedback: Feedback, keys: U64, held: Records, /) -> Feedback:
     """What feedback says about these subjects, with a copy of what is remembered of each so far.
 
@@ -108,7 +138,8 @@ def with_records(feedback: Feedback, keys: U64, held: Records, /) -> Feedback:
 
 def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Parts:
     """The logged columns of these choices, without those nobody may learn from."""
-    columns, idle = block.columns, plan.catalogue.idle
+    columns, then = block.columns, catalogue_of(block.meta, plan.catalogue)
+    idle = then.idle
     there = slot < columns["action"].shape[1]
     number = there.nonzero()[0]
     rows, slot, reward = rows[there], slot[there], reward[there]
@@ -119,7 +150,17 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     keep = (arm != HOLDOUT) & (arm != PROTECTED) & ((ends == 0) | ((ends == 1) & (action == idle)))
     keep &= columns["key"][rows] != 0  # erased
     keep &= ((columns["denied"][rows] & RESTRICTED) != RESTRICTED).all(axis=1)
+    place = None
+    if then.ids != plan.catalogue.ids:
+        column = {action_id: number for number, action_id in enumerate(plan.catalogue.ids)}
+        place = np.array([column.get(action_id, -1) for action_id in then.ids])
+        action = place[action]
+        keep &= action >= 0
     rows, slot = rows[keep], slot[keep]
+    allowed = columns["denied"][rows] == 0
+    if place is not None:
+        before, allowed = allowed, np.zeros((len(rows), len(plan.catalogue)), dtype=np.bool_)
+        allowed[:, place[place >= 0]] = before[:, place >= 0]
     return {
         "row": rows,
         "closed": number[keep],
@@ -127,10 +168,26 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
         "action": action[keep],
         "reward": reward[keep],
         "probability": columns["probability"][rows, slot],
-        "allowed": columns["denied"][rows] == 0,
+        "allowed": allowed,
         "keys": columns["key"][rows],
         "at": columns["at"][rows],
     }
+
+
+def _encoding(schema: Schema) -> str:
+    """What the log says of how values are encoded; empty where nobody can say."""
+    try:
+        return fingerprint(schema.features)
+    except CodecError:
+        return ""
+
+
+def _understood(schema: Schema, encoding: str, meta: Mapping[str, Any]) -> bool:
+    """Whether values that were logged with a block are values of these features."""
+    if list(schema.names) != meta.get("features", list(schema.names)):
+        return False
+    told = meta.get("encoding")
+    return not told or not encoding or bool(told == encoding)
 
 
 def _joined(parts: list[_Parts]) -> _Parts:

@@ -17,6 +17,7 @@ from agentic._deciding import Desk, identify
 from agentic._erasing import Eraser, Held
 from agentic._folding import blocks_of
 from agentic._inputs import checked_subjects, checked_time, texts
+from agentic._retiring import Retirement
 from agentic._telling import hear, surrogates_of
 from agentic.arrays import Block, Receipt
 from agentic.errors import ConfigurationError
@@ -80,6 +81,8 @@ class Privacy:
         explain: ``Agent.explain``.
         goals: What outcomes are called; ``None`` where nothing is recorded.
         clock: Returns the time.
+        needed: Returns the number of the first record that some agent still needs.
+        unlearn: Has policies let go of feedback of the subjects with these keys.
 
     .. versionadded:: 0.1
     """
@@ -96,7 +99,10 @@ class Privacy:
         explain: Callable[[str], Explanation],
         goals: Goals | None,
         clock: Callable[[], datetime],
+        needed: Callable[[], int],
+        unlearn: Callable[[Sequence[int]], None],
     ) -> None:
+        self._retirement = Retirement(log, append, writing, needed)
         self._desk = desk
         self._log = log
         self._archive = archive
@@ -105,7 +111,7 @@ class Privacy:
         self._explain = explain
         self._goals = goals
         self._clock = clock
-        self._eraser = Eraser(desk, log, tell, append, writing)
+        self._eraser = Eraser(desk, log, tell, append, writing, unlearn)
 
     def __repr__(self) -> str:
         return f"Privacy of agent {self._name!r}"
@@ -377,6 +383,37 @@ class Privacy:
         gone = schedule.due_for_erasure(seen.last, at, seen.told if schedule.notice else None)
         soon = schedule.due_for_notice(seen.last, at, seen.told) & ~gone if schedule.notice else gone & False
         return Retention(tuple(seen.subjects[soon].tolist()), tuple(seen.subjects[gone].tolist()))
+
+    def drop(
+        self,
+        older: datetime,
+        regime: str | Regime | None = None,
+        *,
+        note: Callable[[int, bytes], str] | None = None,
+        now: datetime | None = None,
+    ) -> int:
+        """Drop what the log holds from before a time, in whole segments of 4,096 records; proofs stay.
+
+        What some agent of the file still needs stays: decisions with an open reward window and all after
+        them. So do consents, restrictions and erasures, which are written once more at the end of the log
+        with the times they were given at.
+
+        Args:
+            older: Records from before are dropped.
+            regime: A law that says how long they have to be kept at least.
+            note: Writes the checkpoint at the place where dropping ends, given size and root, so that it is
+                signed: ``lambda size, root: Checkpoint(origin, size, root).signed(keys)``.
+            now: The time; the agent's clock by default.
+
+        Returns:
+            How many records were dropped.
+
+        Raises:
+            ConfigurationError: The log is in memory, or the law says that it is too early.
+            InvalidTimeError: A time has no zone.
+        """
+        law = Regime.load(regime) if isinstance(regime, str) else regime
+        return self._retirement.drop(older, law, self._clock() if now is None else now, note)
 
     def notified(self, subjects: Sequence[str]) -> None:
         """Put on record that these subjects were told that their data will go.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._codec import fingerprint
 from agentic._deciding import Desk
@@ -15,7 +16,7 @@ from agentic._logger import logger
 from agentic._plan import bind, fields_of, remembering
 from agentic.arrays import Block, Layout, Space
 from agentic.errors import CodecError, ConfigurationError, DamagedError, LayoutError
-from agentic.protocols import Policy
+from agentic.protocols import Policy, Unlearns
 
 if TYPE_CHECKING:
     from agentic.state import Shelf
@@ -104,7 +105,15 @@ class Versions:
         if held is not None or self._shelf is None:
             return held
         found = self._shelf.get(self._agent, version)
-        return None if found is None else self._restored(version, *found)
+        policy = None if found is None else self._restored(version, *found)
+        # Bound to other actions it is another policy than the one that decided.
+        return policy if policy is None or fingerprint(policy) == version else None
+
+    def forget(self, keys: Sequence[int], /) -> None:
+        """Let go of versions in which subjects can be found by their keys; these cannot be replayed then."""
+        if self._shelf is not None:
+            for version in self._shelf.forget(self._agent, keys):
+                self._held.pop(version, None)
 
     def expect(self, template: Policy, /) -> str | None:
         """Take note of a policy that the application passed: what was learned from it can be restored.
@@ -161,6 +170,7 @@ class Versions:
             del self._held[next(iter(self._held))]
 
     def _restored(self, version: str, origin: str, body: bytes | None) -> Policy | None:
+        """A stored policy, bound to this agent's actions: another version where they have changed since."""
         template = self._templates.get(origin)
         if template is None or body is None:
             return None
@@ -176,16 +186,37 @@ class Versions:
                 error,
             )
             return None
-        if fingerprint(policy) != version:
+        known = fingerprint(policy)
+        if known != version and fingerprint(restore(template, body)) != version:
             raise DamagedError(
                 f"policy version {version} of agent {self._agent!r} was stored with another content: restore"
                 " the file from a backup, or delete all rows of this agent from the table policies to begin"
                 " anew",
                 value=version,
             )
-        self._origin[version] = origin
-        self._hold(policy, version)
+        self._origin[known] = origin
+        self._hold(policy, known)
         return policy
+
+
+def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
+    """The same value without the feedback of some subjects; itself if it holds none."""
+    if isinstance(value, Unlearns):
+        return value.unlearn(keys)
+    if isinstance(value, tuple):
+        parts = tuple(_unlearned(part, keys) for part in value)
+        return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
+    kind: Any = type(value)
+    if kind is type or not (attrs.has(kind) and isinstance(value, Policy)):
+        return value
+    changes = {}
+    for field in attrs.fields(kind):
+        held = getattr(value, field.name)
+        part = _unlearned(held, keys) if field.init else held
+        if part is not held:
+            changes[field.alias] = part
+    whole: Any = value
+    return attrs.evolve(whole, **changes) if changes else value
 
 
 class Chair:
@@ -250,13 +281,16 @@ class Chair:
         else:
             self.put(policy, "configured")
 
-    def put(self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0) -> None:
+    def put(
+        self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0, used: int = 0
+    ) -> None:
         """Put a bound policy in charge.
 
         Args:
             cause: Why: ``"configured"``, ``"assigned"`` or ``"learned"``.
             after: The version it was learned from.
             learned: Log number before which rewards have been learned from.
+            used: From how many choices it was learned.
 
         Raises:
             LogError: The log failed; the one before stays in charge.
@@ -269,21 +303,35 @@ class Chair:
             return
         with self._books.writing():
             self.versions.keep(policy, version, after=after)
-            self.log(version, cause, learned)
+            self.log(version, cause, learned, used)
 
-    def log(self, version: str, cause: str, learned: int) -> None:
-        """Log who is in charge, and that rewards logged before a number have been learned from."""
+    def log(self, version: str, cause: str, learned: int, used: int = 0) -> None:
+        """Log who is in charge, and that rewards logged before a number have been learned from, so many."""
         meta = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
         learned = max(learned, self.seen.learned)
-        columns = {"at": np.array([self._clock()]), "learned": np.array([learned])}
+        now = self._clock()
+        columns = {"at": np.array([now]), "learned": np.array([learned]), "used": np.array([used])}
         self._books.append(Block("policy", columns, meta))
 
     def mark(self, begin: int) -> None:
         """Note in the database from where the log has to be heard again after a restart."""
-        if self._shelf is not None and begin > self.seen.begin:
+        if self._shelf is not None:
             with self._books.writing():
                 self._shelf.mark(self._agent, begin, self.seen.learned, self.seen.version)
             self.seen = attrs.evolve(self.seen, begin=begin)
+
+    def needed(self) -> int:
+        """Number of the first record that some agent of the database still needs; 0 without one."""
+        return 0 if self._shelf is None else self._shelf.needed()
+
+    def unlearn(self, keys: Sequence[int]) -> None:
+        """Let go of feedback of these subjects that policies keep as it came, in every version."""
+        before = self.published
+        policy = _unlearned(before.policy, np.array(keys, dtype=np.uint64))
+        with self._books.writing():
+            if policy is not before.policy:
+                self.put(policy, "erased", after=before.version)
+            self.versions.forget(keys)
 
     def hear(self, version: str, learned: int) -> None:
         """Take note of who is in charge, as the log tells."""

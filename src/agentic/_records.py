@@ -12,11 +12,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import ARMS, REASONS, RESTRICTED, SUPPRESSED
+from agentic._flow import ARMS, NOT_ELIGIBLE, REASONS, RESTRICTED, SUPPRESSED
 from agentic.arrays import F64, I64, SOUND, U64, Block, Bools, shown
 from agentic.catalogue import Catalogue
-from agentic.errors import UnknownDecisionError, masked
-from agentic.types import Choice, Cost, Decision, instant
+from agentic.errors import AgenticError, UnknownDecisionError, masked
+from agentic.types import Action, Choice, Cost, Decision, instant
 
 _DIGITS: Final = 32
 _EXCLUSIVE: Final = {
@@ -192,7 +192,8 @@ class DecisionBatch:
         degraded = (
             []
             if _SOUND.issuperset(status)
-            else [name for name, code in zip(meta["features"], status, strict=True) if code not in _SOUND]
+            # Answers given before a feature was declared have no status of it.
+            else [name for name, code in zip(meta["features"], status, strict=False) if code not in _SOUND]
         )
         if columns["policy_failed"][row]:
             degraded.append("policy")
@@ -262,8 +263,62 @@ def batch_of(block: Block, first: int, catalogue: Catalogue, /) -> DecisionBatch
     return DecisionBatch(block.columns, (block.meta,), np.arange(first, first + len(block)), catalogue)
 
 
+def found_batch(block: Block, first: int, catalogue: Catalogue, /) -> DecisionBatch:
+    """Show a block of the log as decisions among the actions that there were then."""
+    return batch_of(block, first, catalogue_of(block.meta, catalogue))
+
+
+def catalogue_of(meta: Mapping[str, Any], catalogue: Catalogue, /) -> Catalogue:
+    """The actions that columns of a logged block stand for.
+
+    Args:
+        meta: Of the block.
+        catalogue: The agent's actions now; of those it has no more nothing is known but the id.
+    """
+    told = meta.get("actions")
+    if told == list(catalogue.ids) or not isinstance(told, list):
+        return catalogue
+    return _former(tuple(told), catalogue) if all(isinstance(item, str) for item in told) else catalogue
+
+
+@functools.lru_cache(maxsize=64)
+def _former(ids: tuple[str, ...], catalogue: Catalogue) -> Catalogue:
+    known = dict(zip(catalogue.ids, catalogue.actions, strict=True))
+    try:
+        former = Catalogue.of([known.get(item) or Action(item) for item in ids])
+    except AgenticError:
+        return catalogue
+    return former if former.ids == ids else catalogue
+
+
+def _together(batches: Sequence[DecisionBatch]) -> Sequence[DecisionBatch]:
+    """Batches that were decided among other actions, or by other features, with columns of one shape."""
+    catalogue = batches[0].catalogue
+    if any(batch.catalogue.ids != catalogue.ids for batch in batches):
+        catalogue = Catalogue.of(
+            {action.id: action for batch in reversed(batches) for action in batch.catalogue.actions}.values()
+        )
+    width = max(batch.columns["values"].shape[1] for batch in batches)
+    return [_widened(batch, catalogue, width) for batch in batches]
+
+
+def _widened(batch: DecisionBatch, catalogue: Catalogue, width: int) -> DecisionBatch:
+    columns, n = dict(batch.columns), len(batch)
+    if batch.catalogue.ids != catalogue.ids:
+        place = np.array([catalogue.column(item) for item in batch.catalogue.ids])
+        denied = np.full((n, len(catalogue)), NOT_ELIGIBLE, dtype=columns["denied"].dtype)
+        denied[:, place] = columns["denied"]
+        columns |= {"action": place[columns["action"]], "denied": denied}
+    more = width - columns["values"].shape[1]
+    if more:
+        columns["values"] = np.pad(columns["values"], ((0, 0), (0, more)), constant_values=np.nan)
+        columns["status"] = np.pad(columns["status"], ((0, 0), (0, more)), constant_values=SOUND[0])
+    return attrs.evolve(batch, columns=columns, catalogue=catalogue)
+
+
 def joined(batches: Sequence[DecisionBatch], /) -> DecisionBatch:
     """One batch of several, at least one, in their order."""
+    batches = _together(batches)
     metas: list[dict[str, Any]] = []
     which = []
     for batch in batches:

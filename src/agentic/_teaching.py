@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
-from agentic._folding import Books, blocks_of
-from agentic._learning import Lesson, lessons_of
+from agentic._folding import Books
+from agentic._learning import Lesson, lessons_of, readable
 from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
 from agentic._remembering import Remembering
@@ -48,7 +48,8 @@ class Relearned:
         same: How many of them came out the same, bit for bit.
         missing: How many could not be learned again, because the version before is not kept.
         recalled: How many learned from what records held at the time, which the log does not tell.
-        erased: How many learned from decisions about subjects who were erased since.
+        lost: How many do not come out the same, but learned from decisions that the log does not hold any
+            more as they were: erased or dropped since, or of features that were declared otherwise.
         differ: The versions that came out otherwise.
     """
 
@@ -56,7 +57,7 @@ class Relearned:
     same: int
     missing: int
     recalled: int
-    erased: int
+    lost: int
     differ: tuple[str, ...]
 
     @property
@@ -170,12 +171,12 @@ class Teaching:
         Versions follow from the log as long as no rewards were passed over, which happens when a policy
         could not learn from them.
         """
-        from agentic.privacy import Restrictions  # only who looks back needs to know who was restricted then
+        from agentic.privacy import Restrictions  # only for who asks
 
         offers: list[_Offer] = []
-        versions = same = missing = recalled = erased = learned = 0
-        before, differ = "", []
+        versions = same = missing = recalled = lost = learned = 0
         restrictions = Restrictions(self._agent)
+        before, differ = "", []
         for receipt, block in self._log.read():
             if block.meta.get("agent") != self._agent:
                 continue
@@ -195,27 +196,18 @@ class Teaching:
                 elif fields_of(policy):
                     recalled += 1
                 else:
-                    mine = [offer for offer in offers if learned < offer.end <= told]
-                    for lesson in self._lessons(mine, without=restrictions.keys):
-                        policy = policy.learn(lesson.feedback)
+                    taught, used = [offer for offer in offers if learned < offer.end <= told], 0
+                    for lesson in self._lessons(taught, without=restrictions.keys):
+                        policy, used = policy.learn(lesson.feedback), used + len(lesson.feedback)
                     if fingerprint(policy) == version:
                         same += 1
-                    elif self._was_erased(mine):
-                        erased += 1
+                    elif used < int(columns["used"][-1]) or self._lost(taught):
+                        lost += 1
                     else:
                         differ.append(version)
             before, learned = version, max(learned, told)
             offers = [offer for offer in offers if offer.end > learned]
-        return Relearned(versions, same, missing, recalled, erased, tuple(differ))
-
-    def _was_erased(self, offers: list[_Offer]) -> bool:
-        """Whether one of the decisions that these rewards are of has nobody any more whom it is about."""
-        position = _together([offer.closed for offer in offers]).position
-        for receipt, block in blocks_of(self._log, "decision", "key"):
-            rows = position - receipt.first
-            if not block.columns["key"][rows[(rows >= 0) & (rows < receipt.count)]].all():
-                return True
-        return False
+        return Relearned(versions, same, missing, recalled, lost, tuple(differ))
 
     def _take(self) -> list[_Offer]:
         with self._offers:
@@ -281,7 +273,7 @@ class Teaching:
                 return False
             end = _end(offered)
             if used:
-                self._chair.put(policy, "learned", after=before.version, learned=end)
+                self._chair.put(policy, "learned", after=before.version, learned=end, used=used)
             elif offered and self._chair.shared:
                 self._chair.log(before.version, "learned", end)
         return True
@@ -290,6 +282,11 @@ class Teaching:
         """Whether another process has put a policy in charge, or learned some of this, meanwhile."""
         learned = self._chair.seen.learned
         return self._chair.published is not before or any(offer.end <= learned for offer in offered)
+
+    def _lost(self, offered: list[_Offer]) -> bool:
+        """Whether decisions that these rewards are about are not in the log any more as they were."""
+        position = np.unique(_together([offer.closed for offer in offered]).position)
+        return readable(self._agent, self._schema, self._log, position) < len(position)
 
     def _lessons(
         self, offered: list[_Offer], *, named: bool = False, without: U64 | None = None
@@ -320,7 +317,7 @@ class Teaching:
             raise
         finally:
             if used:
-                self._chair.put(policy, "learned", after=before.version, learned=learned)
+                self._chair.put(policy, "learned", after=before.version, learned=learned, used=used)
         return used
 
 

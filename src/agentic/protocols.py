@@ -374,6 +374,21 @@ class Erases(Protocol):
 
 
 @runtime_checkable
+class Unlearns(Protocol):
+    """Capability of a policy that keeps feedback as it came: let go of that of some subjects.
+
+    Policies made of others need not pass it on: who erases looks into the fields of attrs classes.
+    """
+
+    def unlearn(self, keys: NDArray[np.uint64], /) -> Self:
+        """Return the policy without the feedback it keeps of these subjects; itself if there is none.
+
+        Args:
+            keys: Shape (m,): as in ``Feedback.keys``.
+        """
+
+
+@runtime_checkable
 class Forgets(Protocol):
     """Capability of a feature provider: let go of what it keeps about a subject."""
 

@@ -13,10 +13,10 @@ import pytest
 from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, Suppressed
 from agentic._teaching import Relearned
 from agentic.arrays import Block, Proposal, Receipt
-from agentic.errors import ConfigurationError, LogError
+from agentic.errors import ConfigurationError, LogError, UnknownDecisionError
 from agentic.guardrails import Budget, Consent, FrequencyCap, Suppression
 from agentic.policies import BetaThompson, Personal, Uniform
-from agentic.provenance import DurableLog
+from agentic.provenance import DurableLog, verify_consistency
 from agentic.rewards import Goals
 from agentic.state import DurableStore
 from agents import DAY, NOON, agent, consenting, context, names
@@ -324,3 +324,57 @@ class TestAllOrNothing:
         )
         assert np.array_equal(fields, theirs)
         assert on_file(database, policy=policy).policy_version == one.policy_version
+
+
+class TestRetention:
+    def grown(self, database: Any) -> tuple[Agent, Any]:
+        """An agent with three segments of decisions, all closed, and consents in the first of them."""
+        one = consenting(on_file(database, guardrails=[Consent("marketing")]), names(4000))
+        batches = [one.decide_many(names(4000), context(4000, turn), now=NOON) for turn in range(3)]
+        one.record_many(batches[0].ids[:50], "purchase", at=NOON)
+        one.learn(now=LATER)
+        return one, batches
+
+    def test_what_is_old_goes_and_what_was_agreed_stays(self, database: Any) -> None:
+        """Whole segments go; consents are written again; the log goes on and is still proved."""
+        one, batches = self.grown(database)
+        log: Any = one.log
+        log.seal()
+        root, size = log.root(), log.size
+        dropped = one.privacy.drop(NOON + DAY, now=LATER)
+        assert dropped > 0
+        assert dropped % 4096 == 0
+        assert log.verify().ok
+        log.seal()
+        growth = log.prove_growth(size)
+        verify_consistency(size, log.size, growth.path, root, log.root())
+        again = on_file(database, guardrails=[Consent("marketing")])
+        assert again.policy_version == one.policy_version
+        assert len(again.privacy.consents("customer-7")) == 1
+        assert again.privacy.consents("customer-7")[0].at == NOON
+        assert again.decide("customer-7", now=LATER).reasons == {}
+        with pytest.raises(UnknownDecisionError):
+            again.record(batches[0].ids[0], "purchase", at=LATER)
+        assert again.replay().identical
+
+    def test_what_is_still_open_stays(self, database: Any) -> None:
+        """A decision whose window is open is needed, by this agent or another one of the file."""
+        one, _ = self.grown(database)
+        waiting = on_file(database, name="other", guardrails=[Consent("marketing")])
+        waiting.decide("customer-7", now=NOON)
+        assert one.privacy.drop(LATER, now=LATER) == 0
+        waiting.learn(now=LATER)
+        waiting._mark(1)
+        assert one.privacy.drop(LATER, now=LATER)
+
+    def test_the_law_may_say_that_it_is_too_early(self, database: Any) -> None:
+        """Nothing was dropped then."""
+        one, _ = self.grown(database)
+        with pytest.raises(ConfigurationError, match="must be kept until"):
+            one.privacy.drop(NOON + DAY, "in-dpdp", now=LATER)
+        assert next(iter(one.log.read()))[0].first == 0
+
+    def test_a_log_in_memory_drops_nothing(self) -> None:
+        """It says what to do instead."""
+        with pytest.raises(ConfigurationError, match="open the agent on a file"):
+            agent().privacy.drop(NOON)

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
+from agentic._codec import fingerprint
 from agentic.catalogue import Catalogue
 from agentic.errors import ConfigurationError, LearningError
 from agentic.policies import LinearThompson, RandomFeatures
@@ -101,6 +102,22 @@ def test_with_its_lens_learning_in_parts_is_learning_at_once():
     whole = start.learn(part(told, slice(60, 400)))
     parts = start.learn(part(told, slice(200, 400))).learn(part(told, slice(60, 200)))
     np.testing.assert_allclose(parts.propose(of).weights, whole.propose(of).weights, rtol=0, atol=1e-6)
+
+
+def test_whoever_is_to_be_forgotten_waits_no_more():
+    """What still waits goes as if it had never come; what the lens was fixed with cannot be told apart."""
+    of = batch(30)
+    told = feedback(of)
+    start = RandomFeatures(width=8, warmup=40).bind(space(of))
+    gone = told.keys[:3]
+    waiting = start.learn(told).unlearn(gone)
+    never = start.learn(part(told, ~np.isin(told.keys, gone)))
+    assert fingerprint(waiting) == fingerprint(never)
+    assert not np.isin(waiting.waiting.keys, gone).any()
+    assert waiting.unlearn(gone) is waiting
+    assert fingerprint(waiting.unlearn(told.keys)) == fingerprint(start)
+    fixed = RandomFeatures(width=8, warmup=20).bind(space(of)).learn(told)
+    assert fixed.unlearn(gone) is fixed
 
 
 def test_feedback_that_waits_moves_to_another_catalogue():

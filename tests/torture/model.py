@@ -14,10 +14,6 @@ UNKNOWN, GRANTED, WITHDRAWN = 0, 1, 2
 COUNTED, DUPLICATE, LATE, EARLY, CLOSED = 1, 2, 3, 4, 5
 
 
-def micros(text: str) -> int:
-    return int(np.datetime64(text.replace("Z", "").replace("+00:00", ""), "us").astype(np.int64))
-
-
 class Model:
     """Folds blocks in the order of the log; whatever must never be is noted in ``breaches``.
 
@@ -77,14 +73,13 @@ class Model:
 
     def decision(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         subject, at = row["subject"], row["at"]
-        self.identify(position, row)
-        for action, channel in enumerate(self.channels):
+        if subject:  # not erased
+            self.identify(position, row)
+        for action, channel in enumerate(self.channels) if subject else ():
             bits = row["denied"][action] >> 6  # six reasons of the agent's own come first
             for place, denies in enumerate(self.denies(subject, action, channel, at, len(row["action"]))):
                 struck = (bits >> (2 * place)) & 3 != 0
-                self.must(
-                    struck == denies, f"rule {place} said {struck} of {action} at {position}, not {denies}"
-                )
+                self.must(struck == denies, f"rule {place}, not {denies} about {action} at {position}")
         if row.get("request"):
             self.must(
                 (subject, row["request"]) not in self.requests,
@@ -119,19 +114,26 @@ class Model:
         self.must(self.surrogate.setdefault(row["subject"], mine) == mine, f"another surrogate at {position}")
 
     def fact(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
-        subject, fact = row["subject"], meta["fact"]
+        subject, fact = row["subject"], json.loads(row["fact"] or "{}")
+        if not fact:  # erased
+            return
         self.identify(position, row)
-        self.facts[subject, json.dumps(fact, sort_keys=True), row["at"]].append(position)
-        kind, said = fact["type"].rpartition(".")[2], self.consent[subject]
-        if kind.startswith("Consent"):
-            if fact["channel"] is None:
-                said.clear()
-            said[fact["channel"]] = GRANTED if kind == "ConsentGranted" else WITHDRAWN
-        elif kind == "Suppressed":
-            end = FOREVER if fact["until"] is None else micros(fact["until"]["time"])
-            self.until[subject] = max(self.until[subject], end)
-        elif kind == "Released":
+        self.facts[subject, fact["kind"], row["at"]].append(position)
+        if fact["kind"] in ("consent_granted", "consent_withdrawn"):
+            if "channel" not in fact:
+                self.consent[subject].clear()
+            state = GRANTED if fact["kind"] == "consent_granted" else WITHDRAWN
+            self.consent[subject][fact.get("channel")] = state
+        elif fact["kind"] == "suppressed":
+            self.until[subject] = max(self.until[subject], fact.get("until", FOREVER))
+        elif fact["kind"] == "released":
             self.until[subject] = NEVER
+
+    def erasure(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
+        who = [name for name, known in self.surrogate.items() if known == tuple(row["surrogate"])]
+        for name in who if row["state"] == 1 else ():  # a stranger from now on
+            for held in (self.rings, self.sends, self.consent, self.until, self.surrogate, self.decided):
+                held.pop(name, None)
 
     def outcome(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         where, at, goal, event = (row["decision"], row["slot"]), row["at"], row["goal"], row["event"]

@@ -137,7 +137,7 @@ def _json_of(dice: random.Random, raw: Any) -> Any:
     for begin in sorted({0, max(start, 0)}):
         try:
             told, end = json.JSONDecoder().raw_decode(text, begin)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
         said = (
             text[:begin] + json.dumps(mangled(dice, told), separators=(",", ":"), sort_keys=True) + text[end:]

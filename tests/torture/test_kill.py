@@ -19,7 +19,6 @@ from torture.scene import LEASE, opened
 from torture.worker import Worker
 
 BUDGET = 400.0
-FACTS = {"ConsentGranted", "ConsentWithdrawn", "Suppressed", "Released"}
 
 
 class Reader:
@@ -79,12 +78,7 @@ class Reader:
                 self.counted["outcomes"] += len(positions)
             elif asked["ask"] == "tell":
                 for subject in asked["subjects"]:
-                    places = [
-                        place
-                        for (who, fact, at), found in model.facts.items()
-                        if who == subject and at == asked["at"] and asked["fact"] in fact
-                        for place in found
-                    ]
+                    places = model.facts[subject, asked["fact"], asked["at"]]
                     assert len(places) == 1, f"{u} told {subject} a fact that the log has {len(places)} times"
                     self._order.append((asked["t"], told["t"], places[0], places[0]))
                 self.counted["facts"] += len(asked["subjects"])

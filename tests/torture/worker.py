@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agentic import Agent, ConsentGranted
+from agentic.privacy import kind_of
 from agentic.types import ConsentWithdrawn, Released, Suppressed, micros
 from torture import errand
 from torture.scene import NOON, opened
@@ -142,7 +143,7 @@ class Worker:
         ]
         fact = dice.choices(facts, [20, 8, 2, 2, 4])[0]
         subjects = dice.sample(SUBJECTS, dice.randint(1, 6))
-        self._diary.write(u=u, ask="tell", subjects=subjects, at=micros(at), fact=type(fact).__name__)
+        self._diary.write(u=u, ask="tell", subjects=subjects, at=micros(at), fact=kind_of(fact))
         self._agent.tell_many(subjects, fact, now=at)
         self._diary.write(u=u, told=True)
 

@@ -179,7 +179,7 @@ def joined(agent: Agent, /) -> Joined:
 
     Protected subjects are left out: what they get is not drawn, and nothing is to be learned about them.
     Rewards become final when ``agent.learn()`` finds their window over. What other agents wrote to the
-    same log is left out.
+    same log is left out, and so is what was decided in favour of actions that the agent has no more.
     """
     found_in = archive(agent)
     position, reward = found_in.rewards()
@@ -190,11 +190,15 @@ def joined(agent: Agent, /) -> Joined:
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         rows, at = position[lo:hi] - first, np.arange(lo, hi)
         mine = batch.columns["arm"][rows] < len(COMPARED)
+        there = _places(batch.catalogue, agent.plan.catalogue)
+        if there is not None:
+            mine &= there[batch.columns["action"][rows, 0]] >= 0
         rows, at = rows[mine], at[mine]
         order.append(at)
         for name, column in parts.items():
             found = batch.columns[name][rows]
-            column.append(found[:, 0] if found.ndim > 1 else found)
+            found = found[:, 0] if found.ndim > 1 else found
+            column.append(there[found] if there is not None and name == "action" else found)
     kept = np.concatenate(order)
 
     def whole(name: str) -> NDArray[Any]:  # of the dtype that the table says
@@ -213,6 +217,14 @@ def joined(agent: Agent, /) -> Joined:
         cost=agent.plan.catalogue.cost[action],
         reward=reward[kept],
     )
+
+
+def _places(then: Catalogue, now: Catalogue) -> I64 | None:
+    """Column now of each action then, -1 where it is gone; ``None`` where nothing has changed."""
+    if then.ids == now.ids:
+        return None
+    column = {action_id: number for number, action_id in enumerate(now.ids)}
+    return np.array([column.get(action_id, -1) for action_id in then.ids], dtype=np.int64)
 
 
 def logged_decisions(agent: Agent, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from agentic._numerics import matmul, padded
-from agentic.arrays import F64, Batch, Feedback, Field, Proposal, Records, Space
+from agentic.arrays import F64, U64, Batch, Feedback, Field, Proposal, Records, Space
 from agentic.errors import ConfigurationError
 from agentic.policies._checks import whole
 from agentic.policies._combine import bound, held, member, reminded, taught
@@ -157,6 +157,16 @@ class RandomFeatures:
         if len(known) >= self.warmup:
             return attrs.evolve(self, policy=policy, lens=lens, waiting=None, untaught=None)
         return attrs.evolve(self, policy=policy, lens=lens, waiting=known, untaught=untaught)
+
+    def unlearn(self, keys: U64, /) -> Self:
+        """Return the policy without what waits of these subjects; what was taught on cannot be found."""
+        if self.waiting is None:
+            return self
+        theirs = np.isin(self.waiting.keys, keys)
+        if not theirs.any():
+            return self
+        start = attrs.evolve(self, policy=self.untaught, lens=None, waiting=None, untaught=None)
+        return start.learn(self.waiting.take(~theirs))
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -7,6 +7,7 @@ from agentic.provenance._memory import MemoryLog
 
 if TYPE_CHECKING:
     from agentic.provenance._bundle import Evidence, check_bundle, check_growth, verifier_source
+    from agentic.provenance._checkpoints import StoredCheckpoint
     from agentic.provenance._durable import DurableLog
     from agentic.provenance._merkle import verify_consistency, verify_inclusion
     from agentic.provenance._notes import (
@@ -24,6 +25,7 @@ else:
         __name__,
         {
             "._bundle": ["Evidence", "check_bundle", "check_growth", "verifier_source"],
+            "._checkpoints": ["StoredCheckpoint"],
             "._durable": ["DurableLog"],
             "._merkle": ["verify_consistency", "verify_inclusion"],
             "._notes": ["Checkpoint", "Ed25519Public", "HmacKey", "Signer", "Verifier", "open_checkpoint"],
@@ -43,6 +45,7 @@ __all__ = [
     "Leaf",
     "MemoryLog",
     "Signer",
+    "StoredCheckpoint",
     "Verified",
     "Verifier",
     "check_bundle",

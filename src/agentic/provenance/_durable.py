@@ -12,10 +12,14 @@ from typing import Any, Final
 from agentic._database import Database
 from agentic.arrays import I64, Block, Receipt
 from agentic.errors import DamagedError, DatabaseError, LogError
+from agentic.provenance import _checkpoints
+from agentic.provenance._bundle import Evidence
+from agentic.provenance._checkpoints import StoredCheckpoint
 from agentic.provenance._dropping import Note, drop, too_old, unsigned
 from agentic.provenance._encoding import SALT, Packed, Packer, TooWide, public_columns, written_meta
 from agentic.provenance._erasing import Surrogates, erase, erase_records
 from agentic.provenance._headers import Header
+from agentic.provenance._notes import Signer
 from agentic.provenance._pieces import SEGMENT, Reader, block_digest, end_of, vault_digest
 from agentic.provenance._proving import Consistency, Inclusion, Leaf, Prover
 from agentic.provenance._rechecking import Progress, Recheck, Verified
@@ -242,6 +246,46 @@ class DurableLog:
         with self._prover() as prover:
             return prover.leaf(position)
 
+    def checkpoint(self, *signers: Signer, at: int, origin: str | None = None) -> str:
+        """Seal all records, have these keys sign how many there are and their root, and keep and return that.
+
+        Give it to somebody out of the operator's reach: only who kept it can tell a log that was rewritten.
+        Signed again at the same size, a checkpoint has the signatures of both times.
+
+        Args:
+            signers: At least one.
+            at: When this is, in microseconds; kept beside the note and not signed.
+            origin: The log's own name, such as ``"shop.example/agents/win-back"``; given once, before the
+                first checkpoint, else made up of random digits. It stays.
+
+        Raises:
+            ProofError: There is no signer, the log has no records, or it has another name.
+            DamagedError: Records are not as they were written.
+        """
+        return _checkpoints.checkpoint(self._database, self._reader, signers, origin, at)
+
+    def checkpoints(self) -> list[StoredCheckpoint]:
+        """Return the checkpoints that the file holds, the smallest first."""
+        return _checkpoints.stored(self._database)
+
+    @property
+    def origin(self) -> str | None:
+        """The log's own name, which its checkpoints begin with; ``None`` before the first of them."""
+        return _checkpoints.origin_of(self._database)
+
+    def evidence(self, position: int, note: str | None = None, /) -> Evidence:
+        """Put together what proves a record to who does not trust the operator.
+
+        Args:
+            position: Number of the record.
+            note: A checkpoint that has it; by default the latest one that the file holds signed.
+
+        Raises:
+            ProofError: No checkpoint is on the record yet, the note is not on this log, or the record was
+                dropped.
+        """
+        return _checkpoints.evidence(self._database, self._reader, position, note)
+
     def erase(self, surrogates: Surrogates, /) -> int:
         """Erase what is personal about some subjects, in their records and in those about their decisions.
 
@@ -285,6 +329,15 @@ class DurableLog:
         """
         return drop(self._database, self._reader, before, at, note)
 
+    def boundary(self, than: int, /) -> int:
+        """Number of the first record of the first segment that has something as new as this; seals first.
+
+        Args:
+            than: Time in microseconds; a record's is its public column ``at``.
+        """
+        seal(self._database, self._reader)
+        return too_old(self._database, than)
+
     def drop_older(self, than: int, /, *, at: int, note: Note = unsigned) -> int:
         """Drop segments from the beginning of the log whose records are all older; as ``drop``.
 
@@ -293,8 +346,7 @@ class DurableLog:
             at: When this is, in microseconds.
             note: Writes the checkpoint, given size and root; unsigned by default.
         """
-        seal(self._database, self._reader)
-        return drop(self._database, self._reader, too_old(self._database, than), at, note)
+        return drop(self._database, self._reader, self.boundary(than), at, note)
 
     def verify(self, progress: Progress | None = None, /) -> Verified:
         """Read the whole log and recompute everything from its bytes; takes about 4 us a record.

@@ -191,6 +191,7 @@ class Header:
                 raise ValueError
             if sum(column.size for column in columns) > _MOST_ROW:
                 raise ValueError
+            kind.encode()  # no lone surrogate
             return cls(body, digest, kind, write_json(meta), columns)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise DamagedError(

@@ -128,7 +128,7 @@ class Checkpoint:
         Raises:
             ProofError: This is no signed note, or not on a checkpoint.
         """
-        return cls.parse(_parted(note)[0])
+        return cls.parse(parted(note)[0])
 
     def signed(self, signers: Sequence[Signer], /) -> str:
         """Return the note that these sign, in their order.
@@ -155,7 +155,7 @@ def open_checkpoint(note: str, keys: Sequence[Verifier], /) -> Checkpoint:
     Raises:
         ProofError: Which says what is wrong with the note, or that none of the keys signed it.
     """
-    text, signatures = _parted(note)
+    text, signatures = parted(note)
     ring = {(key.name, key.id): key for key in keys}
     by: list[str] = []
     for name, blob in signatures:
@@ -351,7 +351,7 @@ def _unbase(text: str) -> bytes:
     return data
 
 
-def _parted(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def parted(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Return the text of a note, with its last line end, and its signatures: name, id and the rest."""
     text, gap, lines = note.rpartition("\n\n") if len(note) <= _MOST else ("", "", "")
     if not text or not gap or not lines.endswith("\n") or not _is_plain(note.replace("\n", "")):

@@ -22,6 +22,7 @@ from agentic.state._packed import describe, forget, pack, read_layout, records, 
 _PAGE: Final = 1024
 _PLACES: Final = 24  # bits of a birth that are the place in its journal row
 _MOST: Final = 1 << _PLACES
+_LAST: Final = (1 << (63 - _PLACES)) - 1  # number of a journal row
 _LEAST: Final = 256 << 20
 _FEW: Final = 16
 
@@ -382,6 +383,8 @@ class DurableStore:
                 told = json.loads(state)
                 seq = int(told["seq"])
                 pages = [(bytes(key, "ascii").decode(), int(count)) for key, count in told["pages"]]
+                if not 0 <= seq <= _LAST:
+                    raise ValueError
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
                 raise self._damaged("meta", "state") from error
             if seq != self._compacted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentic.errors import DamagedError
@@ -97,6 +98,41 @@ class Shelf:
             return None
         begin, learned, version = json.loads(told)
         return begin, learned, version
+
+    def needed(self) -> int:
+        """Number of the first record that some agent of the file has to hear again after a restart."""
+        with self._database.reading() as connection:
+            keys = connection.execute("SELECT key FROM meta WHERE key LIKE 'mark/%'").fetchall()
+        marks = [self.marked(str(key).removeprefix("mark/")) for (key,) in keys]
+        return min((mark[0] for mark in marks if mark is not None), default=0)
+
+    def forget(self, agent: str, keys: Sequence[int], /) -> list[str]:
+        """Take the content of those versions away in which some subjects can be found by their keys.
+
+        Args:
+            keys: Of the subjects, as policies see them.
+
+        Returns:
+            The versions.
+
+        Raises:
+            DatabaseError: The file cannot be written.
+        """
+        gone: list[str] = []
+        with self._database.writing() as connection:
+            for key in keys:
+                found = connection.execute(
+                    "SELECT version, template FROM policies"
+                    " WHERE agent = ? AND instr(CAST(body AS BLOB), CAST(? AS BLOB))",
+                    (agent, key.to_bytes(8, "little")),
+                ).fetchall()
+                for version, template in found:
+                    connection.execute(
+                        "UPDATE policies SET body = NULL, digest = ? WHERE agent = ? AND version = ?",
+                        (_digest(agent, version, template, None), agent, version),
+                    )
+                    gone.append(version)
+        return gone
 
     def _check(self, agent: str, version: str, template: str, body: bytes | None, digest: bytes) -> None:
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)

@@ -1,0 +1,83 @@
+"""How does a log drop what is too old, and keep what is still needed, or has to be kept longer?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from agentic._folding import blocks_of
+from agentic.arrays import Block
+from agentic.errors import ConfigurationError
+from agentic.privacy import Regime
+from agentic.protocols import ProvenanceLog
+from agentic.types import micros
+
+CARRIED: Final = ("fact", "restriction", "erasure")
+"""Kinds of records that outlive their segment: what was agreed, and who is to be forgotten."""
+
+
+@attrs.define(eq=False)
+class Retirement:
+    """Drops the oldest segments of a log that agents may share.
+
+    Attributes:
+        log: Where records are.
+        append: Logs a block, or raises.
+        writing: One transaction.
+        needed: Number of the first record that some agent of the file still needs.
+    """
+
+    log: ProvenanceLog
+    append: Callable[[Block], Any]
+    writing: Callable[[], AbstractContextManager[Any]]
+    needed: Callable[[], int]
+
+    def drop(
+        self,
+        older: datetime,
+        regime: Regime | None,
+        now: datetime,
+        note: Callable[[int, bytes], str] | None,
+        /,
+    ) -> int:
+        """Drop whole segments of what is older, in one transaction; return how many records that were.
+
+        Raises:
+            ConfigurationError: The log cannot drop, or the regime says that it is too early.
+        """
+        log: Any = self.log  # one that can drop, as is asked now
+        if not callable(getattr(log, "boundary", None)):
+            raise ConfigurationError(
+                f"a {type(log).__name__} drops nothing: open the agent on a file, Agent.open(...)",
+                value=type(log).__name__,
+            )
+        if regime is not None:
+            regime.check_drop("decisions", older, now)
+            regime.check_drop("outcomes", older, now)
+        with self.writing():
+            before = min(log.boundary(micros(older)), self.needed())
+            for kind in CARRIED:
+                self._carry(kind, before)
+            signed = {} if note is None else {"note": note}
+            dropped: int = log.drop(before, at=micros(now), **signed)
+            return dropped
+
+    def _carry(self, kind: str, before: int) -> None:
+        """Write records of this kind once more, at the end, with the times they were written at."""
+        kept = []
+        for receipt, block in blocks_of(self.log, kind):
+            if receipt.first >= before:
+                break
+            kept.append((block, before - receipt.first))
+        for block, count in kept:
+            stands = np.ones(min(count, len(block)), dtype=np.bool_)
+            if "surrogate" in block.columns and "subject" in block.columns:
+                stands &= block.columns["subject"][: len(stands)] != ""  # what was erased stays behind
+            if stands.any():
+                columns = {name: column[: len(stands)][stands] for name, column in block.columns.items()}
+                self.append(Block(kind, columns, {**block.meta, "carried": True}))
