@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, Suppressed
+from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, RestrictionLifted, Suppressed
 from agentic._teaching import Relearned
 from agentic.arrays import Block, Proposal, Receipt
 from agentic.errors import ConfigurationError, LogError, UnknownDecisionError
@@ -356,6 +356,29 @@ class TestRetention:
         with pytest.raises(UnknownDecisionError):
             again.record(batches[0].ids[0], "purchase", at=LATER)
         assert again.replay().identical
+
+    def test_the_last_word_stays_the_last(self, database: Any) -> None:
+        """What was said and taken back is not said again by dropping the first of the two."""
+        one = consenting(on_file(database, guardrails=[Consent("marketing")]), names(9))
+        one.tell("customer-1", Restricted())
+        one.privacy.erase("customer-2", "in-dpdp")
+        for turn in range(2):
+            one.decide_many(names(4096, 100), context(4096, turn), now=NOON)
+        one.learn(now=LATER)
+        one.tell("customer-1", RestrictionLifted(), now=LATER)
+        one.tell("customer-3", ConsentWithdrawn("marketing"), now=LATER)
+        one.privacy.lift("customer-2")
+        for again in (False, True):
+            assert one.privacy.may("customer-1", "marketing")
+            assert not one.privacy.may("customer-3", "marketing")
+            assert [entry.state for entry in one.privacy.consents("customer-3")] == ["granted", "withdrawn"]
+            assert one.privacy.due(NOON + 9999 * DAY) == []
+            keys = one._restricted()
+            assert keys is not None
+            assert not len(keys)
+            if not again:
+                assert one.privacy.drop(NOON + DAY, now=LATER)
+                one = on_file(database, guardrails=[Consent("marketing")])
 
     def test_what_is_still_open_stays(self, database: Any) -> None:
         """A decision whose window is open is needed, by this agent or another one of the file."""
