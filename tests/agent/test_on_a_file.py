@@ -118,7 +118,7 @@ class TestRestart:
         one = consenting(on_file(database), names(3))
         batch = one.decide_many(names(3), now=NOON)
         one.learn(now=LATER)
-        one._mark(1)
+        one._following.mark(1)
         again = on_file(database)
         assert again.record(batch.ids[0], "purchase", at=NOON).name == "CLOSED"
 
@@ -128,7 +128,7 @@ class TestRestart:
         bought(one, 50)
         one.learn(now=LATER)
         late = one.decide("customer-7", now=LATER)
-        one._mark(1)
+        one._following.mark(1)
         read = []
 
         class Watched(DurableLog):
@@ -373,7 +373,7 @@ class TestRetention:
             assert not one.privacy.may("customer-3", "marketing")
             assert [entry.state for entry in one.privacy.consents("customer-3")] == ["granted", "withdrawn"]
             assert one.privacy.due(NOON + 9999 * DAY) == []
-            keys = one._restricted()
+            keys = one._following.restricted()
             assert keys is not None
             assert not len(keys)
             if not again:
@@ -387,7 +387,7 @@ class TestRetention:
         waiting.decide("customer-7", now=NOON)
         assert one.privacy.drop(LATER, now=LATER) == 0
         waiting.learn(now=LATER)
-        waiting._mark(1)
+        waiting._following.mark(1)
         assert one.privacy.drop(LATER, now=LATER)
 
     def test_the_law_may_say_that_it_is_too_early(self, database: Any) -> None:
