@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._codec import fingerprint
+from agentic._folding import blocks_of
 from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
@@ -55,6 +57,28 @@ class Archive:
         """Log number after the last decision that was noted."""
         return self._end
 
+    def about(self, whom: NDArray[Any], after: int, before: int) -> Iterator[tuple[I64, int]]:
+        """Places of the decisions about some subjects that were noted, block by block, and their slots.
+
+        Args:
+            whom: Surrogates, shape (g, 2), where the log has such; otherwise ids, shape (g,).
+            after: Log number to begin at.
+            before: Log number to stop at.
+        """
+        name = "surrogate" if whom.ndim == 2 else "subject"
+        for receipt, block in blocks_of(self.log, "decision", name, "action", after=after):
+            if receipt.first >= before:
+                return
+            if not self.is_mine(block):
+                continue
+            if whom.ndim == 2:
+                own = block.columns["surrogate"]
+                rows = np.isin(own[:, 0], whom[:, 0]) & np.isin(own[:, 1], whom[:, 1])
+            else:
+                rows = np.isin(block.columns["subject"], whom)
+            if rows.any():
+                yield np.flatnonzero(rows) + receipt.first, block.columns["action"].shape[1]
+
     def is_mine(self, block: Block) -> bool:
         """Whether a block holds decisions of this agent."""
         return block.kind == "decision" and bool(block.meta["agent"] == self.name)
@@ -82,7 +106,9 @@ class Archive:
             at = stop
             if not self.is_mine(block):
                 continue
-            known[here] = block.columns["tag"][positions[here] - receipt.first] == tags[here]
+            rows = positions[here] - receipt.first
+            # What is erased has neither tag nor key, and nothing can be told of it any more.
+            known[here] = (block.columns["tag"][rows] == tags[here]) & (block.columns["key"][rows] != 0)
             width = block.columns["action"].shape[1]
             for row in here[known[here] & (slots[here] >= width)].tolist():
                 raise InvalidOutcomeError(
@@ -102,8 +128,8 @@ class Archive:
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
         positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for _, block in self.log.read():
-            if block.kind == "reward" and block.meta["agent"] == self.name:
+        for _, block in blocks_of(self.log, "reward"):
+            if block.meta["agent"] == self.name:
                 first = block.columns["slot"] == 0
                 positions.append(block.columns["decision"][first])
                 rewards.append(block.columns["reward"][first])
@@ -156,10 +182,10 @@ class Archive:
         """Decisions by their places in the log, in the order asked.
 
         Raises:
-            LogError: The log no longer holds one of them, or not whom it is about.
+            LogError: The log no longer holds one of them.
         """
         found = [self._find(position) for position in positions]
-        there = [batch for batch in found if batch is not None and batch.columns["key"][0]]
+        there = [batch for batch in found if batch is not None]
         if len(there) < len(found):
             raise LogError("the log no longer holds the first answer of a request: give it another id")
         return joined(there)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence, Sized
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
@@ -24,6 +25,7 @@ from agentic.protocols import Erases, Forgets, ProvenanceLog
 from agentic.types import Restricted, RestrictionLifted, instant, micros
 
 _SCHEMA: Final = 1
+_UNSCRUBBED: Final = "erasing.unscrubbed"
 STATES: Final = ("held", "erased", "lifted")
 HELD, ERASED, LIFTED = range(3)
 _CLASSES: Final[dict[str, Data]] = {
@@ -88,6 +90,7 @@ class Eraser:
     def erase(self, subject: str, regime: Regime, now: datetime, /, *, dry_run: bool) -> ErasurePlan:
         """Plan, and unless told otherwise carry out."""
         self._forgetful()
+        end = self._end
         surrogates, held = self._found(subject)
         plan = plan_erasure(regime, dict.fromkeys(held, now), now)
         if dry_run:
@@ -95,7 +98,8 @@ class Eraser:
         if plan.due is None:
             self._seal()
             with self.writing():
-                self._erase([subject], surrogates, regime.id, now)
+                meanwhile = self._logged([subject], end)
+                self._erase([subject], [*surrogates, *meanwhile], regime.id, now)
             self._scrub()
             return plan
         with self.writing():
@@ -128,17 +132,14 @@ class Eraser:
         self._seal()
         for regime in sorted({one.regime for one in waiting}):
             mine = [one.whom for one in waiting if one.regime == regime]
-            with self.writing():
-                self._erase([names[one] for one in mine if one in names], mine, regime, now)
+            self._erase_all([names[one] for one in mine if one in names], mine, regime, now)
         self._scrub()
         return len(waiting)
 
     def reapply(self, now: datetime, /) -> int:
         """Do again what the list knows and the log does not."""
         listed = {} if self._list is None else self._list.read(self._agent)
-        if not listed:
-            return 0
-        marks = self._marks()
+        marks = self._marks() if listed else {}
         new = [
             one
             for whom, one in listed.items()
@@ -150,8 +151,7 @@ class Eraser:
             self._seal()
         for regime in sorted({one.regime for one in gone}):  # each costs a look through the whole log
             mine = [one.surrogate for one in gone if one.regime == regime]
-            with self.writing():
-                self._erase([names[one] for one in mine if one in names], list(mine), regime, now)
+            self._erase_all([names[one] for one in mine if one in names], list(mine), regime, now)
         for one in new:
             if one.state == "erased":
                 continue
@@ -163,7 +163,7 @@ class Eraser:
                 self._mark(
                     known or [""], [one.surrogate], STATES.index(one.state), one.regime, now, instant(one.due)
                 )
-        if new:
+        if new or (self._is_file and self._database.noted(_UNSCRUBBED)):
             self._scrub()
         return len(new)
 
@@ -226,8 +226,36 @@ class Eraser:
         whom.pop((0, 0), None)
         return list(whom) or ([] if self._pseudonymous else [subject]), list(held)
 
+    @property
+    def _end(self) -> int:
+        return len(self.log) if isinstance(self.log, Sized) else 0
+
+    def _logged(self, names: list[str], after: int) -> list[Identity]:
+        """Who these subjects are in the log from a place on: for each agent, and each time when protected."""
+        found: dict[Identity, None] = {}
+        if not self._pseudonymous or not names:
+            return []
+        wanted = set(names)
+        for _, block in self.log.read(after):
+            subjects, surrogates = (block.columns.get(name) for name in ("subject", "surrogate"))
+            if subjects is None or surrogates is None:
+                continue
+            rows = [row for row, name in enumerate(subjects.tolist()) if name in wanted]
+            found.update(dict.fromkeys(map(tuple, surrogates[rows].tolist())))
+        found.pop((0, 0), None)
+        return list(found)
+
+    def _erase_all(self, names: list[str], whom: list[Identity], regime: str, now: datetime) -> None:
+        """Erase subjects also where they got another surrogate than the one that they are asked by."""
+        end = self._end
+        others = self._logged(names, 0)
+        with self.writing():
+            self._erase(names, [*whom, *others, *self._logged(names, end)], regime, now)
+
     def _erase(self, names: list[str], whom: Iterable[Identity], regime: str, now: datetime) -> None:
         """Erase, and put it on record: who erases again may begin anywhere."""
+        if self._is_file:  # if this process ends before it has scrubbed, the next one does
+            self._database.note(_UNSCRUBBED, os.urandom(8))
         desk, whom = self.desk(), list(dict.fromkeys([*whom, *self._identities(names)]))
         self._mark(names, whom, ERASED, regime, now, now)
         erase: Any = self.log  # Erases, as was asked before
@@ -310,8 +338,17 @@ class Eraser:
         if seal is not None:
             seal()
 
+    @property
+    def _is_file(self) -> bool:
+        return hasattr(self._database, "scrub")
+
     def _scrub(self) -> None:
         """Leave no trace in the bytes of the file of what was deleted."""
-        scrub = getattr(self._database, "scrub", None)
-        if scrub is not None:
-            scrub()
+        database = self._database
+        if not self._is_file:
+            return
+        due = database.noted(_UNSCRUBBED)
+        database.scrub()
+        with self.writing():
+            if database.noted(_UNSCRUBBED) == due and due:
+                database.note(_UNSCRUBBED, b"")

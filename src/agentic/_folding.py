@@ -28,12 +28,18 @@ class Entry:
 
 
 class Books:
-    """The log of one process: what is appended is heard at once, in the order of the log."""
+    """The log of one process: what is appended is heard at once, in the order of the log.
+
+    Attributes:
+        known: Log number before which everything was heard as it was when it was appended, when what comes
+            next is heard; what comes between may have been erased since.
+    """
 
     def __init__(self, log: ProvenanceLog, hear: Hear) -> None:
         self._log = log
         self._hear = hear
         self._lock = threading.RLock()
+        self.known = 0
 
     def deciding(self) -> AbstractContextManager[Any]:
         """What decisions are made in: here they need nobody's leave."""
@@ -51,6 +57,7 @@ class Books:
         """
         with self._lock:
             receipt = self._log.append(block)
+            self.known = receipt.first
             return Entry(block, receipt, self._hear(receipt.first, block) if receipt.count else None)
 
 
@@ -137,6 +144,7 @@ class SharedBooks(Books):
 
     def _take(self, entry: Entry) -> None:
         if entry.receipt.first == self._heard:
+            self.known = self._heard
             entry.heard = self._listen(entry.receipt.first, entry.block)
 
     def _listen(self, first: int, block: Block) -> Any:
@@ -154,6 +162,7 @@ class SharedBooks(Books):
         """Hear what others appended."""
         if isinstance(self._log, Sized) and len(self._log) == self._heard:
             return
+        self.known = self._heard
         for receipt, block in self._log.read(self._heard):
             first = max(self._heard, receipt.first)
             columns = {name: column[first - receipt.first :] for name, column in block.columns.items()}
@@ -174,20 +183,23 @@ def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Book
     return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
 
 
-def blocks_of(log: ProvenanceLog, kind: str, /, *names: str) -> Iterator[tuple[Receipt, Block]]:
+def blocks_of(
+    log: ProvenanceLog, kind: str, /, *names: str, after: int = 0
+) -> Iterator[tuple[Receipt, Block]]:
     """The blocks of a kind; where the log cannot tell them apart, all of them are read for it.
 
     Args:
         log: To be read.
         kind: Of blocks.
         names: The columns that are wanted, where the log can leave out the others; all by default.
+        after: Log number to begin at.
     """
     scan, read_kind = getattr(log, "scan", None), getattr(log, "read_kind", None)
     found: Iterator[tuple[Receipt, Block]]
     if names and scan is not None:
-        found = scan(kind, names)
+        found = scan(kind, names, after)
     else:
-        found = log.read() if read_kind is None else read_kind(kind)
+        found = log.read(after) if read_kind is None else read_kind(kind, after)
     return ((receipt, block) for receipt, block in found if block.kind == kind)
 
 

@@ -14,7 +14,7 @@ from agentic._publishing import Chair
 from agentic._records import catalogue_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
-from agentic.arrays import U64, Block
+from agentic.arrays import I64, U64, Block
 from agentic.protocols import Policy, ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
@@ -75,8 +75,7 @@ class Following:
         begin = self.chair.seen.begin
         self._archive.note(0, begin)
         self.books.start_at(begin)
-        for _, block in blocks_of(self._log, "restriction"):  # also those from before
-            self._restrict(block)
+        self._restrict_all()  # also those from before
         if self._ledger is not None:
             self._ledger.start_at(begin)
         with self.books.writing():  # hears the log
@@ -117,6 +116,8 @@ class Following:
             For outcomes what was made of each, otherwise nothing.
         """
         meta, columns = block.meta, block.columns
+        if block.kind == "erasure":
+            self._hear_erasure(block)
         if meta.get("agent") != self._name:
             return None
         if block.kind == "decision":
@@ -126,6 +127,9 @@ class Following:
                 if meta is not self.chair.published.meta:
                     catalogue = catalogue_of(meta, catalogue)
                 self._ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
+                if np.count_nonzero(columns["tag"]) < len(block):  # erased since
+                    gone = np.flatnonzero(columns["tag"] == 0) + first
+                    self._finish(gone, columns["action"].shape[1])
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
         elif block.kind == "outcome" and self._ledger is not None:
@@ -135,6 +139,8 @@ class Following:
             self.teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
         elif block.kind == "restriction":
             self._restrict(block)
+        elif block.kind == "erasure" and self._restrictions is not None:
+            self._restrict_all()  # who was forgotten is a stranger
         elif block.kind == "policy":
             learned = int(columns["learned"][-1])
             self.chair.hear(meta["policy"], learned)
@@ -142,13 +148,41 @@ class Following:
                 self.teaching.hear_policy(meta["cause"], learned)
         return None
 
-    def _restrict(self, block: Block) -> None:
-        """Learn nothing from subjects who are restricted."""
-        if self._restrictions is None:
-            from agentic.privacy import Restrictions  # hardly anybody is
+    def _hear_erasure(self, block: Block) -> None:
+        """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.
 
-            self._restrictions = Restrictions(self._name)
-        self._restrictions.hear(block)
+        What was read after it was erased is forgotten as it is read.
+        """
+        from agentic._erasing import ERASED  # only when somebody is
+
+        name = "surrogate" if "surrogate" in block.columns else "subject"
+        whom = block.columns[name][block.columns["state"] == ERASED]
+        if not len(whom):
+            return
+        for positions, slots in self._archive.about(whom, self._begin(), self.books.known):
+            self._requests.drop(set(positions.tolist()))
+            self._finish(positions, slots)
+
+    def _finish(self, positions: I64, slots: int) -> None:
+        """Close the windows of decisions without a reward."""
+        if self._ledger is not None:
+            self._ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
+
+    def _restrict(self, *blocks: Block, anew: bool = False) -> None:
+        """Learn nothing from subjects who are restricted."""
+        from agentic.privacy import Restrictions  # hardly anybody is
+
+        known = None if anew else self._restrictions
+        known = Restrictions(self._name) if known is None else known
+        for block in blocks:
+            known.hear(block)
+        self._restrictions = known  # at last: others may be learning
+
+    def _restrict_all(self) -> None:
+        """Begin anew with who is restricted."""
+        told = [block for _, block in blocks_of(self._log, "restriction")]
+        if told:
+            self._restrict(*told, anew=True)
 
     def _begin(self) -> int:
         """Log number from which the log has to be heard after a restart, when it ends here."""

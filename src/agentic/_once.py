@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from agentic._archive import Archive
 from agentic._inputs import rows_of
 from agentic._records import DecisionBatch
@@ -44,6 +46,37 @@ def decide_once(
     for row, request in enumerate(asked):
         first.setdefault(request, row)
     answers: dict[Request, Answer] = {}
+    while True:
+        fresh = _answer(requests, decide, context, first, answers, slots)
+        if fresh is not None and len(fresh) == len(asked):
+            return fresh
+        found = archive.fetch([answers[request].position for request in asked])
+        erased = {asked[row] for row in np.flatnonzero(found.columns["key"] == 0).tolist()}
+        if not erased:
+            return found
+        # Whoever was forgotten asks for the first time.
+        requests.forget({request: answers.pop(request) for request in erased})
+
+
+def _answer(
+    requests: Requests,
+    decide: Decide,
+    context: Mapping[str, Any],  # likewise
+    first: Mapping[Request, int],
+    answers: dict[Request, Answer],
+    slots: int,
+) -> DecisionBatch | None:
+    """Find or make the answers that are missing; return those made, if they are all there are.
+
+    Args:
+        requests: Which ones were answered, or are being decided.
+        decide: Decides the new ones.
+        context: Columns by feature name.
+        first: Row of each request in the context.
+        answers: What was found and made so far; added to.
+        slots: Actions for each.
+    """
+    alone = not answers
     while len(answers) < len(first):
         mine, known, going = requests.reserve((r for r in first if r not in answers), slots)
         new: dict[Request, Answer] = {}
@@ -58,11 +91,11 @@ def decide_once(
                     new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
         finally:
             requests.settle(mine, new)
-        if fresh is not None and len(mine) == len(asked):
-            return fresh
         answers |= known | new
+        if fresh is not None and alone and len(mine) == len(first):
+            return fresh
         for request, work in going.items():
             work.over.wait()
             if work.answer is not None:  # where it failed for others, it is ours to take on
                 answers[request] = work.answer
-    return archive.fetch([answers[request].position for request in asked])
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from threading import Event, Lock, get_ident
 from typing import Final, NamedTuple
 
@@ -92,6 +92,22 @@ class Requests:
         with self._lock:
             self._answers.update({request: Answer(at, slots) for at, request in places if request[1]})
             self._trim()
+
+    def forget(self, answers: Mapping[Request, Answer], /) -> None:
+        """Forget these answers, but for those that have been given anew."""
+        with self._lock:
+            for request, answer in answers.items():
+                if self._answers.get(request) == answer:
+                    del self._answers[request]
+
+    def drop(self, positions: Container[int], /) -> None:
+        """Take requests whose answers lie at these places of the log as never answered."""
+        with self._lock:
+            self._answers = {
+                request: answer
+                for request, answer in self._answers.items()
+                if answer.position not in positions
+            }
 
     def settle(self, requests: Sequence[Request], answers: Mapping[Request, Answer], /) -> None:
         """Give back requests that were taken on, with their answers if there are any."""

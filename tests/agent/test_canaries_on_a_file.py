@@ -11,6 +11,7 @@ import pytest
 
 from agentic import Agent
 from agentic._noise import text_key
+from agentic._telling import surrogates_of
 from agentic.features import Category, Number
 from agentic.guardrails import Consent, FrequencyCap
 from agentic.policies import LinearThompson, Personal, RandomFeatures
@@ -78,7 +79,7 @@ def test_whoever_is_erased_is_nowhere_in_the_file(tmp_path: Path, policy: Any) -
     raw = {
         "key": struct.pack("<Q", text_key(SUBJECT)),
         "age": struct.pack("<d", AGE),
-        "surrogate": agent.privacy._eraser.surrogates([SUBJECT]).tobytes(),
+        "surrogate": surrogates_of(agent._chair.desk, [SUBJECT]).tobytes(),
     }
     agent.privacy.erase(SUBJECT, "eu-gdpr")
     assert agent.log.verify().ok  # type: ignore[attr-defined]

@@ -1,17 +1,22 @@
-"""Forgetting while others work: what comes later, from elsewhere or again brings nobody back."""
+"""Forgetting while others work: what comes later, from elsewhere, or again brings nobody back."""
 
 from __future__ import annotations
 
+import shutil
 import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agentic import Action, Agent
 from agentic._noise import text_key
+from agentic.conditions import F
+from agentic.errors import DatabaseBusyError, UnknownDecisionError
 from agentic.features import Number
 from agentic.guardrails import Consent, FrequencyCap
-from agentic.policies import LinearThompson
+from agentic.policies import LinearThompson, RandomFeatures
 from agentic.rewards import Goals
 from agentic.testing import FakeClock
 
@@ -71,3 +76,104 @@ def test_learning_again_tells_what_was_forgotten_from_what_was_changed(tmp_path:
         again = agent.relearn()
         assert (again.same, again.lost, again.differ) == (0, 1, ())
         assert again.identical
+
+
+def test_a_policy_that_keeps_lessons_keeps_nobodys_hash(tmp_path: Path) -> None:
+    """Random features keep the first rewards until there are enough of them to fix the lens."""
+    clock = FakeClock(START)
+    with opened(tmp_path / "agent.db", clock, policy=RandomFeatures()) as agent:
+        live(agent)
+        clock.advance(2 * DAY)
+        assert agent.learn().changed
+        agent.privacy.erase(WHO)
+        assert traces(tmp_path) == []
+
+
+def test_who_is_held_is_erased_in_agents_that_met_them_later(tmp_path: Path) -> None:
+    """Each agent has a surrogate of its own for a subject, also one that is made while the request waits."""
+    clock = FakeClock(START)
+    with opened(tmp_path / "agent.db", clock) as one, opened(tmp_path / "agent.db", clock, "two") as two:
+        live(one)
+        one.privacy.erase(WHO, "in-dpdp")
+        two.decide(WHO, {"age": AGE}, request_id=REQUEST)
+        clock.advance(800 * DAY)
+        assert one.privacy.carry_out() == 1
+        assert traces(tmp_path) == []
+
+
+def test_a_child_that_is_held_is_erased_with_every_decision(tmp_path: Path) -> None:
+    """Nothing is kept of a child, so each of its decisions has another surrogate."""
+    clock = FakeClock(START)
+    with opened(tmp_path / "agent.db", clock, protect=F("age") < 400) as agent:
+        agent.decide(WHO, {"age": AGE})
+        agent.privacy.erase(WHO, "in-dpdp")
+        agent.decide(WHO, {"age": AGE}, request_id=REQUEST)
+        clock.advance(800 * DAY)
+        assert agent.privacy.carry_out() == 1
+        assert traces(tmp_path) == []
+
+
+def test_who_was_forgotten_asks_for_the_first_time(tmp_path: Path) -> None:
+    """The same request id does not bring back an answer that was given with a consent that is gone."""
+    clock, path = FakeClock(START), tmp_path / "agent.db"
+    with opened(path, clock) as one, opened(path, clock) as other:
+        first = live(one)[WHO]
+        other.decide("ben")
+        one.privacy.erase(WHO)
+        again = one.decide(WHO, request_id=REQUEST)
+        assert (again.subject, again.action.id) == (WHO, "no_action")
+        assert again.id != first
+        assert other.decide(WHO, request_id=REQUEST).id == again.id
+        both = other.decide_many(["ben", WHO, WHO], request_ids=["new", REQUEST, REQUEST])
+        assert both.ids[1:] == [again.id] * 2
+
+
+def test_nothing_can_be_told_of_a_decision_that_was_erased(tmp_path: Path) -> None:
+    """Also not by the id that it reads as now, which anybody can make up."""
+    clock = FakeClock(START)
+    with opened(tmp_path / "agent.db", clock) as agent:
+        decision_id = live(agent)[WHO]
+        agent.privacy.erase(WHO)
+        records = len(agent.log)
+        for made_up in (decision_id, "0" * 16 + decision_id[16:]):
+            with pytest.raises(UnknownDecisionError):
+                agent.record(made_up, "buy", event_id="later")
+        assert len(agent.log) == records
+
+
+def test_a_stranger_who_was_restricted_once_is_learned_from(tmp_path: Path) -> None:
+    """As by an agent that opens the file afterwards, and never knew."""
+    clock, path = FakeClock(START), tmp_path / "agent.db"
+    with opened(path, clock, guardrails=[]) as agent:
+        agent.decide(WHO)
+        agent.privacy.erase(WHO, "in-dpdp")
+        clock.advance(800 * DAY)
+        agent.learn()
+        agent.privacy.carry_out()
+        agent.decide(WHO)
+        clock.advance(2 * DAY)
+        assert agent.learn().used == 1
+
+
+def _held_up(_: object) -> None:
+    raise DatabaseBusyError("somebody reads")
+
+
+def test_an_erasure_that_a_crash_left_in_the_write_ahead_log_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed but not scrubbed is scrubbed when the file is opened again."""
+    from agentic._database import Database
+
+    clock, path, crashed = FakeClock(START), tmp_path / "one" / "agent.db", tmp_path / "two"
+    path.parent.mkdir()
+    with opened(path, clock) as agent:
+        live(agent)
+        with monkeypatch.context() as patch, pytest.raises(DatabaseBusyError):
+            patch.setattr(Database, "scrub", _held_up)
+            agent.privacy.erase(WHO)
+        assert traces(path.parent)
+        shutil.copytree(path.parent, crashed)  # as a killed process leaves it
+    with opened(crashed / path.name, clock) as agent:
+        assert traces(crashed) == []
+        assert agent.privacy.reapply() == 0

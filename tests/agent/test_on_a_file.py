@@ -97,14 +97,6 @@ class TestRestart:
         assert one.relearn() == Relearned(1, 0, 0, 0, 1, ())
         assert one.relearn().identical
 
-    def test_the_answer_about_somebody_who_was_erased_is_gone(self, database: Any) -> None:
-        """It is not given to whoever asks again."""
-        one = consenting(on_file(database), names(3))
-        one.decide("customer-1", request_id="a", now=NOON)
-        one.privacy.erase("customer-1")
-        with pytest.raises(LogError, match="no longer holds"):
-            one.decide("customer-1", request_id="a", now=NOON)
-
     def test_requests_are_remembered(self, database: Any) -> None:
         """A request that was answered before the restart has its answer, and no second decision."""
         one = consenting(on_file(database), names(3))

@@ -35,7 +35,7 @@ class Model:
         self.agent, (self.channels, self.prices, self.idle) = agent, catalogue
         (self.weights, self.terminal, self.window), (self.cap, self.per) = goals, cap
         self.amount, self.spent, self.end, self.breaches = amount, 0, 0, list[str]()
-        self.closed = 0
+        self.closed, self.whose = 0, dict[int, tuple[int, int]]()
         self.rings: dict[str, list[int]] = defaultdict(lambda: [NEVER] * self.cap)
         self.sends: dict[str, list[int]] = defaultdict(list)
         self.consent: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
@@ -73,7 +73,8 @@ class Model:
 
     def decision(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         subject, at = row["subject"], row["at"]
-        if subject:  # not erased
+        self.whose[position] = tuple(row["surrogate"])
+        if subject:
             self.identify(position, row)
         for action, channel in enumerate(self.channels) if subject else ():
             bits = row["denied"][action] >> 6  # six reasons of the agent's own come first
@@ -81,10 +82,8 @@ class Model:
                 struck = (bits >> (2 * place)) & 3 != 0
                 self.must(struck == denies, f"rule {place}, not {denies} about {action} at {position}")
         if row.get("request"):
-            self.must(
-                (subject, row["request"]) not in self.requests,
-                f"the request at {position} was answered before",
-            )
+            known = (subject, row["request"]) in self.requests
+            self.must(not known, f"the request at {position} was answered before")
             self.requests[subject, row["request"]] = position
         for slot, action in enumerate(row["action"]):
             self.windows[position, slot] = at
@@ -130,10 +129,14 @@ class Model:
             self.until[subject] = NEVER
 
     def erasure(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
-        who = [name for name, known in self.surrogate.items() if known == tuple(row["surrogate"])]
-        for name in who if row["state"] == 1 else ():  # a stranger from now on
+        if row["state"] != 1:
+            return
+        for name in [name for name, known in self.surrogate.items() if known == tuple(row["surrogate"])]:
+            self.requests = {asked: at for asked, at in self.requests.items() if asked[0] != name}
             for held in (self.rings, self.sends, self.consent, self.until, self.surrogate, self.decided):
-                held.pop(name, None)
+                held.pop(name, None)  # a stranger from now on
+        for where in [where for where in self.windows if self.whose[where[0]] == tuple(row["surrogate"])]:
+            del self.windows[where]
 
     def outcome(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         where, at, goal, event = (row["decision"], row["slot"]), row["at"], row["goal"], row["event"]
@@ -157,9 +160,8 @@ class Model:
         over = where in self.final or (start or NEVER) + self.window <= meta["at"]
         worth = sum(told[2] for told in sorted(self.heard.pop(where, [])))
         self.must(over, f"a reward at {position} before its window was over")
-        self.must(
-            abs(worth - row["reward"]) < 1e-9, f"a reward of {row['reward']}, not {worth}, at {position}"
-        )
+        same = abs(worth - row["reward"]) < 1e-9 or not self.decisions[where[0]][0]  # erased since
+        self.must(same, f"a reward of {row['reward']}, not {worth}, at {position}")
 
     def policy(self, position: int, meta: dict[str, Any], row: dict[str, Any]) -> None:
         self.versions.append((meta["policy"], meta["cause"], row["learned"]))

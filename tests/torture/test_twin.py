@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     Bundle,
@@ -246,6 +247,44 @@ def test_an_agent_on_a_file_is_its_twin_in_memory(time_to_spend: Any) -> None:
         phases=set(Phase) if time_to_spend.is_long else set(Phase) - {Phase.shrink, Phase.explain},
     )
     run_state_machine_as_test(Twins, settings=machine)
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["on a file", "in memory"])
+def test_a_request_of_an_erased_subject_is_a_new_one(tmp_path: Path, *, durable: bool) -> None:
+    """Whoever was erased is a stranger: its request is decided, not answered with what nobody may know."""
+    agent = opened(tmp_path / "agent.db") if durable else in_memory()
+    with agent:
+        ada = agent.decide("ada", request_id="a")
+        bob = agent.decide("bob", request_id="a")
+        agent.privacy.erase("ada")
+        again = agent.decide_many(["ada", "bob", "ada"], request_ids=["a", "a", "a"])
+        assert again.subjects == ["ada", "bob", "ada"]
+        assert again.ids[1] == bob.id
+        assert again.ids[0] == again.ids[2] != ada.id
+
+
+@pytest.mark.parametrize("restart", [True, False], ids=["after a restart", "in one process"])
+def test_open_windows_of_the_erased_close_without_a_reward(tmp_path: Path, *, restart: bool) -> None:
+    """What is waited for of a subject that was erased never becomes a reward, whoever learns next."""
+    now = [NOON]
+    agent, twin = opened(tmp_path / "agent.db", clock=lambda: now[0]), in_memory(clock=lambda: now[0])
+    versions = []
+    for first in (agent, twin):
+        one = first
+        batch = one.decide_many(SUBJECTS[:3])
+        one.record_many(batch.ids, "purchase", [3.0] * 3)
+        one.privacy.erase(SUBJECTS[1])
+        if restart and one is agent:
+            agent.close()
+            agent = one = opened(tmp_path / "agent.db", clock=lambda: now[0])
+        assert one.pending == 2
+        now[0] = NOON + 4 * DAY
+        assert one.learn().closed == 2
+        versions.append(one.policy_version)
+        now[0] = NOON
+    assert versions[0] == versions[1]
+    checks.settled(agent, checks.model())
+    agent.close()
 
 
 def test_the_model_is_short() -> None:
