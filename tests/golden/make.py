@@ -1,6 +1,6 @@
 """Make a golden file: a database as this version writes it, for every later version to open.
 
-Run ``python tests/golden/make.py``. It writes ``database-<schema>.db.gz`` and ``database-<schema>.json``, what the file holds, and
+Run ``python tests/golden/make.py``. It writes ``database-<schema>.db.gz``, and what that holds beside it as JSON, and
 refuses to replace a file: what was released once stays as it is.
 
 When the schema gets a new version:
