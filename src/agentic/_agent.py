@@ -717,14 +717,19 @@ class Agent:
         policy = self._versions.get(found.meta(0)["policy"])
         return explain_row(self.plan, self.schema, policy, found)
 
-    def checkpoint(self, *signers: Signer) -> str:
+    def checkpoint(self, *signers: Signer, origin: str | None = None) -> str:
         """Have keys sign the log as it is now; give what is returned to who is to believe it later.
+
+        Args:
+            signers: At least one.
+            origin: The log's own name, such as ``"shop.example/win-back"``; given once, before its first
+                checkpoint, else made up.
 
         Raises:
             ConfigurationError: The log is in memory.
-            ProofError: There is no signer, or nothing to sign.
+            ProofError: There is no signer, nothing to sign, or the log has another name.
         """
-        return self._archive.checkpoint(signers, self._micros())
+        return self._archive.checkpoint(signers, self._micros(), origin)
 
     def evidence(self, decision_id: str) -> Evidence:
         """Prove a decision to who does not trust you; its ``to_json()`` is the audit bundle.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Proofs(Protocol):
     """A log that can be signed and proved, as a ``DurableLog``."""
 
-    def checkpoint(self, *signers: Signer, at: int) -> str:
+    def checkpoint(self, *signers: Signer, at: int, origin: str | None = None) -> str:
         """Sign the whole log."""
 
     def evidence(self, position: int, /) -> Evidence:
@@ -149,14 +149,14 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
-    def checkpoint(self, signers: Sequence[Signer], at: int) -> str:
+    def checkpoint(self, signers: Sequence[Signer], at: int, origin: str | None) -> str:
         """Sign the whole log.
 
         Raises:
             ConfigurationError: It cannot be signed.
-            ProofError: There is no signer, or nothing to sign.
+            ProofError: There is no signer, nothing to sign, or the log has another name.
         """
-        return self._proofs().checkpoint(*signers, at=at)
+        return self._proofs().checkpoint(*signers, at=at, origin=origin)
 
     def evidence(self, decision_id: str) -> Evidence:
         """What proves the decision of this id.
@@ -167,7 +167,12 @@ class Archive:
             ProofError: No checkpoint is on it.
         """
         proofs = self._proofs()
-        return proofs.evidence(int(self.named(decision_id).positions[0]))
+        tags, positions = read_ids([decision_id])
+        found = self._find(int(positions[0]))
+        # An erased decision has no tag any more; what is left of it can be proved all the same.
+        if found is None or (found.columns["tag"][0] != tags[0] and found.columns["key"][0]):
+            raise unknown_decision(decision_id)
+        return proofs.evidence(int(positions[0]))
 
     def _proofs(self) -> Proofs:
         if not isinstance(self.log, Proofs):

@@ -97,6 +97,15 @@ class TestRestart:
         assert one.relearn() == Relearned(1, 0, 0, 0, 1, ())
         assert one.relearn().identical
 
+    def test_the_answer_about_somebody_who_was_erased_is_gone(self, database: Any) -> None:
+        """Whoever asks again is a stranger, who has agreed to nothing."""
+        one = consenting(on_file(database), names(3))
+        first = one.decide("customer-1", request_id="a", now=NOON)
+        one.privacy.erase("customer-1")
+        again = one.decide("customer-1", request_id="a", now=NOON)
+        assert again.id != first.id
+        assert again.action.id == "no_action"
+
     def test_requests_are_remembered(self, database: Any) -> None:
         """A request that was answered before the restart has its answer, and no second decision."""
         one = consenting(on_file(database), names(3))

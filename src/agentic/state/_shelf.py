@@ -32,7 +32,7 @@ class Shelf:
         """
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO policies(version, agent, template, body, digest)"
+                "INSERT OR REPLACE INTO policies(version, agent, template, body, check)"
                 " VALUES(?, ?, ?, ?, ?)",
                 (version, agent, template, body, _digest(agent, version, template, body)),
             )
@@ -50,8 +50,8 @@ class Shelf:
             ).fetchone()
         if row is None:
             return None
-        template, body, check = row
-        self._check(agent, version, template, body, check)
+        template, body, told = row
+        self.check(agent, version, template, body, told)
         return template, body
 
     def has(self, agent: str, /) -> bool:
@@ -76,8 +76,8 @@ class Shelf:
             ).fetchone()
         if row is None:
             return None
-        version, body, check = row
-        self._check(agent, version, template, body, check)
+        version, body, told = row
+        self.check(agent, version, template, body, told)
         return version, body
 
     def mark(self, agent: str, begin: int, learned: int, version: str, /) -> None:
@@ -141,9 +141,15 @@ class Shelf:
                     gone.append(version)
         return gone
 
-    def _check(self, agent: str, version: str, template: str, body: bytes | None, check: bytes) -> None:
+    @staticmethod
+    def check(agent: str, version: str, template: str, body: bytes | None, told: bytes, /) -> None:
+        """Compare a row of ``policies`` with its digest.
+
+        Raises:
+            DamagedError: It is not what was stored.
+        """
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
-        if not whole or check != _digest(agent, version, template, body):
+        if not whole or told != _digest(agent, version, template, body):
             raise DamagedError(
                 f"policy version {version!r} of agent {agent!r} is not what was stored: restore the file from"
                 " a backup, or delete all rows of this agent from the table policies to begin anew",
