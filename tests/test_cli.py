@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import agentic
-from agentic import _cli, _demo, _plugins, _report
+from agentic import _cli, _demo, _plugins, _report, _terminal
 from agentic.errors import ConfigurationError
 from agentic.evaluation import campaign, simulate
 from agentic.policies import Fixed
@@ -209,7 +209,7 @@ def test_a_terminal_sees_a_bar_and_a_pipe_does_not(run: Run, monkeypatch: pytest
 
 def test_a_bar_that_never_moved_leaves_no_trace() -> None:
     """Wiping out nothing writes nothing, and the same line is not drawn twice."""
-    bar = _cli._Bar(screen := Terminal())
+    bar = _terminal.Bar(screen := Terminal())
     bar.clear()
     assert screen.getvalue() == ""
     bar.show("work", 1, 1000)

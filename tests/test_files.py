@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic._files import check_paths, write_whole
+from agentic._files import check_paths, create_secret, write_whole, written_whole
 from agentic.errors import AgenticError, ConfigurationError
 
 
@@ -156,3 +156,57 @@ def test_a_secret_stays_one(tmp_path: Path) -> None:
         path.chmod(mode)
         write_whole(str(path), "text")
         assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_what_streams_comes_whole_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written in parts, seen at the end; what fails in between leaves what was there."""
+    path = tmp_path / "log.jsonl"
+    with written_whole(str(path)) as stream:
+        stream.write(b"one\n")
+        assert not path.exists()
+        stream.write(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(KeyboardInterrupt), written_whole(str(path)) as stream:
+        stream.write(b"three")
+        raise KeyboardInterrupt
+    with pytest.raises(AgenticError, match="No space"), written_whole(str(path)) as stream:
+        raise OSError(28, "No space left on device")
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_streams_follows_no_links(tmp_path: Path) -> None:
+    """A link, a folder and a path that is none are refused before anything is written."""
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder", "no/such", "a\0b", "n" * 5000):
+        with pytest.raises(ConfigurationError, match="cannot write"), written_whole(str(tmp_path / name)):
+            pass
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_secret_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For its owner only, over nothing, and not by half."""
+    path = tmp_path / "key"
+    create_secret(str(path), "text\n")
+    assert path.read_bytes() == b"text\n"
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for taken in (path, tmp_path, tmp_path / "link"):
+        with pytest.raises(ConfigurationError, match="not overwritten"):
+            create_secret(str(taken), "other")
+    for odd in ("no/such", "a\0b"):
+        with pytest.raises(ConfigurationError, match="cannot write"):
+            create_secret(str(tmp_path / odd), "other")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AgenticError, match="No space"):
+        create_secret(str(tmp_path / "new"), "text")
+    assert not (tmp_path / "new").exists()
+    assert path.read_bytes() == b"text\n"

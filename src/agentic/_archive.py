@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._codec import fingerprint
+from agentic._folding import blocks_of
 from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Proofs(Protocol):
     """A log that can be signed and proved, as a ``DurableLog``."""
 
-    def checkpoint(self, *signers: Signer, at: int) -> str:
+    def checkpoint(self, *signers: Signer, at: int, origin: str | None = None) -> str:
         """Sign the whole log."""
 
     def evidence(self, position: int, /) -> Evidence:
@@ -64,10 +65,8 @@ class Archive:
             after: Log number to begin at.
             before: Log number to stop at.
         """
-        scan = getattr(self.log, "scan", None)
-        names = ["surrogate", "subject", "action"][:: 2 if whom.ndim == 2 else 1]
-        found = self.log.read(after) if scan is None else scan("decision", names, after)
-        for receipt, block in found:
+        name = "surrogate" if whom.ndim == 2 else "subject"
+        for receipt, block in blocks_of(self.log, "decision", name, "action", after=after):
             if receipt.first >= before:
                 return
             if not self.is_mine(block):
@@ -129,8 +128,8 @@ class Archive:
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
         positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for _, block in self.log.read():
-            if block.kind == "reward" and block.meta["agent"] == self.name:
+        for _, block in blocks_of(self.log, "reward"):
+            if block.meta["agent"] == self.name:
                 first = block.columns["slot"] == 0
                 positions.append(block.columns["decision"][first])
                 rewards.append(block.columns["reward"][first])
@@ -150,14 +149,14 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
-    def checkpoint(self, signers: Sequence[Signer], at: int) -> str:
+    def checkpoint(self, signers: Sequence[Signer], at: int, origin: str | None) -> str:
         """Sign the whole log.
 
         Raises:
             ConfigurationError: It cannot be signed.
-            ProofError: There is no signer, or nothing to sign.
+            ProofError: There is no signer, nothing to sign, or the log has another name.
         """
-        return self._proofs().checkpoint(*signers, at=at)
+        return self._proofs().checkpoint(*signers, at=at, origin=origin)
 
     def evidence(self, decision_id: str) -> Evidence:
         """What proves the decision of this id.
@@ -168,7 +167,12 @@ class Archive:
             ProofError: No checkpoint is on it.
         """
         proofs = self._proofs()
-        return proofs.evidence(int(self.named(decision_id).positions[0]))
+        tags, positions = read_ids([decision_id])
+        found = self._find(int(positions[0]))
+        # An erased decision has no tag any more; what is left of it can be proved all the same.
+        if found is None or (found.columns["tag"][0] != tags[0] and found.columns["key"][0]):
+            raise unknown_decision(decision_id)
+        return proofs.evidence(int(positions[0]))
 
     def _proofs(self) -> Proofs:
         if not isinstance(self.log, Proofs):

@@ -7,21 +7,18 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn, TextIO
+from typing import Final, NoReturn
 
-import attrs
-
+from agentic import _cli_agent, _cli_export, _cli_log
 from agentic._files import check_paths, write_whole
 from agentic._plugins import version
+from agentic._terminal import FAILED, WRONG_USE, Bar, complain, is_watched
 from agentic.errors import AgenticError, ConfigurationError
 
-FAILED: Final = 1
-WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 """What a shell reports for a program whose reader went away."""
 
-_WIDTH: Final = 30
 _MOST_SEEDS: Final = 100
 
 
@@ -36,7 +33,7 @@ def main(argv: Sequence[str] | None = None, /) -> int:
         went away.
     """
     if sys.stdout is None:  # closed by who called
-        _complain("agentic: there is no standard output to write to, redirect it to a file or to /dev/null")
+        complain("agentic: there is no standard output to write to, redirect it to a file or to /dev/null")
         return FAILED
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
@@ -48,10 +45,10 @@ def main(argv: Sequence[str] | None = None, /) -> int:
         if error.filename is not None:  # a file, and not a stream that is open
             raise
         _drop_output()
-        _complain(f"agentic: cannot write to standard output: {error.strerror or error}")
+        complain(f"agentic: cannot write to standard output: {error.strerror or error}")
         return FAILED
     except KeyboardInterrupt:
-        _complain("")
+        complain("")
         return INTERRUPTED
     return code
 
@@ -61,15 +58,6 @@ def _drop_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def _complain(line: str) -> None:
-    if sys.stderr is not None:  # else print would turn to standard output
-        print(line, file=sys.stderr)
-
-
-def _is_watched() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _run(words: list[str]) -> int:
@@ -84,7 +72,7 @@ def _run(words: list[str]) -> int:
     try:
         return int(asked.do(asked))
     except AgenticError as error:
-        _complain(f"agentic {asked.command}: {error}")
+        complain(f"agentic {asked.command}: {error}")
         return WRONG_USE if isinstance(error, ConfigurationError) else FAILED
 
 
@@ -111,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON document instead")
     demo.set_defaults(do=_demo)
     _add_frontier(commands.add_parser)
+    for part in (_cli_log, _cli_agent, _cli_export):
+        part.add(commands.add_parser)
     plugins = commands.add_parser(
         "plugins", help="list installed plugins", description="List what is installed, importing none of it."
     )
@@ -174,7 +164,7 @@ def _demo(asked: argparse.Namespace) -> int:
     from agentic._codec import converter
     from agentic._report import report
 
-    bar = None if asked.json or not _is_watched() else _Bar(sys.stderr)
+    bar = None if asked.json or not is_watched() else Bar(sys.stderr)
     try:
         facts = demo.run(
             customers=asked.customers,
@@ -207,7 +197,7 @@ def _frontier(asked: argparse.Namespace) -> int:
     printed = asked.json == "-"
     paths = [path for path in (asked.svg, None if printed else asked.json) if path is not None]
     check_paths(paths)  # now, and not after half a minute
-    bar = None if printed or not _is_watched() else _Bar(sys.stderr)
+    bar = None if printed or not is_watched() else Bar(sys.stderr)
     try:
         found = economics.frontier(
             economics.ladder(evaluation.BEST_GUESS, evaluation.playbook(), evaluation.templates()),
@@ -241,26 +231,3 @@ def _plugins(asked: argparse.Namespace) -> int:
             "  ".join(text.ljust(width) for text, width in zip(one[:3], widths, strict=True)) + f"  {one[3]}"
         )
     return 0
-
-
-@attrs.define
-class _Bar:
-    """A progress bar on a terminal."""
-
-    stream: TextIO
-    shown: str = ""
-
-    def show(self, what: str, done: int, total: int) -> None:
-        """Draw it again if it has moved."""
-        full = _WIDTH * done // max(total, 1)
-        line = f"{what:<10} [{'#' * full}{'.' * (_WIDTH - full)}] {100 * done // max(total, 1):>3} %"
-        if line != self.shown:
-            self.shown = line
-            self.stream.write(f"\r{line}")
-            self.stream.flush()
-
-    def clear(self) -> None:
-        """Wipe it out."""
-        if self.shown:
-            self.stream.write("\r" + " " * len(self.shown) + "\r")
-            self.stream.flush()

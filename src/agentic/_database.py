@@ -103,7 +103,7 @@ class Database:
     def __init__(
         self, path: str | os.PathLike[str], *, durability: str | Durability = "bounded", wait: float = 30.0
     ) -> None:
-        self.path: Final = check_path(path)
+        self.path: Final = self._checked(path)
         self.durability: Final = _durability(durability)
         self._wait = wait
         self._bound = self.durability.bound_ms / 1000 if self.durability.name == "bounded" else None
@@ -340,8 +340,7 @@ class Database:
                 connection = self._idle.pop()
             except IndexError:
                 _refuse_carried(self.path)
-                connection = connect(self.path, "NORMAL", self._wait)
-                connection.execute("PRAGMA query_only = ON")
+                connection = self._reader()
             self._busy[connection] = get_ident()
             try:
                 yield connection
@@ -357,6 +356,16 @@ class Database:
                 connection.close()
             else:
                 self._idle.append(connection)
+
+    @staticmethod
+    def _checked(path: str | os.PathLike[str]) -> str:
+        return check_path(path)
+
+    def _reader(self) -> sqlite3.Connection:
+        """A new connection that reads."""
+        connection = connect(self.path, "NORMAL", self._wait)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     def note(self, key: str, value: bytes, /) -> None:
         """Keep a value under a key."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from agentic.errors import AgenticError, ConfigurationError
 
@@ -72,6 +73,81 @@ def write_whole(text_path: str, text: str, /) -> None:
         raise AgenticError(
             f"cannot write {text_path!r}: {error.strerror or error}", value=text_path
         ) from error
+
+
+@contextmanager
+def written_whole(text_path: str, /) -> Iterator[BinaryIO]:
+    """Write a file beside its place, readable by its owner only, and move it there when all is written.
+
+    For what is personal: a link is refused, whoever made it may have led it anywhere.
+
+    Raises:
+        ConfigurationError: There is something else than a regular file, or no folder.
+        AgenticError: The system refused; a file of that name is as it was.
+    """
+    place = Path(text_path)
+    _refuse_link(text_path)
+    check_paths([text_path])
+    beside = place.with_name(f"{place.name[:50]}.{os.getpid()}.part")
+    try:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+            beside.replace(place)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink()
+            raise
+    except OSError as error:
+        raise AgenticError(
+            f"cannot write {text_path!r}: {error.strerror or error}", value=text_path
+        ) from error
+
+
+def create_secret(text_path: str, text: str, /) -> None:
+    """Write a file that was not there, readable by its owner only.
+
+    Raises:
+        ConfigurationError: There is something of that name, or no such folder.
+        AgenticError: The system refused; nothing is left.
+    """
+    place = Path(text_path)
+    try:
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise ConfigurationError(
+            f"{text_path!r} is there already and is not overwritten: choose another name", value=text_path
+        ) from error
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"cannot write {text_path!r}: {told}", value=text_path) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            place.unlink()
+        raise AgenticError(
+            f"cannot write {text_path!r}: {error.strerror or error}", value=text_path
+        ) from error
+
+
+def _refuse_link(text: str) -> None:
+    try:
+        mode = Path(text).lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"cannot write {text!r}: {told}", value=text) from error
+    if not stat.S_ISREG(mode):
+        raise ConfigurationError(
+            f"cannot write {text!r}: it is a link, a folder or a device, expected a file",
+            value=text,
+        )
 
 
 def _look(text: str) -> tuple[Path, int | None]:

@@ -118,6 +118,61 @@ def check_path(path: str | os.PathLike[str]) -> str:
     return text
 
 
+def check_readable(path: str | os.PathLike[str]) -> str:
+    """The absolute path of a file that is there and can be read.
+
+    Raises:
+        DatabaseError: It is not there, is something else, or may not be read.
+    """
+    try:
+        text = os.path.abspath(os.fspath(path))  # noqa: PTH100 (links are to be refused, not followed)
+        mode = Path(text).lstat().st_mode
+    except (OSError, TypeError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise DatabaseError(
+            f"cannot read {path!r}: {told}, expected the path of a file", value=path
+        ) from error
+    if stat.S_ISLNK(mode):
+        raise DatabaseError(
+            f"{text!r} is a symbolic link: give the file itself, {os.path.realpath(text)!r}", value=text
+        )
+    if not stat.S_ISREG(mode) or not os.access(text, os.R_OK):
+        raise DatabaseError(f"{text!r} is no file that may be read: expected a database", value=text)
+    return text
+
+
+def connect_to_read(path: str, wait: float, *, calm: bool) -> sqlite3.Connection:
+    """Open a connection that can change nothing; the file is to be one of ours.
+
+    Args:
+        path: Of the file.
+        wait: Seconds to wait for locks.
+        calm: Nobody has it open: then no files are made beside it, and no locks are taken.
+
+    Raises:
+        ForeignDatabaseError: The file is another program's, a newer version's, or empty.
+    """
+    how = "immutable=1" if calm else "mode=ro"
+    connection = sqlite3.connect(
+        f"{Path(path).as_uri()}?{how}", uri=True, timeout=wait, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in (
+            "query_only = ON",
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            "temp_store = MEMORY",
+            "cache_size = -32768",  # 32 MB
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        if not _is_ours(connection, path):
+            raise ForeignDatabaseError(f"{path!r} is empty: there is nothing to read", value=path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def connect(path: str, synchronous: str, wait: float) -> sqlite3.Connection:
     """Open a connection; nothing is read or written."""
     connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
@@ -240,9 +295,9 @@ class Turnstile:
     look again every millisecond.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None) -> None:
         self._file: int | None = None
-        if fcntl is not None:
+        if fcntl is not None and path is not None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             with suppress(OSError):
                 self._file = os.open(f"{path}-turn", flags, 0o600)

@@ -132,6 +132,18 @@ class TestAgent:
             assert isinstance(agent.log, DurableLog)
             assert agent.log.checkpoints()[0].at > np.datetime64("2020", "us").astype(np.int64)
 
+    def test_an_erased_decision_is_still_proved(self, tmp_path: Path) -> None:
+        """Without its personal part: that it was made, when, and what it chose."""
+        with Agent.open(tmp_path / "a.db", "shop", [Action("push")], policy=Fixed("push")) as agent:
+            made = agent.decide("anna")
+            assert isinstance(agent.log, DurableLog)
+            position = next(r.first for r, block in agent.log.read() if block.kind == "decision")
+            agent.checkpoint(KEY)
+            agent.log.erase_records([position])
+            evidence = agent.evidence(made.id)
+            assert "anna" not in evidence.to_json()
+            assert "erased or left out" in check_bundle(evidence.to_json(), [KEY])
+
     def test_a_log_in_memory_says_what_to_do(self) -> None:
         """It can be neither signed nor proved."""
         agent = Agent("shop", [Action("push")], policy=Fixed(NO_ACTION))

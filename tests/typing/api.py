@@ -41,11 +41,13 @@ from agentic.protocols import (
 )
 from agentic.provenance import (
     Checkpoint,
+    DurableLog,
     Ed25519Public,
     Evidence,
     HmacKey,
     MemoryLog,
     Signer,
+    StoredCheckpoint,
     Verifier,
     check_bundle,
     check_growth,
@@ -124,11 +126,21 @@ pair = Ed25519Key.generate("shop.example")
 signers: list[Signer] = [HmacKey.generate("shop.example"), pair]
 ring: list[Verifier] = [HmacKey.from_environment("KEY"), pair.public()]
 assert_type(pair.public(), Ed25519Public)
+assert_type(agent.checkpoint(*signers, origin="shop.example"), str)
+assert_type(agent.evidence(decision.id), Evidence)
 note = Checkpoint("shop.example", 1, bytes(32)).signed(signers)
 assert_type(note, str)
 assert_type(open_checkpoint(note, ring), Checkpoint)
 assert_type(check_growth(note, note, [], ring), Checkpoint)
 assert_type(check_bundle("", ring), str)
+
+
+def marks_of(log: DurableLog) -> list[StoredCheckpoint]:
+    """What was signed of a log."""
+    assert_type(log.checkpoint(*signers, at=1), str)
+    assert_type(log.evidence(1), Evidence)
+    assert_type(log.origin, str | None)
+    return log.checkpoints()
 
 
 def bundle_of(evidence: Evidence) -> str:

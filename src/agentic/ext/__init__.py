@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from agentic._doors import door
 
 if TYPE_CHECKING:
+    from agentic.ext._arrow import write_parquet
     from agentic.ext._ed25519 import Ed25519Key
 else:
-    __getattr__, __dir__ = door(__name__, {"._ed25519": ["Ed25519Key"]})
+    __getattr__, __dir__ = door(__name__, {"._arrow": ["write_parquet"], "._ed25519": ["Ed25519Key"]})
 
-__all__ = ["Ed25519Key"]
+__all__ = ["Ed25519Key", "write_parquet"]

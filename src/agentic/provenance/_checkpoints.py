@@ -14,9 +14,10 @@ from typing import Final
 import attrs
 
 from agentic._database import Database
+from agentic._sqlite import damaged
 from agentic.errors import ProofError
 from agentic.provenance._bundle import Evidence
-from agentic.provenance._notes import Checkpoint, Signer, parted
+from agentic.provenance._notes import Checkpoint, Signer, Verifier, open_checkpoint, parted
 from agentic.provenance._pieces import Reader
 from agentic.provenance._proving import Prover
 from agentic.provenance._sealing import State, seal
@@ -42,6 +43,18 @@ class StoredCheckpoint:
     def signed(self) -> bool:
         """Whether anybody signed it, as it says."""
         return "\n\n" in self.note
+
+    def signed_by(self, keys: Sequence[Verifier], /) -> bool:
+        """Whether one of these keys signed it.
+
+        Raises:
+            ProofError: A signature by one of them is false, or this is no note.
+        """
+        by = {(name, blob[:4]) for name, blob in parted(self.note)[1]} if self.signed else set()
+        known = [key for key in keys if (key.name, key.id) in by]
+        if known:
+            open_checkpoint(self.note, known)
+        return bool(known)
 
 
 def origin_of(database: Database, connection: sqlite3.Connection | None = None, /) -> str | None:
@@ -73,9 +86,16 @@ def checkpoint(
 
 
 def stored(database: Database, /) -> list[StoredCheckpoint]:
-    """All checkpoints that the file holds, the smallest first."""
+    """All checkpoints that the file holds, the smallest first.
+
+    Raises:
+        DamagedError: One is not what a checkpoint is.
+    """
     with database.reading() as connection:
         rows = connection.execute("SELECT size, at, note FROM checkpoints ORDER BY size").fetchall()
+    for size, at, note in rows:
+        if type(at) is not int or not isinstance(note, str):
+            raise damaged(database.path, "checkpoints", size)
     return [StoredCheckpoint(*row) for row in rows]
 
 

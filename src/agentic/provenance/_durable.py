@@ -18,7 +18,7 @@ from agentic.provenance._checkpoints import StoredCheckpoint
 from agentic.provenance._dropping import Note, drop, too_old, unsigned
 from agentic.provenance._encoding import SALT, Packed, Packer, TooWide, public_columns, written_meta
 from agentic.provenance._erasing import Surrogates, erase, erase_records
-from agentic.provenance._headers import Header
+from agentic.provenance._headers import PLACES, Header
 from agentic.provenance._notes import Signer
 from agentic.provenance._pieces import SEGMENT, Reader, block_digest, end_of, vault_digest
 from agentic.provenance._proving import Consistency, Inclusion, Leaf, Prover
@@ -183,6 +183,43 @@ class DurableLog:
         for piece in self._reader.pieces(after, kind=kind, names=wanted):
             yield Receipt(piece.first, piece.count), piece.block(wanted)
 
+    def read_public(self, after: int = 0, /, kind: str | None = None) -> Iterator[tuple[Receipt, Block]]:
+        """Yield blocks in order, without the columns that tell whom they are about; else as ``read``.
+
+        Args:
+            after: Record to start with: the block that holds it comes whole.
+            kind: Only of this kind.
+
+        Raises:
+            DamagedError: Records are missing, or their bytes are not those that were written.
+        """
+        for piece in self._reader.pieces(after, kind=kind, names=frozenset()):
+            names = frozenset(
+                column.name for place in ("fixed", "rows") for column in piece.header.by_place[place]
+            )
+            yield Receipt(piece.first, piece.count), piece.block(names)
+
+    def columns(self, kind: str | None = None, /, *, personal: bool) -> list[tuple[str, str, str, int]]:
+        """Return what columns records have or had: kind, name, dtype, and axes besides that of records.
+
+        Args:
+            kind: Only of this kind.
+            personal: Also those that tell whom records are about.
+
+        Raises:
+            DamagedError: A header is not what was written.
+        """
+        with self._database.reading() as connection:
+            stored = connection.execute("SELECT body, digest FROM headers ORDER BY id").fetchall()
+        places = PLACES if personal else PLACES[:2]
+        found = {
+            (header.kind, column.name, column.dtype, len(column.shape))
+            for header in (Header.read(*row) for row in stored)
+            for column in header.columns
+            if column.place in places and kind in (None, header.kind)
+        }
+        return sorted(found)
+
     def __len__(self) -> int:
         """How many records have been appended, also those dropped since."""
         return self.next
@@ -265,7 +302,11 @@ class DurableLog:
         return _checkpoints.checkpoint(self._database, self._reader, signers, origin, at)
 
     def checkpoints(self) -> list[StoredCheckpoint]:
-        """Return the checkpoints that the file holds, the smallest first."""
+        """Return the checkpoints that the file holds, the smallest first.
+
+        Raises:
+            DamagedError: One is not what a checkpoint is.
+        """
         return _checkpoints.stored(self._database)
 
     @property

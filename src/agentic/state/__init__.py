@@ -10,6 +10,7 @@ from agentic.state._pools import Pools
 if TYPE_CHECKING:
     from agentic._database import Database, Durability
     from agentic.state._durable import DurableStore
+    from agentic.state._rechecking import Rechecked, recheck
     from agentic.state._shelf import Shelf
 else:
     __getattr__, __dir__ = door(
@@ -17,8 +18,19 @@ else:
         {
             "agentic._database": ["Database", "Durability"],
             "._durable": ["DurableStore"],
+            "._rechecking": ["Rechecked", "recheck"],
             "._shelf": ["Shelf"],
         },
     )
 
-__all__ = ["Database", "Durability", "DurableStore", "MemoryStore", "Pools", "Shelf", "migrate"]
+__all__ = [
+    "Database",
+    "Durability",
+    "DurableStore",
+    "MemoryStore",
+    "Pools",
+    "Rechecked",
+    "Shelf",
+    "migrate",
+    "recheck",
+]

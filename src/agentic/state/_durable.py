@@ -398,7 +398,7 @@ class DurableStore:
         for seq, key, names, rows, check in connection.execute(
             "SELECT seq, layout, names, rows, digest FROM journal WHERE seq > ? ORDER BY seq", (self._clock,)
         ):
-            if seq != self._clock + 1 or not _is_row(seq, key, names, rows, check):
+            if seq != self._clock + 1 or not is_row(seq, key, names, rows, check):
                 raise self._damaged("journal", self._clock + 1)
             try:
                 if rows is None:
@@ -466,7 +466,7 @@ class DurableStore:
                     "SELECT names, versions, rows, digest FROM pages WHERE layout = ? AND page = ?",
                     (key, page),
                 ).fetchone()
-                if found is None or not _is_page(key, page, *found):
+                if found is None or not is_page(key, page, *found):
                     raise self._damaged("pages", (key, page))
                 try:
                     _read_page(slab, *found[:3])
@@ -484,7 +484,7 @@ class DurableStore:
             key, names, rows, check = connection.execute(
                 "SELECT layout, names, rows, digest FROM journal WHERE seq = ?", (seq,)
             ).fetchone()
-            if not _is_row(seq, key, names, rows, check):
+            if not is_row(seq, key, names, rows, check):
                 raise self._damaged("journal", seq)
             if left := forget(names, rows, gone):
                 connection.execute(
@@ -497,7 +497,7 @@ class DurableStore:
             names, versions, rows, check = connection.execute(
                 "SELECT names, versions, rows, digest FROM pages WHERE layout = ? AND page = ?", (key, page)
             ).fetchone()
-            if not _is_page(key, page, names, versions, rows, check):
+            if not is_page(key, page, names, versions, rows, check):
                 raise self._damaged("pages", (key, page))
             if left := forget(names, rows, gone):
                 check = digest("pages", key, page, left[0], versions, left[1])
@@ -511,7 +511,7 @@ def _raw(rows: Records) -> memoryview:
     return rows.view(np.uint8).data if rows.itemsize else memoryview(b"")
 
 
-def _is_row(seq: Any, key: Any, names: Any, rows: Any, check: Any) -> bool:  # SQLite may give anything
+def is_row(seq: Any, key: Any, names: Any, rows: Any, check: Any) -> bool:  # SQLite may give anything
     return (
         isinstance(key, str)
         and isinstance(names, bytes)
@@ -520,7 +520,7 @@ def _is_row(seq: Any, key: Any, names: Any, rows: Any, check: Any) -> bool:  # S
     )
 
 
-def _is_page(key: Any, page: Any, names: Any, versions: Any, rows: Any, check: Any) -> bool:  # likewise
+def is_page(key: Any, page: Any, names: Any, versions: Any, rows: Any, check: Any) -> bool:  # likewise
     return all(isinstance(part, bytes) for part in (names, versions, rows)) and check == digest(
         "pages", key, page, names, versions, rows
     )
