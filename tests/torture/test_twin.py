@@ -277,7 +277,7 @@ def test_open_windows_of_the_erased_close_without_a_reward(tmp_path: Path, *, re
         if restart and one is agent:
             agent.close()
             agent = opened(tmp_path / "agent.db", clock=lambda: now[0])
-            one = agent  # noqa: PLW2901 - the same after a restart
+            one = agent
         assert one.pending == 2
         now[0] = NOON + 4 * DAY
         assert one.learn().closed == 2
