@@ -32,7 +32,7 @@ class Shelf:
         """
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO policies(version, agent, template, body, check)"
+                "INSERT OR REPLACE INTO policies(version, agent, template, body, digest)"
                 " VALUES(?, ?, ?, ?, ?)",
                 (version, agent, template, body, _digest(agent, version, template, body)),
             )
