@@ -8,7 +8,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from agentic._packing import DEEPEST, MOST_BYTES, MOST_TEXT, Arrays, described, pack, parsed, unpack
+from agentic._packing import (
+    DEEPEST,
+    MOST_BYTES,
+    MOST_TEXT,
+    Arrays,
+    described,
+    is_deeper,
+    pack,
+    parsed,
+    unpack,
+)
 from agentic.errors import CodecError
 
 MAGIC = b"agentic packed 1"
@@ -222,3 +232,9 @@ def test_what_json_cannot_hold_is_refused():
     for document in (float("inf"), endless, 10**5000):
         with pytest.raises(CodecError, match="cannot be written as JSON"):
             pack(document, [])
+
+
+def test_depth_is_told_in_time_as_the_length() -> None:
+    """A megabyte of quotes that nothing closes is looked through once."""
+    assert is_deeper(b"[" * 40 + b'"' + b'\\"' * 500_000, 32)
+    assert not is_deeper(b"[" * 32 + b'"' + b"[" * 500_000 + b'"', 32)

@@ -367,6 +367,14 @@ class Database:
         connection.execute("PRAGMA query_only = ON")
         return connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read what was committed at one moment, whatever others write meanwhile; raises as ``reading``."""
+        with self.reading() as connection:
+            if not connection.in_transaction:
+                connection.execute("BEGIN")
+            yield connection
+
     def note(self, key: str, value: bytes, /) -> None:
         """Keep a value under a key."""
         with self.writing() as connection:

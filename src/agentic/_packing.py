@@ -194,14 +194,24 @@ def _check_text(text: bytes) -> None:
             f"a document takes at most {MOST_TEXT} bytes, got {len(text)}: keep what is much in arrays",
             value=len(text),
         )
-    if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return
+    if is_deeper(text, DEEPEST):
+        raise CodecError(f"a document nests at most {DEEPEST} deep, got more", expected=DEEPEST)
+
+
+def is_deeper(text: bytes, most: int, /) -> bool:
+    """Whether lists and objects nest deeper in a JSON text, told before it is parsed, in time as its length.
+
+    Args:
+        text: UTF-8; may be anything.
+        most: So many levels are not too deep.
+    """
+    if text.count(b"[") + text.count(b"{") <= most:
+        return False
     bare = np.frombuffer(_TEXTS.sub(b"", text), dtype=np.uint8)
     opened = (bare == ord("[")) | (bare == ord("{"))
     closed = (bare == ord("]")) | (bare == ord("}"))
     depth = np.add.accumulate(opened.astype(np.int8) - closed.astype(np.int8), dtype=np.int32)
-    if depth.max(initial=0) > DEEPEST:
-        raise CodecError(f"a document nests at most {DEEPEST} deep, got more", expected=DEEPEST)
+    return bool(depth.max(initial=0) > most)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

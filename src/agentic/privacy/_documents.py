@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, get_args, get_origin
 
+from agentic._packing import is_deeper
 from agentic.errors import AgenticError, CodecError
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def read_document(text: bytes | str, into: type[T], /, *, most: int, what: str) 
     if not isinstance(raw, bytes) or len(raw) > most:
         size = f"{len(raw)} bytes or more" if isinstance(raw, bytes) else f"a {type(raw).__name__}"
         raise CodecError(f"{what} must be a JSON text of at most {most} bytes, got {size}", expected=most)
-    if _depth(raw) > _DEEPEST:
+    if is_deeper(raw, _DEEPEST):
         raise CodecError(f"{what} must not be nested deeper than {_DEEPEST}", expected=_DEEPEST)
     try:
         data = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_never)
@@ -48,15 +48,6 @@ def read_document(text: bytes | str, into: type[T], /, *, most: int, what: str) 
     except (AttributeError, TypeError, ValueError) as error:  # a list where an object belongs
         raise CodecError(f"{what} must be a JSON object of the fields of {into.__name__}: {error}") from None
     return made
-
-
-def _depth(raw: bytes) -> int:
-    """How deeply arrays and objects are nested, without parsing them."""
-    deepest = now = 0
-    for bracket in re.findall(rb"[\[{}\]]", re.sub(rb'"(?:[^"\\]|\\.)*+"', b"", raw, flags=re.DOTALL)):
-        now += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, now)
-    return deepest
 
 
 def _strict() -> Any:  # a cattrs converter that turns nothing into anything else

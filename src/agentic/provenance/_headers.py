@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
+from agentic._packing import is_deeper
 from agentic.errors import DamagedError, LogError
 
 PLACES: Final = ("fixed", "rows", "shared", "personal")
@@ -147,11 +148,11 @@ class Header:
                 f"a {kind!a} block has a lone surrogate in its kind, its meta or the name of a column, and"
                 " UTF-8 has no bytes for that: nothing was appended"
             ) from None
-        if len(body) > _MOST_BODY or _depth(text) > _MOST_DEPTH:
+        if len(body) > _MOST_BODY or is_deeper(body, _MOST_DEPTH):
             raise LogError(
-                f"the meta of a {kind!r} block takes {len(body)} bytes and {_depth(text)} levels of JSON, at"
-                f" most {_MOST_BODY} and {_MOST_DEPTH} fit into a header: put what differs between records"
-                " into columns"
+                f"the meta of a {kind!r} block, {len(body)} bytes, is too much: at most {_MOST_BODY} bytes"
+                f" and {_MOST_DEPTH} levels of JSON fit into a header, put what differs between records into"
+                " columns"
             )
         if sum(column.size for column in columns) > _MOST_ROW:
             raise LogError(
@@ -175,7 +176,7 @@ class Header:
             )
         try:
             text = body.decode()
-            if _depth(text) > _MOST_DEPTH:
+            if is_deeper(body, _MOST_DEPTH):
                 raise ValueError
             found = json.loads(text, parse_constant=_no_constant)
             if found.keys() != {"columns", "kind", "meta", "v"} or found["v"] != _VERSION:
@@ -203,20 +204,6 @@ class Header:
 
 def _no_constant(text: str) -> None:
     raise ValueError(text)
-
-
-def _depth(text: str) -> int:
-    """Levels of lists and objects in a JSON text, or more: brackets within strings count too."""
-    if text.count("[") + text.count("{") <= _MOST_DEPTH:
-        return 0
-    deep = most = 0
-    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if bracket in "[{":
-            deep += 1
-            most = max(most, deep)
-        elif bracket in "]}":
-            deep -= 1
-    return most
 
 
 def _column(name: Any, dtype: Any, stored: Any, shape: Any, place: Any, order: Any) -> Column:  # any JSON

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import attrs
@@ -72,10 +71,10 @@ class Recheck:
         """Look at everything; stop at the first thing that is not right."""
         problem = None
         try:
-            with _snapshot(self._database) as connection:
+            with self._database.snapshot() as connection:
                 self._begin(connection)
             for first in range(0, self._end, SEGMENT):
-                with _snapshot(self._database) as connection:
+                with self._database.snapshot() as connection:
                     self._segment(connection, first)
                 if progress is not None:
                     progress(min(first + SEGMENT, self._end), self._end)
@@ -247,17 +246,3 @@ def _blank_in(piece: Piece) -> int:
     if piece.parts["shared"] or personal[blank].any():
         raise damaged(piece.first, piece.count)
     return int(blank.sum())
-
-
-@contextmanager
-def _snapshot(database: Database) -> Iterator[sqlite3.Connection]:
-    """Read what is there at one moment."""
-    with database.reading() as connection:
-        if connection.in_transaction:
-            yield connection
-            return
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("ROLLBACK")

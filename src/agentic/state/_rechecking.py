@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -62,7 +61,7 @@ def recheck(database: Database, progress: Callable[[int, int], object] | None = 
     look = _Look(database, progress)
     problem = None
     try:
-        with _snapshot(database) as connection:
+        with database.snapshot() as connection:
             look.run(connection)
     except DatabaseError as error:
         problem = str(error)
@@ -171,17 +170,3 @@ class _Look:
 
     def _wrong(self, table: str, row: object) -> Exception:
         return damaged(self._database.path, table, row)
-
-
-@contextmanager
-def _snapshot(database: Database) -> Iterator[sqlite3.Connection]:
-    """Read what is there at one moment."""
-    with database.reading() as connection:
-        if connection.in_transaction:
-            yield connection
-            return
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("ROLLBACK")
