@@ -15,15 +15,16 @@ from agentic import _noise, policies
 from agentic._archive import Archive
 from agentic._deciding import Desk, Settled
 from agentic._flow import POLICIES, Plan
-from agentic._folding import Entry, SharedBooks, blocks_of, books, database_of
-from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, rows_of, texts
+from agentic._folding import Entry, SharedBooks, database_of
+from agentic._following import OFTEN, Following
+from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, texts
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
 from agentic._publishing import Chair, Published, Versions
-from agentic._records import DecisionBatch, batch_of, catalogue_of, read_ids
-from agentic._requests import REMEMBERED, Answer, Request, Requests
+from agentic._records import DecisionBatch, batch_of, read_ids
+from agentic._requests import Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
-from agentic.arrays import I64, U64, Block
+from agentic.arrays import Block
 from agentic.conditions import Condition
 from agentic.errors import (
     ConfigurationError,
@@ -44,7 +45,7 @@ from agentic.protocols import (
     StateStore,
 )
 from agentic.provenance import MemoryLog
-from agentic.rewards import Closed, Goals, Ledger, Recorded
+from agentic.rewards import Goals, Ledger, Recorded
 from agentic.state import MemoryStore, Pools
 from agentic.types import (
     NO_ACTION,
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
     from agentic._explaining import Explanation
     from agentic._privacy import Privacy
     from agentic._verdicts import Replayed
-    from agentic.privacy import Restrictions
     from agentic.provenance import Evidence, Signer
     from agentic.state import Shelf
 
@@ -91,8 +91,6 @@ if TYPE_CHECKING:
 
 
 _SCHEMA: Final = 1
-_OFTEN: Final = 10_000
-_OUTCOME: Final = ("decision", "slot", "goal", "value", "at", "event")
 # Tickets of named requests keep clear of counted decisions.
 _NAMED: Final = np.uint64(1 << 63)
 
@@ -204,22 +202,24 @@ class Agent:
         self._pools = Pools(name, self._assembly.pooled, self._assembly.plan.space, self._store)
         self._ledger = Ledger(goals) if goals is not None else None
         desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
-        self._books = books(self._log, self._hear, self._pools.forget)
         # Whether records and log stand or fall together, so that nothing has to be taken back.
         self._atomic = _shares(self._log, self._store)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
+        self._following = Following(
+            name, self._log, self._archive, self._requests, self._ledger, self._pools.forget
+        )
+        self._books = self._following.books
         self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
-        self._restrictions: Restrictions | None = None
-        self._markable = 10 * _OFTEN  # when the log ends there, marking it may be worth while
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
         self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
+        self._following.chair = self._chair
         self._chair.check_layout(desk.plan.layout)
         passed = checked(policies.LinearThompson() if policy is None else policy)
         self._chair.take(passed)
-        self._teaching = None
+        self._teaching: Teaching | None = None
         if self._ledger is not None:
             self._teaching = Teaching(
                 name,
@@ -229,10 +229,10 @@ class Agent:
                 self._log,
                 self.schema,
                 atomic=self._atomic,
-                without=self._restricted,
+                without=self._following.restricted,
             )
-        if isinstance(self._books, SharedBooks):
-            self._take_up(self._books, passed)
+        self._following.teaching = self._teaching
+        self._following.take_up(passed)
 
     @classmethod
     def open(
@@ -298,7 +298,7 @@ class Agent:
         with ExitStack() as last:  # what one of them raises keeps none of the others
             last.callback(database.close)
             last.callback(store.close)
-            self._mark(1)
+            self._following.mark(1)
 
     def __enter__(self) -> Self:
         return self
@@ -377,117 +377,6 @@ class Agent:
 
     def _micros(self) -> int:
         return micros(self._clock())
-
-    def _take_up(self, shared: SharedBooks, passed: Policy) -> None:
-        """Go on where the log ends: hear what is still open, and find what was learned."""
-        begin = self._chair.seen.begin
-        self._archive.note(0, begin)
-        shared.start_at(begin)
-        self._restrict_all()  # also those from before
-        if self._ledger is not None:
-            self._ledger.start_at(begin)
-        with shared.writing():  # hears the log
-            self._chair.take_up(passed)
-            if not begin:
-                self._chair.mark(0)  # whoever drops old records must know that this agent needs them
-        self._mark(10 * _OFTEN)
-
-    def _mark(self, least: int) -> None:
-        """Note from where the log has to be heard after a restart, if that saves so many records."""
-        if self._chair.shared and self._begin() >= self._chair.seen.begin + least:
-            with self._books.writing():  # what others are deciding, who have heard half of it, would be lost
-                self._chair.mark(self._begin())
-        self._markable = self._archive.end + 10 * _OFTEN
-
-    def _begin(self) -> int:
-        """Log number from which the log has to be heard after a restart, when it ends here."""
-        begin = end = self._archive.end
-        if self._teaching is not None:
-            begin = self._teaching.begin(end)
-        return min(begin, max(0, end - REMEMBERED)) if self._requests else begin
-
-    def _needed(self) -> int:
-        """Number of the first record that some agent of the file still needs."""
-        self._mark(1)
-        return self._chair.needed()
-
-    def _hear(self, first: int, block: Block) -> Any:
-        """Take note of what a block of the log changes, written here or elsewhere.
-
-        Args:
-            first: Log number of its first record.
-            block: The block.
-
-        Returns:
-            For outcomes what was made of each, otherwise nothing.
-        """
-        meta, columns = block.meta, block.columns
-        if block.kind == "erasure":
-            self._hear_erasure(block)
-        if meta.get("agent") != self._name:
-            return None
-        if block.kind == "decision":
-            self._archive.note(first, len(block))
-            if self._ledger is not None:
-                catalogue = self.plan.catalogue
-                idle = (
-                    catalogue if meta is self._chair.published.meta else catalogue_of(meta, catalogue)
-                ).idle
-                self._ledger.open(first, columns["at"], columns["action"] != idle)
-                if np.count_nonzero(columns["tag"]) < len(block):  # erased since
-                    gone = np.flatnonzero(columns["tag"] == 0) + first
-                    self._finish(gone, columns["action"].shape[1])
-            if "request" in columns:
-                self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
-        elif block.kind == "outcome" and self._ledger is not None:
-            columns = _counted(columns, meta, self._ledger.goals)
-            return self._ledger.record(*(columns[name] for name in _OUTCOME))
-        elif block.kind == "reward" and self._teaching is not None:
-            self._teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
-        elif block.kind == "restriction":
-            self._restrict(block)
-        elif block.kind == "erasure" and self._restrictions is not None:
-            self._restrictions = None  # who was forgotten is a stranger
-            self._restrict_all()
-        elif block.kind == "policy":
-            learned = int(columns["learned"][-1])
-            self._chair.hear(meta["policy"], learned)
-            if self._teaching is not None:
-                self._teaching.hear_policy(meta["cause"], learned)
-        return None
-
-    def _restrict_all(self) -> None:
-        for _, block in blocks_of(self._log, "restriction"):
-            self._restrict(block)
-
-    def _hear_erasure(self, block: Block) -> None:
-        """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.
-
-        What was read after it was erased is forgotten as it is read.
-        """
-        from agentic._erasing import ERASED
-
-        name = "surrogate" if "surrogate" in block.columns else "subject"
-        whom = block.columns[name][block.columns["state"] == ERASED]
-        for positions, slots in self._archive.about(whom, self._begin(), self._books.known) if len(whom) else ():
-            self._requests.drop(set(positions.tolist()))
-            self._finish(positions, slots)
-
-    def _finish(self, positions: I64, slots: int) -> None:
-        """Close the windows of decisions without a reward."""
-        if self._ledger is not None:
-            self._ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
-
-    def _restrict(self, block: Block) -> None:
-        """Learn nothing from subjects who are restricted."""
-        if self._restrictions is None:
-            from agentic.privacy import Restrictions  # hardly anybody is
-
-            self._restrictions = Restrictions(self._name)
-        self._restrictions.hear(block)
-
-    def _restricted(self) -> U64 | None:
-        return None if self._restrictions is None else self._restrictions.keys
 
     def _meta(self, desk: Desk, version: str) -> dict[str, Any]:
         layout = desk.plan.layout
@@ -577,62 +466,12 @@ class Agent:
         requests = checked_requests(request_ids, len(subjects))
         if not requests:
             return self._decide_anew(subjects, context or {}, slots, at)
-        return self._decide_once(subjects, context or {}, requests, slots, at)
+        from agentic._once import decide_once  # only for requests that name themselves
 
-    def _decide_once(
-        self, subjects: list[str], context: Mapping[str, Any], request_ids: Sequence[str], slots: int, at: int
-    ) -> DecisionBatch:
-        """Decide the requests that are new and find the answers of the others."""
-        asked = list(zip(subjects, request_ids, strict=True))
-        first: dict[Request, int] = {}
-        for row, request in enumerate(asked):
-            first.setdefault(request, row)
-        answers: dict[Request, Answer] = {}
-        while True:
-            fresh = self._answered(subjects, context, first, answers, slots, at)
-            if fresh is not None and len(fresh) == len(asked):
-                return fresh
-            found = self._archive.fetch([answers[request].position for request in asked])
-            erased = {asked[row] for row in np.flatnonzero(found.columns["key"] == 0).tolist()}
-            if not erased:
-                return found
-            # Whoever was forgotten asks for the first time.
-            self._requests.forget({request: answers.pop(request) for request in erased})
+        def decide(names: list[str], columns: Mapping[str, Any], ids: list[str]) -> DecisionBatch | None:
+            return self._decide(names, columns, ids, slots, at)
 
-    def _answered(
-        self,
-        subjects: list[str],
-        context: Mapping[str, Any],
-        first: Mapping[Request, int],
-        answers: dict[Request, Answer],
-        slots: int,
-        at: int,
-    ) -> DecisionBatch | None:
-        """Find or make the answers that are missing; return those made, if they are all there are."""
-        fresh: DecisionBatch | None = None
-        alone = not answers
-        while len(answers) < len(first):
-            mine, known, going = self._requests.reserve((r for r in first if r not in answers), slots)
-            new: dict[Request, Answer] = {}
-            try:
-                if mine:
-                    rows = [first[request] for request in mine]
-                    columns = {name: rows_of(column, rows) for name, column in context.items()}
-                    names, ids = [name for name, _ in mine], [request_id for _, request_id in mine]
-                    fresh = self._decide(names, columns, ids, slots, at)
-                    if fresh is not None:
-                        places = fresh.positions.tolist()
-                        new = {r: Answer(place, slots) for r, place in zip(mine, places, strict=True)}
-            finally:
-                self._requests.settle(mine, new)
-            answers |= known | new
-            if fresh is not None and alone and len(mine) == len(first):
-                return fresh
-            for request, work in going.items():
-                work.over.wait()
-                if work.answer is not None:  # where it failed for others, it is ours to take on
-                    answers[request] = work.answer
-        return None
+        return decide_once(self._requests, self._archive, decide, subjects, context or {}, requests, slots)
 
     def _decide_anew(
         self, subjects: list[str], context: Mapping[str, Any], slots: int, at: int
@@ -655,8 +494,7 @@ class Agent:
         with self._books.deciding():
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
-            if self._archive.end >= self._markable:
-                self._mark(10 * _OFTEN)
+            self._following.mark_now_and_then()
             published = self._chair.published
             columns, settled = published.desk.decide(
                 published.policy, subjects, values, protected, tickets, slots, at, began
@@ -833,7 +671,7 @@ class Agent:
                 f"agent {self._name!r} has no goals to learn from: pass goals=Goals({{...}}, window=...)"
             )
         learned = self._teaching.learn(micros(self._clock() if now is None else now))
-        self._mark(_OFTEN)
+        self._following.mark(OFTEN)
         return learned
 
     @property
@@ -851,7 +689,7 @@ class Agent:
             explain=self.explain,
             goals=self._goals,
             clock=self._clock,
-            needed=self._needed,
+            needed=self._following.needed,
             unlearn=self._chair.unlearn,
         )
 
@@ -971,19 +809,3 @@ def _shelf(log: ProvenanceLog) -> Shelf | None:
     from agentic.state import Shelf
 
     return Shelf(database) if isinstance(database, Database) else None
-
-
-def _counted(
-    columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], goals: Goals
-) -> dict[str, NDArray[Any]]:
-    """Outcomes that were logged, with the codes that goals have now; without erased ones, and goals gone."""
-    found = {name: columns[name] for name in _OUTCOME}
-    told = meta.get("goals")
-    if told is not None and tuple(told) != goals.names:
-        code = {name: number for number, name in enumerate(goals.names)}
-        place = np.array([code.get(name, -1) for name in told], dtype=np.int64)
-        found["goal"] = place[found["goal"]]
-    left = ~np.isnan(found["value"]) & (found["goal"] >= 0)
-    if np.count_nonzero(left) < len(left):
-        found = {name: column[left] for name, column in found.items()}
-    return found

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._codec import fingerprint
+from agentic._folding import blocks_of
 from agentic._records import DecisionBatch, found_batch, joined, read_ids, unknown_decision
 from agentic.arrays import F64, I64, U64, Block
 from agentic.catalogue import Catalogue
@@ -64,10 +65,8 @@ class Archive:
             after: Log number to begin at.
             before: Log number to stop at.
         """
-        scan = getattr(self.log, "scan", None)
-        names = ["surrogate", "subject", "action"][:: 2 if whom.ndim == 2 else 1]
-        found = self.log.read(after) if scan is None else scan("decision", names, after)
-        for receipt, block in found:
+        name = "surrogate" if whom.ndim == 2 else "subject"
+        for receipt, block in blocks_of(self.log, "decision", name, "action", after=after):
             if receipt.first >= before:
                 return
             if not self.is_mine(block):
@@ -129,8 +128,8 @@ class Archive:
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
         positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for _, block in self.log.read():
-            if block.kind == "reward" and block.meta["agent"] == self.name:
+        for _, block in blocks_of(self.log, "reward"):
+            if block.meta["agent"] == self.name:
                 first = block.columns["slot"] == 0
                 positions.append(block.columns["decision"][first])
                 rewards.append(block.columns["reward"][first])

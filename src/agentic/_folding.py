@@ -183,20 +183,23 @@ def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Book
     return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
 
 
-def blocks_of(log: ProvenanceLog, kind: str, /, *names: str) -> Iterator[tuple[Receipt, Block]]:
+def blocks_of(
+    log: ProvenanceLog, kind: str, /, *names: str, after: int = 0
+) -> Iterator[tuple[Receipt, Block]]:
     """The blocks of a kind; where the log cannot tell them apart, all of them are read for it.
 
     Args:
         log: To be read.
         kind: Of blocks.
         names: The columns that are wanted, where the log can leave out the others; all by default.
+        after: Log number to begin at.
     """
     scan, read_kind = getattr(log, "scan", None), getattr(log, "read_kind", None)
     found: Iterator[tuple[Receipt, Block]]
     if names and scan is not None:
-        found = scan(kind, names)
+        found = scan(kind, names, after)
     else:
-        found = log.read() if read_kind is None else read_kind(kind)
+        found = log.read(after) if read_kind is None else read_kind(kind, after)
     return ((receipt, block) for receipt, block in found if block.kind == kind)
 
 

@@ -9,11 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._codec import fingerprint
 from agentic._flow import HOLDOUT, PROTECTED, RESTRICTED, Plan
 from agentic._records import catalogue_of
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
-from agentic.errors import CodecError, masked
+from agentic.errors import masked
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 
@@ -73,14 +72,12 @@ def lessons_of(
     """
     waiting: list[_Parts] = []
     count = 0
-    encoding = None
     for receipt, block in log.read(int(position[0])) if len(position) else ():
         if receipt.first > position[-1]:
             break
         if block.kind != "decision" or block.meta["agent"] != agent:
             continue
-        encoding = _encoding(schema) if encoding is None else encoding
-        if not _understood(schema, encoding, block.meta):
+        if not _understood(schema, block.meta):
             continue
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
@@ -111,13 +108,13 @@ def readable(agent: str, schema: Schema, log: ProvenanceLog, position: I64, /) -
         log: Where the decisions are.
         position: Shape (m,), ascending, distinct: log numbers of decisions.
     """
-    found, encoding = 0, _encoding(schema)
+    found = 0
     for receipt, block in log.read(int(position[0])) if len(position) else ():
         if receipt.first > position[-1]:
             break
         if block.kind != "decision" or block.meta["agent"] != agent:
             continue
-        if _understood(schema, encoding, block.meta):
+        if _understood(schema, block.meta):
             lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
             found += int(np.count_nonzero(block.columns["key"][position[lo:hi] - receipt.first]))
     return found
@@ -174,20 +171,12 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     }
 
 
-def _encoding(schema: Schema) -> str:
-    """What the log says of how values are encoded; empty where nobody can say."""
-    try:
-        return fingerprint(schema.features)
-    except CodecError:
-        return ""
-
-
-def _understood(schema: Schema, encoding: str, meta: Mapping[str, Any]) -> bool:
+def _understood(schema: Schema, meta: Mapping[str, Any]) -> bool:
     """Whether values that were logged with a block are values of these features."""
     if list(schema.names) != meta.get("features", list(schema.names)):
         return False
     told = meta.get("encoding")
-    return not told or not encoding or bool(told == encoding)
+    return not told or not schema.encoding or bool(told == schema.encoding)
 
 
 def _joined(parts: list[_Parts]) -> _Parts:

@@ -231,7 +231,7 @@ def standing(plan: Plan, schema: Schema, /) -> dict[str, Any]:  # JSON-compatibl
     return {
         "guardrails": list(plan.guardrails),
         "catalogue": _hashed(content),
-        "encoding": _hashed(schema.features),
+        "encoding": schema.encoding,
         "control": _hashed(plan.control),
         "fallback": _hashed(plan.fallback),
         "exploration_floor": plan.floor,

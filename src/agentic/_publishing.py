@@ -170,7 +170,7 @@ class Versions:
             del self._held[next(iter(self._held))]
 
     def _restored(self, version: str, origin: str, body: bytes | None) -> Policy | None:
-        """A stored version, bound to this agent's actions: another version where these have changed since."""
+        """A stored policy, bound to this agent's actions: another version where they have changed since."""
         template = self._templates.get(origin)
         if template is None or body is None:
             return None

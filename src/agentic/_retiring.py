@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from agentic._folding import blocks_of
-from agentic.arrays import Block
+from agentic.arrays import Block, Bools
 from agentic.errors import ConfigurationError
 from agentic.privacy import Regime
 from agentic.protocols import ProvenanceLog
@@ -68,16 +69,29 @@ class Retirement:
             return dropped
 
     def _carry(self, kind: str, before: int) -> None:
-        """Write records of this kind once more, at the end, with the times they were written at."""
-        kept = []
-        for receipt, block in blocks_of(self.log, kind):
-            if receipt.first >= before:
-                break
-            kept.append((block, before - receipt.first))
-        for block, count in kept:
-            stands = np.ones(min(count, len(block)), dtype=np.bool_)
-            if "surrogate" in block.columns and "subject" in block.columns:
-                stands &= block.columns["subject"][: len(stands)] != ""  # what was erased stays behind
-            if stands.any():
-                columns = {name: column[: len(stands)][stands] for name, column in block.columns.items()}
+        """Write records of this kind once more, at the end, with the times they were written at.
+
+        With them goes what was said later about the same subjects: the last word must stay the last.
+        """
+        blocks = [(receipt.first, block, _whom(block)) for receipt, block in blocks_of(self.log, kind)]
+        old = [
+            whom[_stands(block) & (first + np.arange(len(block)) < before)] for first, block, whom in blocks
+        ]
+        about = np.unique(np.concatenate(old)) if old else np.zeros(0)
+        for _, block, whom in blocks if len(about) else ():
+            kept = _stands(block) & np.isin(whom, about)
+            if kept.any():
+                columns = {name: column[kept] for name, column in block.columns.items()}
                 self.append(Block(kind, columns, {**block.meta, "carried": True}))
+
+
+def _whom(block: Block) -> NDArray[Any]:
+    """Whom records are about: shape (n,), as what can be compared."""
+    surrogates = np.ascontiguousarray(block.columns["surrogate"], dtype=np.uint64)
+    return surrogates.view([("high", np.uint64), ("low", np.uint64)]).reshape(len(block))
+
+
+def _stands(block: Block) -> Bools:
+    """Which records are to be kept: what was erased stays behind."""
+    names = block.columns.get("subject")
+    return np.ones(len(block), dtype=np.bool_) if names is None else np.asarray(names != "", dtype=np.bool_)

@@ -175,8 +175,8 @@ class Teaching:
 
         offers: list[_Offer] = []
         versions = same = missing = recalled = lost = learned = 0
-        before, differ = "", []
         restrictions = Restrictions(self._agent)
+        before, differ = "", []
         for receipt, block in self._log.read():
             if block.meta.get("agent") != self._agent:
                 continue
@@ -278,15 +278,15 @@ class Teaching:
                 self._chair.log(before.version, "learned", end)
         return True
 
-    def _lost(self, offered: list[_Offer]) -> bool:
-        """Whether decisions that these rewards are about are not in the log any more as they were."""
-        position = np.unique(_together([offer.closed for offer in offered]).position)
-        return readable(self._agent, self._schema, self._log, position) < len(position)
-
     def _was_beaten(self, before: Published, offered: list[_Offer]) -> bool:
         """Whether another process has put a policy in charge, or learned some of this, meanwhile."""
         learned = self._chair.seen.learned
         return self._chair.published is not before or any(offer.end <= learned for offer in offered)
+
+    def _lost(self, offered: list[_Offer]) -> bool:
+        """Whether decisions that these rewards are about are not in the log any more as they were."""
+        position = np.unique(_together([offer.closed for offer in offered]).position)
+        return readable(self._agent, self._schema, self._log, position) < len(position)
 
     def _lessons(
         self, offered: list[_Offer], *, named: bool = False, without: U64 | None = None
@@ -317,7 +317,7 @@ class Teaching:
             raise
         finally:
             if used:
-                self._chair.put(policy, "learned", after=before.version, learned=learned)
+                self._chair.put(policy, "learned", after=before.version, learned=learned, used=used)
         return used
 
 

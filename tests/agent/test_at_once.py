@@ -87,7 +87,7 @@ def test_a_decision_that_is_being_heard_is_not_marked_as_heard(
         looked.set()
         return found
 
-    marking = threading.Thread(target=one._mark, args=(1,))
+    marking = threading.Thread(target=one._following.mark, args=(1,))
 
     def open_late(*columns: Any) -> None:
         marking.start()
@@ -105,7 +105,7 @@ def test_an_agent_that_is_never_closed_is_marked_now_and_then(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a crash it does not read all that it ever decided."""
-    monkeypatch.setattr("agentic._agent._OFTEN", 5)
+    monkeypatch.setattr("agentic._following.OFTEN", 5)
     one = consenting(on_file(database, goals=None), names(1))
     for day in range(120):
         one.decide("customer-0", now=NOON + day * DAY)

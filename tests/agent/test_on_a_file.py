@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, Suppressed
+from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, RestrictionLifted, Suppressed
 from agentic._teaching import Relearned
 from agentic.arrays import Block, Proposal, Receipt
 from agentic.errors import ConfigurationError, LogError, UnknownDecisionError
@@ -98,12 +98,13 @@ class TestRestart:
         assert one.relearn().identical
 
     def test_the_answer_about_somebody_who_was_erased_is_gone(self, database: Any) -> None:
-        """It is not given to whoever asks again."""
+        """Whoever asks again is a stranger, who has agreed to nothing."""
         one = consenting(on_file(database), names(3))
-        one.decide("customer-1", request_id="a", now=NOON)
+        first = one.decide("customer-1", request_id="a", now=NOON)
         one.privacy.erase("customer-1")
-        with pytest.raises(LogError, match="no longer holds"):
-            one.decide("customer-1", request_id="a", now=NOON)
+        again = one.decide("customer-1", request_id="a", now=NOON)
+        assert again.id != first.id
+        assert again.action.id == "no_action"
 
     def test_requests_are_remembered(self, database: Any) -> None:
         """A request that was answered before the restart has its answer, and no second decision."""
@@ -118,7 +119,7 @@ class TestRestart:
         one = consenting(on_file(database), names(3))
         batch = one.decide_many(names(3), now=NOON)
         one.learn(now=LATER)
-        one._mark(1)
+        one._following.mark(1)
         again = on_file(database)
         assert again.record(batch.ids[0], "purchase", at=NOON).name == "CLOSED"
 
@@ -128,7 +129,7 @@ class TestRestart:
         bought(one, 50)
         one.learn(now=LATER)
         late = one.decide("customer-7", now=LATER)
-        one._mark(1)
+        one._following.mark(1)
         read = []
 
         class Watched(DurableLog):
@@ -357,6 +358,29 @@ class TestRetention:
             again.record(batches[0].ids[0], "purchase", at=LATER)
         assert again.replay().identical
 
+    def test_the_last_word_stays_the_last(self, database: Any) -> None:
+        """What was said and taken back is not said again by dropping the first of the two."""
+        one = consenting(on_file(database, guardrails=[Consent("marketing")]), names(9))
+        one.tell("customer-1", Restricted())
+        one.privacy.erase("customer-2", "in-dpdp")
+        for turn in range(2):
+            one.decide_many(names(4096, 100), context(4096, turn), now=NOON)
+        one.learn(now=LATER)
+        one.tell("customer-1", RestrictionLifted(), now=LATER)
+        one.tell("customer-3", ConsentWithdrawn("marketing"), now=LATER)
+        one.privacy.lift("customer-2")
+        for again in (False, True):
+            assert one.privacy.may("customer-1", "marketing")
+            assert not one.privacy.may("customer-3", "marketing")
+            assert [entry.state for entry in one.privacy.consents("customer-3")] == ["granted", "withdrawn"]
+            assert one.privacy.due(NOON + 9999 * DAY) == []
+            keys = one._following.restricted()
+            assert keys is not None
+            assert not len(keys)
+            if not again:
+                assert one.privacy.drop(NOON + DAY, now=LATER)
+                one = on_file(database, guardrails=[Consent("marketing")])
+
     def test_what_is_still_open_stays(self, database: Any) -> None:
         """A decision whose window is open is needed, by this agent or another one of the file."""
         one, _ = self.grown(database)
@@ -364,7 +388,7 @@ class TestRetention:
         waiting.decide("customer-7", now=NOON)
         assert one.privacy.drop(LATER, now=LATER) == 0
         waiting.learn(now=LATER)
-        waiting._mark(1)
+        waiting._following.mark(1)
         assert one.privacy.drop(LATER, now=LATER)
 
     def test_the_law_may_say_that_it_is_too_early(self, database: Any) -> None:

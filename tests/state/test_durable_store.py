@@ -945,3 +945,18 @@ def test_a_durable_store_answers_as_one_in_memory_does(path: Path) -> None:
             gone = who[: int(rng.integers(3))]
             assert store.delete(gone) == memory.delete(gone)
         assert store.subjects() == memory.subjects()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"[]", b"no json", b'["a", 0, ""]', b"[-1, 0, null]", b"[true, 0, 0]"],
+    ids=["short", "text", "begins with a text", "below 0", "truth"],
+)
+def test_a_mark_that_nobody_wrote_is_damage(told: bytes) -> None:
+    """Where an agent takes up its log is not guessed."""
+    from agentic.state import Shelf
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Database(f"{folder}/a.db")) as database:
+        database.note("mark/a", told)
+        with pytest.raises(DamagedError, match="restore the file"):
+            Shelf(database).marked("a")

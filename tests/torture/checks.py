@@ -87,9 +87,7 @@ def check(agent: Agent, told: Model) -> None:
 
 def settled(agent: Agent, told: Model) -> Model:
     """Check at one moment, whoever else is writing."""
-    database: Any = agent.store.database  # type: ignore[attr-defined]
-    with database.writing():
-        agent.decide_many([])  # so that this agent has heard what the others did
+    with agent._books.writing():  # this agent has heard what the others did, and they do nothing now
         check(agent, tell(told, agent.log))
     return told
 

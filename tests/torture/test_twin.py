@@ -269,13 +269,15 @@ def test_open_windows_of_the_erased_close_without_a_reward(tmp_path: Path, *, re
     now = [NOON]
     agent, twin = opened(tmp_path / "agent.db", clock=lambda: now[0]), in_memory(clock=lambda: now[0])
     versions = []
-    for one in (agent, twin):
+    for begun in (agent, twin):
+        one = begun
         batch = one.decide_many(SUBJECTS[:3])
         one.record_many(batch.ids, "purchase", [3.0] * 3)
         one.privacy.erase(SUBJECTS[1])
         if restart and one is agent:
             agent.close()
-            agent = one = opened(tmp_path / "agent.db", clock=lambda: now[0])
+            agent = opened(tmp_path / "agent.db", clock=lambda: now[0])
+            one = agent
         assert one.pending == 2
         now[0] = NOON + 4 * DAY
         assert one.learn().closed == 2

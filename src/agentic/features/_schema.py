@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -10,9 +11,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from agentic._codec import fingerprint
 from agentic.arrays import F64, SOUND, Bools, Status, shown
 from agentic.conditions import Coded, Column, Unlisted
-from agentic.errors import ConfigurationError, InvalidContextError, UnknownFeatureError
+from agentic.errors import CodecError, ConfigurationError, InvalidContextError, UnknownFeatureError
 from agentic.features._answers import Answer, answers, as_column, better, failure, usable
 from agentic.features._raw import NAN, PRESENT, Reading, Statuses, affine
 from agentic.features._rule_only import capability
@@ -132,6 +134,14 @@ class Schema:
     _others: tuple[tuple[int, slice], ...] = attrs.field(alias="others", repr=False)
     _shown: Mapping[str, _Showing] = attrs.field(alias="shown", repr=False)
     _purpose: NDArray[np.intp] = attrs.field(alias="purpose", repr=False)
+
+    @functools.cached_property
+    def encoding(self) -> str:
+        """Hash of what the features are: who shares it encodes alike; empty where one has no stored form."""
+        try:
+            return fingerprint(self.features)
+        except CodecError:
+            return ""
 
     @classmethod
     def of(cls, features: Sequence[Feature], /) -> Schema:

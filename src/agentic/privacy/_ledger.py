@@ -73,6 +73,8 @@ def told(
 ) -> Iterator[Told]:
     """The facts that an agent was told about a subject, in the order of the log.
 
+    What was written once more, because its first record was dropped, comes once, with the last record of it.
+
     Args:
         blocks: Of the log; those that hold no facts are passed over.
         agent: Its name; others may share the log.
@@ -82,6 +84,7 @@ def told(
     Raises:
         CodecError: A fact cannot be read.
     """
+    found: list[Told] = []
     for receipt, block in blocks:
         if block.kind not in ("fact", "restriction") or block.meta["agent"] != agent:
             continue
@@ -89,7 +92,11 @@ def told(
             continue
         for row in np.flatnonzero(block.columns["subject"] == subject).tolist():
             at, text = int(block.columns["at"][row]), block.columns["fact"][row]
-            yield Told(receipt.first + row, instant(at), fact_of(text))
+            one = Told(receipt.first + row, instant(at), fact_of(text))
+            if block.meta.get("carried"):
+                found = [other for other in found if (other.at, other.fact) != (one.at, one.fact)]
+            found.append(one)
+    yield from found
 
 
 def ledger(facts: Iterable[Told], /) -> list[ConsentEntry]:

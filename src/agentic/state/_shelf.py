@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from agentic._sqlite import damaged, digest
 from agentic.errors import DamagedError
 
 if TYPE_CHECKING:
     from agentic._database import Database
+
+_MOST: Final = 1 << 62  # records of a log
 
 
 class Shelf:
@@ -48,8 +50,8 @@ class Shelf:
             ).fetchone()
         if row is None:
             return None
-        template, body, digest = row
-        self.check(agent, version, template, body, digest)
+        template, body, told = row
+        self.check(agent, version, template, body, told)
         return template, body
 
     def has(self, agent: str, /) -> bool:
@@ -74,8 +76,8 @@ class Shelf:
             ).fetchone()
         if row is None:
             return None
-        version, body, digest = row
-        self.check(agent, version, template, body, digest)
+        version, body, told = row
+        self.check(agent, version, template, body, told)
         return version, body
 
     def mark(self, agent: str, begin: int, learned: int, version: str, /) -> None:
@@ -96,8 +98,13 @@ class Shelf:
         told = self._database.noted(f"mark/{agent}")
         if told is None:
             return None
-        begin, learned, version = json.loads(told)
-        return begin, learned, version
+        try:
+            begin, learned, version = json.loads(told)
+        except (ValueError, TypeError, RecursionError):
+            begin = learned = version = None
+        if type(begin) is type(learned) is int and isinstance(version, str) and 0 <= begin < _MOST:
+            return begin, learned, version
+        raise damaged(self._database.path, "meta", "mark")
 
     def needed(self) -> int:
         """Number of the first record that some agent of the file has to hear again after a restart."""
@@ -135,14 +142,14 @@ class Shelf:
         return gone
 
     @staticmethod
-    def check(agent: str, version: str, template: str, body: bytes | None, digest: bytes, /) -> None:
+    def check(agent: str, version: str, template: str, body: bytes | None, told: bytes, /) -> None:
         """Compare a row of ``policies`` with its digest.
 
         Raises:
             DamagedError: It is not what was stored.
         """
         whole = isinstance(version, str) and isinstance(template, str) and isinstance(body, bytes | None)
-        if not whole or digest != _digest(agent, version, template, body):
+        if not whole or told != _digest(agent, version, template, body):
             raise DamagedError(
                 f"policy version {version!r} of agent {agent!r} is not what was stored: restore the file from"
                 " a backup, or delete all rows of this agent from the table policies to begin anew",
@@ -151,5 +158,4 @@ class Shelf:
 
 
 def _digest(agent: str, version: str, template: str, body: bytes | None) -> bytes:
-    told = "\n".join((repr(agent), version, template, "stored" if body is not None else "not")).encode()
-    return hashlib.sha256(told + b"\n" + (body or b"")).digest()
+    return digest("policies", agent, version, template, "not" if body is None else "stored", body or b"")

@@ -1,0 +1,208 @@
+"""What does an agent know because its log says so, and from where must it hear the log after a restart?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentic._archive import Archive
+from agentic._folding import SharedBooks, blocks_of, books
+from agentic._publishing import Chair
+from agentic._records import catalogue_of
+from agentic._requests import REMEMBERED, Requests
+from agentic._teaching import Teaching
+from agentic.arrays import I64, U64, Block
+from agentic.protocols import Policy, ProvenanceLog
+from agentic.rewards import Closed, Goals, Ledger
+
+if TYPE_CHECKING:
+    from agentic.privacy import Restrictions
+
+OFTEN: Final = 10_000
+"""Records that are worth a mark."""
+
+_OUTCOME: Final = ("decision", "slot", "goal", "value", "at", "event")
+
+
+class Following:
+    """Keeps what an agent knows of one mind with its log, written here or by other processes.
+
+    Args:
+        name: The agent's.
+        log: To be followed.
+        archive: Where its decisions are found.
+        requests: Which requests were answered.
+        ledger: The open reward windows; ``None`` without goals.
+        undone: Told when a transaction was rolled back.
+
+    Attributes:
+        books: The log, to be written; what is appended is heard.
+        chair: Who is in charge; to be set before anything is heard.
+        teaching: Who learns; likewise, where there are goals.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        log: ProvenanceLog,
+        archive: Archive,
+        requests: Requests,
+        ledger: Ledger | None,
+        undone: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._log = log
+        self._archive = archive
+        self._requests = requests
+        self._ledger = ledger
+        self._restrictions: Restrictions | None = None
+        self._markable = 10 * OFTEN  # when the log ends there, marking it may be worth while
+        self.books = books(log, self.hear, undone)
+        self.chair: Chair
+        self.teaching: Teaching | None = None
+
+    def take_up(self, passed: Policy) -> None:
+        """Go on where a shared log ends: hear what is still open, and find what was learned.
+
+        Args:
+            passed: The policy that the application passed.
+        """
+        if not isinstance(self.books, SharedBooks):
+            return
+        begin = self.chair.seen.begin
+        self._archive.note(0, begin)
+        self.books.start_at(begin)
+        self._restrict_all()  # also those from before
+        if self._ledger is not None:
+            self._ledger.start_at(begin)
+        with self.books.writing():  # hears the log
+            self.chair.take_up(passed)
+            if not begin:
+                self.chair.mark(0)  # whoever drops old records must know that this agent needs them
+        self.mark(10 * OFTEN)
+
+    def mark(self, least: int) -> None:
+        """Note from where the log has to be heard after a restart, if that saves so many records."""
+        if self.chair.shared and self._begin() >= self.chair.seen.begin + least:
+            with self.books.writing():  # what others are deciding, who have heard half of it, would be lost
+                self.chair.mark(self._begin())
+        self._markable = self._archive.end + 10 * OFTEN
+
+    def mark_now_and_then(self) -> None:
+        """Note it when there are many new decisions: who is never closed must not hear all after a crash."""
+        if self._archive.end >= self._markable:
+            self.mark(10 * OFTEN)
+
+    def needed(self) -> int:
+        """Number of the first record that some agent of the file still needs."""
+        self.mark(1)
+        return self.chair.needed()
+
+    def restricted(self) -> U64 | None:
+        """Keys of subjects from whom nothing may be learned; ``None`` for nobody."""
+        return None if self._restrictions is None else self._restrictions.keys
+
+    def hear(self, first: int, block: Block) -> Any:
+        """Take note of what a block of the log changes, written here or elsewhere.
+
+        Args:
+            first: Log number of its first record.
+            block: The block.
+
+        Returns:
+            For outcomes what was made of each, otherwise nothing.
+        """
+        meta, columns = block.meta, block.columns
+        if block.kind == "erasure":
+            self._hear_erasure(block)
+        if meta.get("agent") != self._name:
+            return None
+        if block.kind == "decision":
+            self._archive.note(first, len(block))
+            if self._ledger is not None:
+                catalogue = self._archive.catalogue
+                if meta is not self.chair.published.meta:
+                    catalogue = catalogue_of(meta, catalogue)
+                self._ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
+                if np.count_nonzero(columns["tag"]) < len(block):  # erased since
+                    gone = np.flatnonzero(columns["tag"] == 0) + first
+                    self._finish(gone, columns["action"].shape[1])
+            if "request" in columns:
+                self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
+        elif block.kind == "outcome" and self._ledger is not None:
+            columns = _counted(columns, meta, self._ledger.goals)
+            return self._ledger.record(*(columns[name] for name in _OUTCOME))
+        elif block.kind == "reward" and self.teaching is not None:
+            self.teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
+        elif block.kind == "restriction":
+            self._restrict(block)
+        elif block.kind == "erasure" and self._restrictions is not None:
+            self._restrict_all()  # who was forgotten is a stranger
+        elif block.kind == "policy":
+            learned = int(columns["learned"][-1])
+            self.chair.hear(meta["policy"], learned)
+            if self.teaching is not None:
+                self.teaching.hear_policy(meta["cause"], learned)
+        return None
+
+    def _hear_erasure(self, block: Block) -> None:
+        """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.
+
+        What was read after it was erased is forgotten as it is read.
+        """
+        from agentic._erasing import ERASED  # only when somebody is
+
+        name = "surrogate" if "surrogate" in block.columns else "subject"
+        whom = block.columns[name][block.columns["state"] == ERASED]
+        if not len(whom):
+            return
+        for positions, slots in self._archive.about(whom, self._begin(), self.books.known):
+            self._requests.drop(set(positions.tolist()))
+            self._finish(positions, slots)
+
+    def _finish(self, positions: I64, slots: int) -> None:
+        """Close the windows of decisions without a reward."""
+        if self._ledger is not None:
+            self._ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
+
+    def _restrict(self, *blocks: Block, anew: bool = False) -> None:
+        """Learn nothing from subjects who are restricted."""
+        from agentic.privacy import Restrictions  # hardly anybody is
+
+        known = None if anew else self._restrictions
+        known = Restrictions(self._name) if known is None else known
+        for block in blocks:
+            known.hear(block)
+        self._restrictions = known  # at last: others may be learning
+
+    def _restrict_all(self) -> None:
+        """Begin anew with who is restricted."""
+        told = [block for _, block in blocks_of(self._log, "restriction")]
+        if told:
+            self._restrict(*told, anew=True)
+
+    def _begin(self) -> int:
+        """Log number from which the log has to be heard after a restart, when it ends here."""
+        begin = end = self._archive.end
+        if self.teaching is not None:
+            begin = self.teaching.begin(end)
+        return min(begin, max(0, end - REMEMBERED)) if self._requests else begin
+
+
+def _counted(
+    columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], goals: Goals
+) -> dict[str, NDArray[Any]]:
+    """Outcomes that were logged, with the codes that goals have now; without erased ones, and goals gone."""
+    found = {name: columns[name] for name in _OUTCOME}
+    told = meta.get("goals")
+    if told is not None and tuple(told) != goals.names:
+        code = {name: number for number, name in enumerate(goals.names)}
+        place = np.array([code.get(name, -1) for name in told], dtype=np.int64)
+        found["goal"] = place[found["goal"]]
+    left = ~np.isnan(found["value"]) & (found["goal"] >= 0)
+    if np.count_nonzero(left) < len(left):
+        found = {name: column[left] for name, column in found.items()}
+    return found
