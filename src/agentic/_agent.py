@@ -200,14 +200,14 @@ class Agent:
         self._store: StateStore = MemoryStore() if store is None else store
         self._clock = clock
         self._pools = Pools(name, self._assembly.pooled, self._assembly.plan.space, self._store)
-        self._ledger = Ledger(goals) if goals is not None else None
+        ledger = None if goals is None else Ledger(goals)
         desk = Desk(name, self._assembly, self._store, tuple(providers), self._pools)
         # Whether records and log stand or fall together, so that nothing has to be taken back.
         self._atomic = _shares(self._log, self._store)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
         self._following = Following(
-            name, self._log, self._archive, self._requests, self._ledger, self._pools.forget
+            name, self._log, self._archive, self._requests, ledger, self._pools.forget
         )
         self._books = self._following.books
         self._standing = standing(desk.plan, self.schema)
@@ -220,10 +220,10 @@ class Agent:
         passed = checked(policies.LinearThompson() if policy is None else policy)
         self._chair.take(passed)
         self._teaching: Teaching | None = None
-        if self._ledger is not None:
+        if ledger is not None:
             self._teaching = Teaching(
                 name,
-                self._ledger,
+                ledger,
                 self._chair,
                 self._books,
                 self._log,
@@ -373,7 +373,8 @@ class Agent:
     @property
     def pending(self) -> int:
         """Decisions whose reward window is still open."""
-        return 0 if self._ledger is None else self._ledger.pending
+        ledger = self._following.ledger
+        return 0 if ledger is None else ledger.pending
 
     def _micros(self) -> int:
         return micros(self._clock())
@@ -628,7 +629,7 @@ class Agent:
             at: m times, or one for all; the agent's clock by default.
             event_ids: m ids.
         """
-        if self._ledger is None or self._goals is None:
+        if self._goals is None:
             raise UnknownGoalError(
                 f"agent {self._name!r} has no goals, so no outcome counts: pass goals=Goals(...)"
             )

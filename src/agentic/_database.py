@@ -114,6 +114,7 @@ class Database:
         self._pid = os.getpid()
         # Of the transaction that is going on:
         self._depth = self._owner = 0
+        self._number = 0  # which one it is
         self._open = False  # it has begun, and neither has it been committed nor undone
         self._doomed: BaseException | None = None
         self._begun: list[_Seat] = []
@@ -173,6 +174,8 @@ class Database:
                 return
             connection = self._ready()
             full = committing = False
+            self._number += 1
+            number = self._number
             try:
                 with mapped(self.path):
                     full = self._start(connection)
@@ -182,6 +185,8 @@ class Database:
                     connection.execute("COMMIT")
                 self._finish(connection, full=full)
             except BaseException as error:
+                if self._number != number:  # Ctrl-C left this one behind, and it was undone since
+                    raise
                 if committing and not isinstance(error, DatabaseError) and not connection.in_transaction:
                     self._finish(connection, full=full)  # Ctrl-C came when all was written
                 else:
@@ -194,15 +199,19 @@ class Database:
             raise DatabaseError(
                 f"the transaction on {self.path!r} has failed already: nothing can be added to it"
             ) from self._doomed
+        number = self._number
         self._depth += 1
         try:
             with mapped(self.path):
                 yield self._writer
         except BaseException as error:
-            self._doomed = error
+            if self._number == number:
+                self._doomed = error
             raise
         finally:
-            self._depth -= 1
+            # Where Ctrl-C came between two lines of `contextlib`, parts end after the whole.
+            if self._number == number and self._depth:
+                self._depth -= 1
 
     def _ready(self) -> sqlite3.Connection:
         """The connection that writes, made anew where the last one cannot be trusted."""

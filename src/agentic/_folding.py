@@ -49,6 +49,9 @@ class Books:
         """Hold the log: nobody else appends meanwhile."""
         return self._lock
 
+    def tear(self) -> None:
+        """What was heard was left half done: hear it anew, where that can be."""
+
     def append(self, block: Block) -> Entry:
         """Append a block and hear it.
 
@@ -67,23 +70,35 @@ class SharedBooks(Books):
     Whoever begins has first heard what others appended. What is appended in a transaction is heard when it
     is committed, so it must not be part of one that somebody else commits later, or never; what was not heard
     then, because somebody pressed Ctrl-C, is heard when the next one begins. Who was interrupted while
-    hearing knows half of it, and is asked no more.
+    hearing knows half of it, and hears it anew then, with all before it.
     """
 
     def __init__(
-        self, log: ProvenanceLog, hear: Hear, database: Transactions, undone: Callable[[], None]
+        self,
+        log: ProvenanceLog,
+        hear: Hear,
+        database: Transactions,
+        undone: Callable[[], None],
+        anew: Callable[[], int],
     ) -> None:
         super().__init__(log, hear)
         self._database = database
         self._undone = undone
+        self._anew = anew
         self._process = os.getpid()
         self._heard = 0
-        self._torn = False  # what is known is no longer what the log says
+        # What is known is not what the log says:
+        self._torn = False  # somebody left it so
+        self._half = False  # a block is being heard, or was in part
         self._entries: list[Entry] | None = None
 
     def start_at(self, position: int) -> None:
         """Take what lies before a log position as heard."""
         self._heard = position
+
+    def tear(self) -> None:
+        """Have the next transaction begin with hearing the log anew, as after a restart."""
+        self._torn = True
 
     def deciding(self) -> AbstractContextManager[Any]:
         """A transaction: what was decided is settled and logged, or neither."""
@@ -105,23 +120,20 @@ class SharedBooks(Books):
                 raise LogError(
                     "an agent's calls are transactions of their own: call it outside of `database.writing()`"
                 )
-            if self._torn:
-                raise LogError(
-                    "this agent was interrupted while it took note of the log: nothing is lost, open it again"
-                )
+            entries: list[Entry] = []
             try:
                 with self._database.writing():
                     self._catch_up()
-                    self._entries = []
+                    self._entries = entries
                     yield
-                    entries = self._entries
             except BaseException as error:
                 self._undone()
                 if isinstance(error, DatabaseError):
                     raise LogError(f"the log could not be written ({error}): nothing of it stands") from error
                 raise
             finally:
-                self._entries = None
+                if self._entries is entries:
+                    self._entries = None
             for entry in entries:
                 self._take(entry)
 
@@ -148,18 +160,18 @@ class SharedBooks(Books):
             entry.heard = self._listen(entry.receipt.first, entry.block)
 
     def _listen(self, first: int, block: Block) -> Any:
-        try:
-            heard = self._hear(first, block)
-            self._heard = first + len(block)
-        except Exception:
-            raise
-        except BaseException:
-            self._torn = True
-            raise
+        self._half = True
+        heard = self._hear(first, block)
+        self._heard = first + len(block)
+        self._half = False
         return heard
 
     def _catch_up(self) -> None:
-        """Hear what others appended."""
+        """Hear what others appended, or all of it anew."""
+        if self._torn or self._half:
+            self._half, self._torn = True, False  # in this order: somebody may tear it meanwhile
+            self._heard = self._anew()
+            self._half = False
         if isinstance(self._log, Sized) and len(self._log) == self._heard:
             return
         self.known = self._heard
@@ -177,10 +189,17 @@ class SharedBooks(Books):
                     ) from error
 
 
-def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], /) -> Books:
-    """Books for this log, shared if it is; ``undone`` is told when a transaction was rolled back."""
+def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], anew: Callable[[], int], /) -> Books:
+    """Books for this log, shared if it is.
+
+    Args:
+        log: The log.
+        hear: Told every block.
+        undone: Told when a transaction was rolled back.
+        anew: Forgets what was heard, and says from which record on it is to be heard again.
+    """
     database = database_of(log)
-    return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone)
+    return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone, anew)
 
 
 def blocks_of(

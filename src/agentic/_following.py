@@ -40,6 +40,7 @@ class Following:
 
     Attributes:
         books: The log, to be written; what is appended is heard.
+        ledger: The open reward windows; another one when the log is heard anew.
         chair: Who is in charge; to be set before anything is heard.
         teaching: Who learns; likewise, where there are goals.
     """
@@ -57,10 +58,10 @@ class Following:
         self._log = log
         self._archive = archive
         self._requests = requests
-        self._ledger = ledger
+        self.ledger = ledger
         self._restrictions: Restrictions | None = None
         self._markable = 10 * OFTEN  # when the log ends there, marking it may be worth while
-        self.books = books(log, self.hear, undone)
+        self.books = books(log, self.hear, undone, self._anew)
         self.chair: Chair
         self.teaching: Teaching | None = None
 
@@ -72,17 +73,26 @@ class Following:
         """
         if not isinstance(self.books, SharedBooks):
             return
-        begin = self.chair.seen.begin
-        self._archive.note(0, begin)
+        begin = self._anew()
         self.books.start_at(begin)
-        self._restrict_all()  # also those from before
-        if self._ledger is not None:
-            self._ledger.start_at(begin)
         with self.books.writing():  # hears the log
             self.chair.take_up(passed)
             if not begin:
                 self.chair.mark(0)  # whoever drops old records must know that this agent needs them
         self.mark(10 * OFTEN)
+
+    def _anew(self) -> int:
+        """Forget what the log tells; say from which record on it is to be heard, again or at all."""
+        begin = self.chair.seen.begin
+        self._requests.drop(range(begin, max(begin, self._archive.end)))
+        self._archive.note(0, begin)
+        self._restrict_all()  # also those from before
+        if self.ledger is not None:
+            self.ledger = Ledger(self.ledger.goals)
+            self.ledger.start_at(begin)
+            if self.teaching is not None:
+                self.teaching.start_anew(self.ledger)
+        return begin
 
     def mark(self, least: int) -> None:
         """Note from where the log has to be heard after a restart, if that saves so many records."""
@@ -122,19 +132,19 @@ class Following:
             return None
         if block.kind == "decision":
             self._archive.note(first, len(block))
-            if self._ledger is not None:
+            if self.ledger is not None:
                 catalogue = self._archive.catalogue
                 if meta is not self.chair.published.meta:
                     catalogue = catalogue_of(meta, catalogue)
-                self._ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
+                self.ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
                 if np.count_nonzero(columns["tag"]) < len(block):  # erased since
                     gone = np.flatnonzero(columns["tag"] == 0) + first
                     self._finish(gone, columns["action"].shape[1])
             if "request" in columns:
                 self._requests.note(columns["subject"], columns["request"], first, columns["action"].shape[1])
-        elif block.kind == "outcome" and self._ledger is not None:
-            columns = _counted(columns, meta, self._ledger.goals)
-            return self._ledger.record(*(columns[name] for name in _OUTCOME))
+        elif block.kind == "outcome" and self.ledger is not None:
+            columns = _counted(columns, meta, self.ledger.goals)
+            return self.ledger.record(*(columns[name] for name in _OUTCOME))
         elif block.kind == "reward" and self.teaching is not None:
             self.teaching.hear(first, Closed(columns["decision"], columns["slot"], columns["reward"]))
         elif block.kind == "restriction":
@@ -165,8 +175,8 @@ class Following:
 
     def _finish(self, positions: I64, slots: int) -> None:
         """Close the windows of decisions without a reward."""
-        if self._ledger is not None:
-            self._ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
+        if self.ledger is not None:
+            self.ledger.finish(np.repeat(positions, slots), np.tile(np.arange(slots), len(positions)))
 
     def _restrict(self, *blocks: Block, anew: bool = False) -> None:
         """Learn nothing from subjects who are restricted."""

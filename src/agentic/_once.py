@@ -78,10 +78,11 @@ def _answer(
     """
     alone = not answers
     while len(answers) < len(first):
-        mine, known, going = requests.reserve((r for r in first if r not in answers), slots)
+        mine: list[Request] = []
         new: dict[Request, Answer] = {}
         fresh: DecisionBatch | None = None
         try:
+            known, going = requests.reserve([r for r in first if r not in answers], slots, mine)
             if mine:
                 rows = [first[request] for request in mine]
                 columns = {name: rows_of(column, rows) for name, column in context.items()}

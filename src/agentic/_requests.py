@@ -41,19 +41,25 @@ class Requests:
         self._lock = Lock()
 
     def reserve(
-        self, requests: Iterable[Request], slots: int, /
-    ) -> tuple[list[Request], dict[Request, Answer], dict[Request, Going]]:
+        self, requests: Iterable[Request], slots: int, mine: list[Request], /
+    ) -> tuple[dict[Request, Answer], dict[Request, Going]]:
         """Take on the requests nobody has answered or taken on; each once, in their order.
 
+        Args:
+            requests: Subjects and request ids.
+            slots: How many actions each is to choose.
+            mine: Those taken on are added to it, before they are taken on: whatever happens, Ctrl-C too, the
+                caller knows what to ``settle``.
+
         Returns:
-            Those taken on, the answers of those that have one, and the work of those others took on.
+            The answers of those that have one, and the work of those others took on.
 
         Raises:
             InvalidContextError: One was answered with another number of slots, or this thread is deciding it
                 already; nothing is taken on.
         """
         with self._lock:
-            mine, known, going = [], {}, {}
+            new, known, going = [], {}, {}
             for request in dict.fromkeys(requests):
                 if (answer := self._answers.get(request)) is not None:
                     if answer.slots != slots:
@@ -73,10 +79,11 @@ class Requests:
                         )
                     going[request] = work
                 else:
-                    mine.append(request)
-            for request in mine:
+                    new.append(request)
+            mine += new
+            for request in new:
                 self._going[request] = Going(get_ident())
-        return mine, known, going
+        return known, going
 
     def __bool__(self) -> bool:
         return bool(self._answers)
@@ -114,7 +121,11 @@ class Requests:
         with self._lock:
             self._answers.update(answers)
             self._trim()
-            done = [(self._going.pop(request), answers.get(request)) for request in requests]
+            done = [
+                (self._going.pop(request), answers.get(request))
+                for request in requests
+                if request in self._going and self._going[request].thread == get_ident()
+            ]
         for work, answer in done:
             work.answer = answer
             work.over.set()

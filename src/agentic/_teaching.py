@@ -119,6 +119,13 @@ class Teaching:
         self._unlogged: list[Closed] = []
         self._unlearned: list[_Offer] = []
         self._offered: list[_Offer] = []
+        self._starts = 0  # how often all of it was offered anew
+
+    def start_anew(self, ledger: Ledger) -> None:
+        """Forget what was heard; it is told again."""
+        with self._offers:
+            self._ledger, self._starts = ledger, self._starts + 1
+            self._unlogged, self._unlearned, self._offered = [], [], []
 
     def hear(self, first: int, closed: Closed) -> None:
         """Take note of rewards, as the log tells: they are offered to the policy."""
@@ -146,24 +153,33 @@ class Teaching:
     def learn(self, at: int) -> Learned:
         """Close the rewards that are final, learn from them, and publish the next policy."""
         with self.lock:
-            self.remembering.write(self._chair.desk.plan.layout)
-            self._close(at)
-            while True:
-                before, offered = self._chair.published, self._take()
-                try:
-                    used, won = self._learn(before, offered)
-                except LearningError:
-                    with self._offers:
-                        self._unlearned += offered
-                    raise
-                except BaseException:  # a plugin, the log, Ctrl-C: offered to the next call
-                    self._give_back(offered)
-                    raise
-                if won:
-                    now = self._chair.published
-                    closed = sum(len(offer.closed) for offer in offered)
-                    return Learned(closed, used, now.version, changed=now is not before)
-                self._give_back(offered)
+            try:
+                return self._close_and_learn(at)
+            except BaseException as error:
+                if not isinstance(error, Exception):  # somebody pressed Ctrl-C, wherever that was
+                    self._books.tear()
+                raise
+
+    def _close_and_learn(self, at: int) -> Learned:
+        self.remembering.write(self._chair.desk.plan.layout)
+        self._close(at)
+        while True:
+            before = self._chair.published
+            start, offered = self._take()
+            try:
+                used, won = self._learn(before, offered)
+            except LearningError:
+                with self._offers:
+                    self._unlearned += offered if start == self._starts else []
+                raise
+            except BaseException:  # a plugin, the log, Ctrl-C: offered to the next call
+                self._give_back(offered, start)
+                raise
+            if won:
+                now = self._chair.published
+                closed = sum(len(offer.closed) for offer in offered)
+                return Learned(closed, used, now.version, changed=now is not before)
+            self._give_back(offered, start)
 
     def relearn(self) -> Relearned:
         """Learn every version that the log names once more, from the version before and the logged rewards.
@@ -209,32 +225,37 @@ class Teaching:
             offers = [offer for offer in offers if offer.end > learned]
         return Relearned(versions, same, missing, recalled, lost, tuple(differ))
 
-    def _take(self) -> list[_Offer]:
+    def _take(self) -> tuple[int, list[_Offer]]:
         with self._offers:
             offered, self._offered = self._offered, []
-            return offered
+            return self._starts, offered
 
-    def _give_back(self, offered: list[_Offer]) -> None:
+    def _give_back(self, offered: list[_Offer], start: int) -> None:
         with self._offers:
+            if start != self._starts:  # they have been offered anew
+                return
             self._offered += [offer for offer in offered if offer.end > self._chair.seen.learned]
 
     def _close(self, at: int) -> None:
         """Log the rewards that are final; once logged, they are offered to the policy."""
         with self._books.writing():
-            closed = _together([*self._unlogged, self._ledger.close(at)])
-            # Closed windows do not open again: what the log refuses is offered to it the next time.
-            self._unlogged = [closed]
-            if len(closed):
-                columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
-                block = Block("reward", columns, {"schema": 1, "agent": self._agent, "at": at})
-                try:
-                    self._books.append(block)
-                except Exception as error:
-                    raise LogError(
-                        f"the log refused {len(closed)} reward records ({reason(error)}): they do not stand"
-                        " yet"
-                    ) from error
+            self._log_final(at)
         self._unlogged = []
+
+    def _log_final(self, at: int) -> None:
+        closed = _together([*self._unlogged, self._ledger.close(at)])
+        # Closed windows do not open again: what the log refuses is offered to it the next time.
+        self._unlogged = [closed]
+        if not len(closed):
+            return
+        columns = {"decision": closed.position, "slot": closed.slot, "reward": closed.reward}
+        block = Block("reward", columns, {"schema": 1, "agent": self._agent, "at": at})
+        try:
+            self._books.append(block)
+        except Exception as error:
+            raise LogError(
+                f"the log refused {len(closed)} reward records ({reason(error)}): they do not stand yet"
+            ) from error
 
     def _learn(self, before: Published, offered: list[_Offer]) -> tuple[int, bool]:
         """Learn from what is offered and publish.
