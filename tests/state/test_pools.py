@@ -115,3 +115,21 @@ def test_what_is_left_is_told_of_one_moment() -> None:
     one = pools(store)
     others.append(pools(store))
     assert one.left(0) == {"budget": 9_000_000}
+
+
+def test_what_is_left_is_told_although_others_never_rest() -> None:
+    """Then it may be off by what they have just taken."""
+
+    class Restless(MemoryStore):
+        def load(self, *asked: Any) -> Any:
+            found = super().load(*asked)
+            if not busy:
+                busy.append(True)
+                pools(store).take(0, 1, 1)
+                busy.clear()
+            return found
+
+    busy: list[bool] = []
+    store = Restless()
+    left = pools(store).left(0)["budget"]
+    assert 0 <= left < 10_000_000
