@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sqlite3
@@ -18,7 +19,7 @@ import pytest
 
 from agentic import _database, _sqlite
 from agentic._database import Database, Durability
-from agentic._sqlite import APPLICATION_ID, connect, digest
+from agentic._sqlite import APPLICATION_ID, digest
 from agentic.errors import (
     ConfigurationError,
     DamagedError,
@@ -58,12 +59,6 @@ def opened(path: Path, durability: str | Durability = "process", wait: float = 3
         database.close()
 
 
-def beats(database: Database) -> int:
-    with database.reading() as connection:
-        (n,) = connection.execute("SELECT coalesce(max(n), 0) FROM beat").fetchone()
-    return int(n)
-
-
 def add(connection: sqlite3.Connection, size: int, at: int = 0) -> None:
     connection.execute("INSERT INTO checkpoints VALUES (?, ?, '')", (size, at))
 
@@ -97,7 +92,7 @@ def test_the_file_says_whose_it_is(path: Path) -> None:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         assert {name for (name,) in tables} - {"sqlite_sequence"} == {
             *("meta", "headers", "blocks", "vault", "commitments", "segments", "checkpoints"),
-            *("journal", "pages", "layouts", "policies", "beat"),
+            *("journal", "pages", "layouts", "policies"),
         }
     assert repr(database) == f"Database({str(path)!r}, durability='process')"
 
@@ -549,20 +544,19 @@ def test_kill_9_takes_nothing_that_was_committed(path: Path, level: str) -> None
 def test_a_bounded_database_waits_for_the_disk_soon_after_a_commit(path: Path) -> None:
     """When it is closed at the latest; where nothing was committed it never does."""
     with opened(path, Durability("bounded", bound_ms=60_000)) as database:
-        assert beats(database) == 0
         assert database._heart is None
         with database.writing() as connection:
             add(connection, 1)
         assert database._since is not None
-    with opened(path) as database:
-        assert beats(database) == 1
+        assert database.syncs == 0
+    assert database.syncs == 1
     with opened(path, Durability("bounded", bound_ms=1)) as database:
         with database.writing() as connection:
             add(connection, 2)
         assert database._heart is not None
         database._heart.stop()
         assert database._since is None
-        assert beats(database) >= 2
+        assert database.syncs >= 1
 
 
 def test_a_commit_after_the_bound_waits_for_the_disk_itself(path: Path) -> None:
@@ -583,13 +577,11 @@ def test_a_commit_after_the_bound_waits_for_the_disk_itself(path: Path) -> None:
 def test_a_heart_that_fails_stops_all_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed can still be read; opened again all goes on."""
 
-    def broken(*_: object) -> sqlite3.Connection:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-        raise error
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
 
     with opened(path, Durability("bounded", bound_ms=60_000)) as database:
-        monkeypatch.setattr(_database, "connect", broken)
+        monkeypatch.setattr(_database, "sync", broken)
         with database.writing() as connection:
             add(connection, 1)
         heart = database._heart
@@ -604,24 +596,41 @@ def test_a_heart_that_fails_stops_all_writing(path: Path, monkeypatch: pytest.Mo
         assert sizes(database) == [1]
 
 
-def test_a_heart_that_finds_the_file_taken_beats_again(path: Path) -> None:
-    """It waits for a bound only, and is still wanted."""
+def test_a_heart_holds_nobody_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the disk while somebody is writing, here and elsewhere."""
     with opened(path, Durability("bounded", bound_ms=60_000)) as database, opened(path) as other:
         with database.writing() as connection:
             add(connection, 1)
         heart = database._heart
         assert heart is not None
-        with contextlib.closing(connect(str(path), "FULL", 0.0)) as own:
-            heart.wanted.clear()
-            with other.writing():
-                heart._beat(own)
-            assert heart.wanted.is_set()
-            assert database._since is not None
-            heart._beat(own)
+        with other.writing():
+            heart._beat()
             assert database._since is None
-            assert beats(database) == 1
-            heart._beat(own)
-            assert beats(database) == 1
+        assert database.syncs == 1
+        heart._beat()
+        assert database.syncs == 1  # there was nothing to wait for
+
+
+def test_a_heart_follows_a_log_that_is_made_anew(path: Path) -> None:
+    """The last connection to close removes the write-ahead log; the next commit makes another one."""
+    with opened(path, Durability("bounded", bound_ms=60_000)) as database:
+        with database.writing() as connection:
+            add(connection, 1)
+        heart, writer = database._heart, database._writer
+        assert heart is not None
+        assert writer is not None
+        heart._beat()
+        held = heart._file
+        assert held is not None
+        writer.close()
+        database._writer, database._since = None, 1.0
+        heart._beat()  # what was committed is in the database file, on the disk
+        assert database._since is None
+        with database.writing() as connection:
+            add(connection, 2)
+        heart._beat()
+        assert heart._file is not None
+        assert os.path.samestat(os.fstat(heart._file), Path(f"{path}-wal").stat())
 
 
 def test_the_thread_of_a_forgotten_database_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

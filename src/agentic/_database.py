@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import get_ident
 from typing import Final, Protocol
 
@@ -27,11 +29,13 @@ from agentic._sqlite import (
 )
 from agentic.errors import ConfigurationError, DatabaseBusyError, DatabaseError
 
+if sys.platform == "darwin":
+    import fcntl
+
 _LEVELS: Final = {"memory": "OFF", "process": "NORMAL", "bounded": "NORMAL", "power": "FULL"}
 _IDLE: Final = 8  # readers kept for the next
 _SHA: Final = 32
 _LOOK_S: Final = 60.0  # after which a heart looks whether its database is still there
-_LAST_MS: Final = 10_000
 
 
 @attrs.frozen
@@ -124,6 +128,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._busy: dict[sqlite3.Connection, int] = {}  # readers, and the threads that use them
         self._heart: _Heart | None = None
+        self.syncs = 0  # of the heart, so far
         self._since: float | None = None  # when the first commit came that a power cut may still take
         _refuse_carried(self.path)
         self._ready()
@@ -494,9 +499,10 @@ class Database:
 
 
 class _Heart:
-    """Has what was committed survive a power cut soon: a commit of its own that waits for the disk.
+    """Has what was committed survive a power cut soon, without holding up who writes meanwhile.
 
-    Its sync covers whatever was written to the log before.
+    SQLite does not wait for the disk when it commits at this level; the heart does, with a descriptor of its
+    own on the write-ahead log. Before SQLite empties that log it waits for the disk itself.
     """
 
     def __init__(self, database: Database, bound: float) -> None:
@@ -504,6 +510,7 @@ class _Heart:
         self._stopped = threading.Event()
         self._database = weakref.ref(database)
         self._path, self._bound = database.path, bound
+        self._file: int | None = None  # kept open: what goes wrong from now on is told to it
         self._thread = threading.Thread(target=self._run, name="agentic-heart", daemon=True)
         self._thread.start()
 
@@ -514,7 +521,6 @@ class _Heart:
         self._thread.join()
 
     def _run(self) -> None:
-        connection: sqlite3.Connection | None = None
         try:
             while True:
                 # Asked in this order no wish is missed: `stop` says that it stops, and then wakes.
@@ -522,54 +528,64 @@ class _Heart:
                     if self._database() is None:
                         return
                 stopped = self._stopped.wait(self._bound / 2)
-                with mapped(self._path):
-                    if connection is None:
-                        connection = connect(self._path, "FULL", self._bound)
-                    if stopped:  # nobody beats after this
-                        connection.execute(f"PRAGMA busy_timeout = {_LAST_MS}")
-                    self._beat(connection)
+                self._beat()
                 if stopped:
                     return
-        except DatabaseError as error:
+        except OSError as error:
             if (database := self._database()) is not None:
                 database.poison(error)
         finally:
-            if connection is not None:
-                connection.close()
+            self._let_go()
 
-    def _beat(self, connection: sqlite3.Connection) -> None:
+    def _beat(self) -> None:
         begun = time.monotonic()
         self.wanted.clear()  # first: who commits from now on wants another
         database = self._database()  # held no longer than this: what nobody uses is to go
         if database is None or database._since is None:
             return
-        try:
-            connection.execute("INSERT INTO beat VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1")
-        except sqlite3.OperationalError as error:
-            code = error.sqlite_errorcode & 0xFF
-            if code == sqlite3.SQLITE_BUSY:
-                self.wanted.set()  # somebody is writing: again, unless their commit waits for the disk
-                return
-            if code != sqlite3.SQLITE_FULL:
-                raise
-            self._sync()  # no room for a beat: that is no reason to stop, commits will tell others
+        self._sync()
+        database.syncs += 1
         database._since = begun if self.wanted.is_set() else None
 
     def _sync(self) -> None:
-        """Have the write-ahead log on the disk without writing to it.
+        """Have the write-ahead log on the disk.
 
         Raises:
-            DatabaseError: The disk refuses.
+            OSError: The disk refuses.
         """
+        path = f"{self._path}-wal"
         try:
+            there = Path(path).stat()
+        except FileNotFoundError:  # emptied into the database file, on the disk, and removed
+            return
+        if self._file is None or not os.path.samestat(os.fstat(self._file), there):
+            self._let_go()
             # There are no locks on this file that closing it could let go of.
-            file = os.open(f"{self._path}-wal", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise DatabaseError(f"{self._path!r}: {error}: see to the disk") from error
+            self._file = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+            if hasattr(os, "O_DIRECTORY"):
+                folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(folder)  # the file's name, too
+                finally:
+                    os.close(folder)
+        sync(self._file)
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def sync(file: int) -> None:
+    """Have what was written to a file on the disk, and not in the disk's own memory where that can be told.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    if sys.platform == "darwin":
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        getattr(os, "fdatasync", os.fsync)(file)
 
 
 _OPEN: Final[weakref.WeakSet[Database]] = weakref.WeakSet()

@@ -49,7 +49,6 @@ CREATE TABLE pages(layout TEXT, page INTEGER, names BLOB, versions BLOB, rows BL
 CREATE TABLE layouts(name TEXT PRIMARY KEY, descr TEXT, digest BLOB);
 CREATE TABLE policies(version TEXT, agent TEXT, template TEXT, body BLOB, digest BLOB,
     PRIMARY KEY(agent, version));
-CREATE TABLE beat(id INTEGER PRIMARY KEY, n INTEGER)
 """
 # Measured: a row of 400 bytes costs least at this size, in batches as alone.
 _PAGE: Final = 16_384

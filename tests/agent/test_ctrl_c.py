@@ -110,9 +110,9 @@ def test_a_part_that_ends_after_the_whole_leaves_nothing_open() -> None:
     assert not whole.__exit__(KeyboardInterrupt, stop, None)
     assert not part.__exit__(KeyboardInterrupt, stop, None)
     with database.writing() as connection:
-        connection.execute("INSERT INTO beat VALUES (7, 7)")
+        connection.execute("INSERT INTO checkpoints VALUES (7, 7, '')")
     with database.reading() as connection:
-        assert connection.execute("SELECT n FROM beat WHERE id = 7").fetchone() == (7,)
+        assert connection.execute("SELECT at FROM checkpoints WHERE size = 7").fetchone() == (7,)
     database.close()
 
 
@@ -123,9 +123,9 @@ def test_a_whole_that_ends_late_leaves_the_next_alone() -> None:
     first.__enter__()
     database._abandon(database._writer, None)
     with database.writing() as connection:
-        connection.execute("INSERT INTO beat VALUES (7, 7)")
+        connection.execute("INSERT INTO checkpoints VALUES (7, 7, '')")
         assert not first.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     del second
     with database.reading() as connection:
-        assert connection.execute("SELECT n FROM beat WHERE id = 7").fetchone() == (7,)
+        assert connection.execute("SELECT at FROM checkpoints WHERE size = 7").fetchone() == (7,)
     database.close()
