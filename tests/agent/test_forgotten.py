@@ -201,3 +201,21 @@ def test_whom_a_decision_in_a_file_was_about_cannot_be_swapped(
 
         monkeypatch.setattr(DurableLog, "read", swapped)
         assert set(agent.replay(decision_id).verdicts) == {Verdict.RECORD_TAMPERED}
+
+
+def test_an_old_backup_brings_nobody_back_to_another_agent_of_the_file(tmp_path: Path) -> None:
+    """Also where the agent that was asked to erase does not open the file."""
+    clock, path, backup = FakeClock(START), tmp_path / "one" / "agent.db", tmp_path / "backup"
+    path.parent.mkdir()
+    for name in ("shop", "other"):
+        with opened(path, clock, name) as agent:
+            live(agent)
+    shutil.copy(path, backup)
+    with opened(path, clock) as agent:
+        agent.privacy.erase(WHO)
+    shutil.copy(backup, path)
+    with opened(path, clock, "other") as agent:
+        assert traces(path.parent) == []
+        assert set(agent.decide(WHO).reasons) == {"NO_CONSENT_UNKNOWN"}
+        assert agent.decide("anna").reasons == {}
+        assert agent.privacy.reapply() == 0
