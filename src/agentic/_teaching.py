@@ -168,7 +168,8 @@ class Teaching:
         self.remembering.write(self._chair.desk.plan.layout)
         self._close(at)
         while True:
-            start, before, offered = self._starts, self._chair.published, self._take()
+            before = self._chair.published
+            start, offered = self._take()
             try:
                 used, won = self._learn(before, offered)
             except LearningError:
@@ -228,10 +229,10 @@ class Teaching:
             offers = [offer for offer in offers if offer.end > learned]
         return Relearned(versions, same, missing, recalled, lost, tuple(differ))
 
-    def _take(self) -> list[_Offer]:
+    def _take(self) -> tuple[int, list[_Offer]]:
         with self._offers:
             offered, self._offered = self._offered, []
-            return offered
+            return self._starts, offered
 
     def _give_back(self, offered: list[_Offer], start: int) -> None:
         with self._offers:
