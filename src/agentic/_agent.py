@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -58,8 +59,6 @@ from agentic.types import (
 )
 
 if TYPE_CHECKING:
-    import os
-
     from typing_extensions import TypedDict, Unpack
 
     from agentic._database import Database, Durability
@@ -206,6 +205,7 @@ class Agent:
         self._atomic = _shares(self._log, self._store)
         self._archive = Archive(name, self._log, self._assembly.plan.catalogue)
         self._requests = Requests()
+        self._process = os.getpid()
         self._following = Following(
             name, self._log, self._archive, self._requests, ledger, self._pools.forget
         )
@@ -347,6 +347,8 @@ class Agent:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
+        if os.getpid() != self._process:
+            self._forked()
         ready = bind(checked(policy), self.plan.space)
         if self._teaching is None:
             self._chair.put(ready, "assigned")
@@ -378,6 +380,15 @@ class Agent:
 
     def _micros(self) -> int:
         return micros(self._clock())
+
+    def _forked(self) -> None:
+        """In a child process: whoever held a lock is not here, and may have left things half done."""
+        self._process = os.getpid()
+        self._requests.forked()
+        self._chair.desk.forked()
+        if self._teaching is not None:
+            self._teaching.forked()
+        self._books.tear()
 
     def _meta(self, desk: Desk, version: str) -> dict[str, Any]:
         layout = desk.plan.layout
@@ -454,6 +465,8 @@ class Agent:
             UnknownFeatureError: The context names something no feature declares.
             LogError: The log failed, so the decisions do not stand.
         """
+        if os.getpid() != self._process:
+            self._forked()
         subjects = checked_subjects(subjects)
         at = checked_time(self._clock() if now is None else now)
         if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 100:
@@ -556,6 +569,8 @@ class Agent:
         """Take note of one fact about many subjects; raises as ``tell`` does."""
         from agentic.privacy import kind_of, text_of
 
+        if os.getpid() != self._process:
+            self._forked()
         names = list(dict.fromkeys(checked_subjects(subjects)))
         at = micros(self._clock() if now is None else now)
         with self._books.deciding():
@@ -633,6 +648,8 @@ class Agent:
             raise UnknownGoalError(
                 f"agent {self._name!r} has no goals, so no outcome counts: pass goals=Goals(...)"
             )
+        if os.getpid() != self._process:
+            self._forked()
         clock = micros(self._clock()) if at is None else 0
         columns = checked_outcomes(
             self._goals,
@@ -671,6 +688,8 @@ class Agent:
             raise UnknownGoalError(
                 f"agent {self._name!r} has no goals to learn from: pass goals=Goals({{...}}, window=...)"
             )
+        if os.getpid() != self._process:
+            self._forked()
         learned = self._teaching.learn(micros(self._clock() if now is None else now))
         self._following.mark(OFTEN)
         return learned

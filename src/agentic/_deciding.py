@@ -107,6 +107,11 @@ class Desk:
         twin._told, twin._lock = set(self._told), self._lock
         return twin
 
+    def forked(self) -> None:
+        """In a child process: nobody holds these locks."""
+        self._lock = Lock()
+        self.pools.forked()
+
     def gather(self, subjects: list[str], context: Mapping[str, Any], at: int) -> tuple[Values, Bools | None]:
         """Ask providers for what the context lacks, as far as it may be known.
 

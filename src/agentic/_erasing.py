@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Container, Iterable, Sequence, Sized
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
@@ -136,6 +136,19 @@ class Eraser:
         self._scrub()
         return len(waiting)
 
+    def _erased_for_others(self, listed: Container[Identity]) -> list[Erasure]:
+        """Erasures that another agent of the file was asked for, and that the log does not know."""
+        told = {} if self._list is None else self._list.read()
+        told = {whom: one for whom, one in told.items() if one.state == "erased" and whom not in listed}
+        if not told:
+            return []
+        done: set[Identity] = set()
+        for _, block in blocks_of(self.log, "erasure"):
+            if "surrogate" in block.columns:
+                rows = block.columns["state"] == ERASED
+                done.update(map(tuple, block.columns["surrogate"][rows].tolist()))
+        return [one for whom, one in told.items() if whom not in done]
+
     def reapply(self, now: datetime, /) -> int:
         """Do again what the list knows and the log does not."""
         listed = {} if self._list is None else self._list.read(self._agent)
@@ -145,6 +158,7 @@ class Eraser:
             for whom, one in listed.items()
             if (marks[whom].state if whom in marks else LIFTED) != STATES.index(one.state)
         ]
+        new += self._erased_for_others(listed)
         names = self._names([one.surrogate for one in new]) if new else {}
         gone = [one for one in new if one.state == "erased"]
         if gone:

@@ -85,6 +85,10 @@ class Requests:
                 self._going[request] = Going(get_ident())
         return known, going
 
+    def forked(self) -> None:
+        """In a child process: nobody holds the lock, and nothing is going on."""
+        self._lock, self._going = Lock(), {}
+
     def __bool__(self) -> bool:
         return bool(self._answers)
 

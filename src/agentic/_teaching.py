@@ -127,6 +127,10 @@ class Teaching:
             self._ledger, self._starts = ledger, self._starts + 1
             self._unlogged, self._unlearned, self._offered = [], [], []
 
+    def forked(self) -> None:
+        """In a child process: nobody holds these locks."""
+        self.lock, self._offers = threading.RLock(), threading.Lock()
+
     def hear(self, first: int, closed: Closed) -> None:
         """Take note of rewards, as the log tells: they are offered to the policy."""
         self._ledger.finish(closed.position, closed.slot)

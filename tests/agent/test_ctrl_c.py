@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -129,3 +133,46 @@ def test_a_whole_that_ends_late_leaves_the_next_alone() -> None:
     with database.reading() as connection:
         assert connection.execute("SELECT at FROM checkpoints WHERE size = 7").fetchone() == (7,)
     database.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_a_child_is_not_held_up_by_locks_of_threads_that_it_does_not_have(
+    both: tuple[Agent, Path, FakeClock],
+) -> None:
+    """Whatever another thread was in the middle of when the process forked."""
+    agent, _, clock = both
+    clock.advance(2 * DAY)
+    assert agent._teaching is not None
+    assert agent._following.ledger is not None
+    held = [
+        agent._teaching.lock,
+        agent._teaching._offers,
+        agent._following.ledger._lock,
+        agent._requests._lock,
+        agent._pools._lock,
+        agent._chair.desk._lock,
+    ]
+    ready, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ExitStack() as stack:
+            for lock in held:
+                stack.enter_context(lock)
+            ready.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    ready.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # a child that waits for ever ends
+        agent.decide("ben", request_id="q")
+        agent.learn()
+        os._exit(7)
+    _, status = os.waitpid(child, 0)
+    over.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert agent.learn().closed == 0
+    assert agent.pending == 1

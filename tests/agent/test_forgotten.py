@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 import struct
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from agentic import Action, Agent
+from agentic import Action, Agent, Verdict
 from agentic._noise import text_key
+from agentic.arrays import Block, Receipt
 from agentic.conditions import F
 from agentic.errors import DatabaseBusyError, UnknownDecisionError
 from agentic.features import Number
 from agentic.guardrails import Consent, FrequencyCap
 from agentic.policies import LinearThompson, RandomFeatures
+from agentic.provenance import DurableLog
 from agentic.rewards import Goals
 from agentic.testing import FakeClock
 
@@ -176,4 +180,42 @@ def test_an_erasure_that_a_crash_left_in_the_write_ahead_log_is_finished(
         shutil.copytree(path.parent, crashed)  # as a killed process leaves it
     with opened(crashed / path.name, clock) as agent:
         assert traces(crashed) == []
+        assert agent.privacy.reapply() == 0
+
+
+def test_whom_a_decision_in_a_file_was_about_cannot_be_swapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replayed alone, a decision must have the key of the subject that it names."""
+    with opened(tmp_path / "agent.db", FakeClock(START)) as agent:
+        decision_id = live(agent)[WHO]
+        assert agent.replay(decision_id).identical
+        read = DurableLog.read
+
+        def swapped(log: DurableLog, after: int = 0, /) -> Iterator[tuple[Receipt, Block]]:
+            for receipt, block in read(log, after):
+                columns = dict(block.columns)
+                if block.kind == "decision":
+                    columns["subject"] = np.array(["anna"] * len(block), dtype=object)
+                yield receipt, Block(block.kind, columns, block.meta)
+
+        monkeypatch.setattr(DurableLog, "read", swapped)
+        assert set(agent.replay(decision_id).verdicts) == {Verdict.RECORD_TAMPERED}
+
+
+def test_an_old_backup_brings_nobody_back_to_another_agent_of_the_file(tmp_path: Path) -> None:
+    """Also where the agent that was asked to erase does not open the file."""
+    clock, path, backup = FakeClock(START), tmp_path / "one" / "agent.db", tmp_path / "backup"
+    path.parent.mkdir()
+    for name in ("shop", "other"):
+        with opened(path, clock, name) as agent:
+            live(agent)
+    shutil.copy(path, backup)
+    with opened(path, clock) as agent:
+        agent.privacy.erase(WHO)
+    shutil.copy(backup, path)
+    with opened(path, clock, "other") as agent:
+        assert traces(path.parent) == []
+        assert set(agent.decide(WHO).reasons) == {"NO_CONSENT_UNKNOWN"}
+        assert agent.decide("anna").reasons == {}
         assert agent.privacy.reapply() == 0

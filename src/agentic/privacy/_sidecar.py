@@ -96,8 +96,8 @@ class ErasureList:
                 value=str(self.path),
             ) from error
 
-    def read(self, agent: int, /) -> dict[tuple[int, int], Erasure]:
-        """The last line of an agent about each surrogate; empty when there is no file.
+    def read(self, agent: int | None = None, /) -> dict[tuple[int, int], Erasure]:
+        """The last line of an agent, or of any, about each surrogate; empty when there is no file.
 
         A last line without an end was cut off by a crash, before anything was erased: it does not count.
 
@@ -129,8 +129,8 @@ class ErasureList:
                 )
             state, surrogate, at, due, regime, whose = match.groups()
             key = int(surrogate[:16], 16), int(surrogate[16:], 16)
-            if int(whose, 16) == agent:
-                found[key] = Erasure(state, key, int(at), int(due), regime, agent)
+            if agent is None or int(whose, 16) == agent:
+                found[key] = Erasure(state, key, int(at), int(due), regime, int(whose, 16))
         return found
 
     def _sync_folder(self) -> None:

@@ -90,6 +90,11 @@ class Pools:
             for pool in self._pools.values():
                 pool.held = 0
 
+    def forked(self) -> None:
+        """In a child process: nobody holds the lock, and what was leased is the parent's."""
+        self._lock = threading.Lock()
+        self.forget()
+
     def left(self, now: int, /) -> dict[str, int]:
         """What each pool still holds, leases of this process included, in millionths.
 
