@@ -48,6 +48,18 @@ def test_a_log_keeps_its_name(tmp_path: Path) -> None:
         opened(tmp_path / "c.db")[1].checkpoint(KEY, at=1, origin="a\nb")
 
 
+def test_who_signed_a_dropping_has_named_the_log(tmp_path: Path) -> None:
+    """Checkpoints of one log have one name, whoever wrote the first."""
+    _, log = opened(tmp_path / "a.db")
+    log.append(rewards(list(range(4097))))
+    log.drop(4096, at=1, note=lambda size, root: Checkpoint("mine", size, root).signed([KEY]))
+    assert log.origin == "mine"
+    with pytest.raises(ProofError, match="signs as 'mine'"):
+        log.checkpoint(KEY, at=1, origin="yours")
+    assert Checkpoint.of(log.checkpoint(KEY, at=1)).origin == "mine"
+    assert log.origin == "mine"
+
+
 def test_what_cannot_be_signed_is_refused(tmp_path: Path) -> None:
     """Nothing, or by nobody; and then nothing is kept."""
     _, log = opened(tmp_path / "a.db")

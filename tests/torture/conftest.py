@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-USUAL = 60.0
+USUAL = 45.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

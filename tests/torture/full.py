@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,25 @@ def main(folder: Path, durability: str) -> None:
         work.agent.close()
         work.agent = work.open()
         work.check()
+    work.agent.close()
+    stuff(folder)
+    for name in ("agent.db", "new.db"):
+        try:
+            opened(folder / name).close()
+        except DatabaseError:
+            work.failed["open"] += 1
+    (folder / "stuff").unlink()
+    (folder / "new.db").unlink()
+    work.agent = work.open()
+    work.check()
     print(json.dumps(work.failed))
+
+
+def stuff(folder: Path) -> None:
+    """Leave not a byte of room."""
+    with (folder / "stuff").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 if __name__ == "__main__":

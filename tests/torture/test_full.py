@@ -43,6 +43,7 @@ def test_a_full_disk_stops_decisions_until_there_is_room(durability: str, tmp_pa
     print(failed)
     assert failed["decide: full"] >= 12
     assert any(name.startswith("learn") for name in failed)
+    assert failed["open"]
 
 
 def test_a_file_that_may_not_grow_stops_decisions_until_it_may(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ them where the log's operator cannot reach.
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -57,10 +56,18 @@ class StoredCheckpoint:
         return bool(known)
 
 
-def origin_of(database: Database, connection: sqlite3.Connection | None = None, /) -> str | None:
-    """The log's own name; ``None`` before its first checkpoint."""
-    told = database.noted(_ORIGIN, connection)
-    return None if told is None else told.decode("utf-8", "replace")
+def origin_of(database: Database, /) -> str | None:
+    """The log's own name; ``None`` before anything of it was signed.
+
+    Raises:
+        DamagedError: A checkpoint or the note of the name is not what was written.
+        ProofError: A checkpoint is none.
+    """
+    told = database.noted(_ORIGIN)
+    if told is not None:
+        return told.decode("utf-8", "replace")
+    signed = [held for held in stored(database) if held.signed]  # where the log was dropped
+    return Checkpoint.of(signed[0].note).origin if signed else None
 
 
 def checkpoint(
@@ -126,6 +133,7 @@ def _named(database: Database, origin: str | None) -> str:
     told = origin_of(database)
     if told is None:
         told = Checkpoint(origin or f"agentic/log/{secrets.token_hex(8)}", 0, bytes(32)).origin
+    if database.noted(_ORIGIN) is None and origin in (None, told):
         with database.writing():
             told = origin_of(database) or told  # another process may have been faster
             database.note(_ORIGIN, told.encode())
