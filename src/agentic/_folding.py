@@ -113,10 +113,11 @@ class SharedBooks(Books):
         if os.getpid() != self._process:
             self._fork()
         with self._lock:
-            if self._entries is not None:
+            writing = self._database.in_writing
+            if self._entries is not None and writing:  # Ctrl-C may have left entries behind
                 yield
                 return
-            if self._database.in_writing:
+            if writing:
                 raise LogError(
                     "an agent's calls are transactions of their own: call it outside of `database.writing()`"
                 )

@@ -104,6 +104,17 @@ def test_what_was_half_known_is_known(
         assert agent.policy_version == fresh.policy_version
 
 
+def test_entries_left_behind_are_no_transaction(both: tuple[Agent, Path, FakeClock]) -> None:
+    """Ctrl-C came between the end of a transaction and the note that it ended."""
+    agent, path, clock = both
+    books: Any = agent._books
+    books._entries = []
+    agent.record(agent.decide("ben").id, "buy")
+    assert books._entries is None
+    with opened(path, clock) as fresh:
+        assert fresh.pending == agent.pending == 2
+
+
 def test_a_part_that_ends_after_the_whole_leaves_nothing_open() -> None:
     """Ctrl-C between two lines of `contextlib` leaves generators behind, which end in any order."""
     database = new_database()
