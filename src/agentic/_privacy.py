@@ -275,7 +275,7 @@ class Privacy:
     def suppress(self, subject: str, until: datetime | None = None) -> None:
         """Contact the subject no more, until a time or for good.
 
-        It beats every policy, rule, arm and experiment, in every agent. Left alone are only message classes
+        It beats every policy, rule, arm and experiment of this agent. Left alone are only message classes
         that a `Suppression` without another scope exempts by name.
         """
         self._tell([subject], Suppressed(until))

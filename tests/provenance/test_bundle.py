@@ -121,6 +121,20 @@ class TestEvidence:
             assert evidence(log, position).leaf() == proof.leaf
             verify_inclusion(proof.leaf, position, proof.size, proof.path, proof.root)
 
+    def test_one_reading(self, log: DurableLog) -> None:
+        """A header that two readers could read differently proves nothing, whoever signed it."""
+        whole = evidence(log, DECISION)
+        text = whole.header.decode()
+        assert text.startswith('{"columns":')
+        twice = f'{{"columns":[],{text[1:]}'.encode()
+        lone = attrs.evolve(whole, position=0, path=(), header=twice)
+        honest = attrs.evolve(whole, position=0, path=())
+        for told, good in ((lone, False), (honest, True)):
+            note = Checkpoint(ORIGIN, 1, told.leaf()).signed([SECRET])
+            bundle = json.loads(whole.to_json())
+            bundle |= {"header": told.header.decode(), "checkpoint": note, "path": [], "position": 0}
+            assert refused(written(bundle), SECRET.text()) is not good
+
     def test_same_text(self, log: DurableLog) -> None:
         """The same evidence is the same file, byte by byte."""
         assert evidence(log, DECISION).to_json() == evidence(log, DECISION).to_json()

@@ -5,7 +5,6 @@ line; or AGENTIC_AUDIT_KEYS is. Prints ACCEPTED and what that proves, or REFUSED
 """
 import base64, hashlib, hmac, itertools, json, math, os, pathlib, re, struct, sys
 from typing import Any
-
 MOST, DEEPEST, FORMAT, HMAC = 1 << 22, 40, "agentic audit bundle 1", b"\xffagentic/hmac-sha256"
 FIELDS = "checkpoint commitment format header kind path payload position public record salt".split()
 PLACES, KINDS = ("fixed", "rows", "shared", "personal"), "u1 u2 u4 u8 i1 i2 i4 i8 f2 f4 f8".split()
@@ -19,7 +18,6 @@ def sha256(*parts: bytes) -> bytes:
 def unbase(text: str) -> bytes:
     require(base64.b64encode(base64.b64decode(text)).decode() == text, "base64 is not written as it is")
     return base64.b64decode(text)
-
 def point(data: bytes) -> tuple[int, int]:  # RFC 8032, section 5.1.3
     sign, y = divmod(int.from_bytes(data, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
@@ -80,8 +78,10 @@ def verify(text: str, keys: str) -> str:  # what is proved; raises when nothing 
     salt, payload, public = (unbase(bundle[name] or "") for name in ("salt", "payload", "public"))
     commitment, (origin, size, root, by) = unbase(bundle["commitment"]), opened(bundle["checkpoint"], keys)
     leaf = sha256(b"\0", sha256(bundle["header"].encode()), public, commitment)
+    plain = json.dumps(header, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    require(plain == bundle["header"] and bundle["format"] == FORMAT, "the header is not as it was written")
     same = climb(leaf, bundle["position"], size, [unbase(step) for step in bundle["path"]]) == root
-    require(same and bundle["format"] == FORMAT, "these bytes are not in this place of the signed log")
+    require(same, "these bytes are not in this place of the signed log")
     fits = len(salt) == 16 and sha256(salt, payload) == commitment
     require(opens != shut and opens == fits, "salt and payload are not those of the record")
     columns = [c for place in PLACES[: 4 if opens else 2] for c in header["columns"] if c[4] == place]
