@@ -127,6 +127,7 @@ class Database:
         self._made = 0  # writers so far
         self._idle: list[sqlite3.Connection] = []
         self._busy: dict[sqlite3.Connection, int] = {}  # readers, and the threads that use them
+        self._gate = threading.Lock()  # held while a reader comes into use; taken last
         self._heart: _Heart | None = None
         self.syncs = 0  # of the heart, so far
         self._since: float | None = None  # when the first commit came that a power cut may still take
@@ -350,12 +351,13 @@ class Database:
         if self._closed or self._pid != os.getpid():
             self._ready()
         with mapped(self.path):
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                _refuse_carried(self.path)
-                connection = self._reader()
-            self._busy[connection] = get_ident()
+            with self._gate:  # a fork finds it either not there or at work
+                if self._idle:
+                    connection = self._idle.pop()
+                else:
+                    _refuse_carried(self.path)
+                    connection = self._reader()
+                self._busy[connection] = get_ident()
             try:
                 yield connection
                 if connection.in_transaction:
@@ -470,15 +472,19 @@ class Database:
         if not self._lock.acquire(timeout=self._wait):
             return
         me = get_ident()
+        self._gate.acquire()
         while any(thread != me for thread in list(self._busy.values())) and time.monotonic() < until:
+            self._gate.release()
             time.sleep(0.001)
+            self._gate.acquire()
         if not self._depth:
             self._let_go()
 
     def _after_fork(self) -> None:
         """In the parent: go on."""
-        with suppress(RuntimeError):  # it could not be had
+        with suppress(RuntimeError):  # they could not be had
             self._lock.release()
+            self._gate.release()
 
     def _forked(self) -> None:
         """In the child: whatever is still open is the parent's, and must not be touched, nor made twice."""
@@ -494,7 +500,7 @@ class Database:
             self._poison = _carried(self.path)
         self._writer, self._heart = None, None
         self._idle, self._busy = [], {}
-        self._lock = threading.RLock()
+        self._lock, self._gate = threading.RLock(), threading.Lock()
         self._depth = self._owner = 0
 
 
