@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -282,21 +283,21 @@ def test_forged_rows_are_refused_or_read_but_never_run(
 def _version(number: int) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         opened(path).close()
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(f"PRAGMA user_version = {number}")
 
     return make
 
 
 def _of_another_program(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE blocks(id INTEGER PRIMARY KEY)")
         connection.execute("INSERT INTO blocks VALUES (1)")
 
 
 def _with_our_mark(path: Path) -> None:
     _of_another_program(path)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1")
 
@@ -307,7 +308,7 @@ def _with(statement: str) -> Callable[[Path], None]:
         with opened(path) as agent:  # so that there is a journal again
             agent.tell_many(["customer-1", "customer-2"], ConsentGranted("marketing"))
             agent.decide("customer-1")
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(statement)
 
     return make
