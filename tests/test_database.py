@@ -633,6 +633,24 @@ def test_a_heart_follows_a_log_that_is_made_anew(path: Path) -> None:
         assert os.path.samestat(os.fstat(heart._file), Path(f"{path}-wal").stat())
 
 
+def test_a_long_write_ahead_log_is_moved_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a thread, while others write; what it cannot have it leaves to the next commit."""
+    monkeypatch.setattr(_database, "_LONG", 0)
+    with opened(path) as database:
+        with database.writing() as connection:
+            add(connection, 1)
+        assert database._moving is not None
+        database._rest()
+        with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as bare:
+            assert bare.execute("SELECT size FROM checkpoints").fetchall() == [(1,)]
+        monkeypatch.setattr(_database, "_REST_S", 0.0)
+        with database.writing() as connection:
+            add(connection, 2)
+        database.scrub()
+        assert database._moving is None
+        assert sizes(database) == [1, 2]
+
+
 def test_the_thread_of_a_forgotten_database_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known to its heart weakly."""
     monkeypatch.setattr(_database, "_LOOK_S", 0.001)

@@ -35,6 +35,8 @@ if sys.platform == "darwin":
 _LEVELS: Final = {"memory": "OFF", "process": "NORMAL", "bounded": "NORMAL", "power": "FULL"}
 _IDLE: Final = 8  # readers kept for the next
 _SHA: Final = 32
+_LONG: Final = 64 << 20  # bytes of a write-ahead log that is to be moved into the file
+_REST_S: Final = 0.2  # between two beginnings of that: what others are reading must stay for them
 _LOOK_S: Final = 60.0  # after which a heart looks whether its database is still there
 
 
@@ -129,6 +131,8 @@ class Database:
         self._busy: dict[sqlite3.Connection, int] = {}  # readers, and the threads that use them
         self._gate = threading.Lock()  # held while a reader comes into use; taken last
         self._heart: _Heart | None = None
+        self._moving: threading.Thread | None = None
+        self._moved = 0.0
         self.syncs = 0  # of the heart, so far
         self._since: float | None = None  # when the first commit came that a power cut may still take
         _refuse_carried(self.path)
@@ -267,6 +271,7 @@ class Database:
         self._begun = []  # there is nothing to undo any more
         self._depth = self._owner = 0
         self._open = False
+        self._move_on()
         if self._bound is None:
             return
         if full:
@@ -280,6 +285,23 @@ class Database:
         if self._heart is None:
             self._heart = _Heart(self, self._bound)
         self._heart.wanted.set()
+
+    def _move_on(self) -> None:
+        """Have another thread move the write-ahead log into the file once it is long, while others write."""
+        if self._moving is not None and self._moving.is_alive():
+            return
+        try:
+            long = Path(f"{self.path}-wal").stat().st_size > _LONG
+        except OSError:  # who writes next will say what is wrong
+            return
+        if long and self._moving is not None and time.monotonic() - self._moved < _REST_S:
+            return
+        if long:
+            self._moved = time.monotonic()
+            self._moving = threading.Thread(
+                target=_move, args=(self.path,), name="agentic-mover", daemon=True
+            )
+            self._moving.start()
 
     def _abandon(self, connection: sqlite3.Connection | None, error: BaseException | None) -> None:
         """Roll back and undo; a connection that the system failed is given up."""
@@ -424,6 +446,7 @@ class Database:
             DatabaseError: This thread is inside ``writing``: what it deleted has not been committed.
         """
         with self.alone() as connection:
+            self._rest()
             if self._depth:
                 raise DatabaseError("scrub empties the log of what was committed: call it after `writing`")
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -458,6 +481,7 @@ class Database:
         heart, self._heart = self._heart, None
         if heart is not None:
             heart.stop()
+        self._rest()
         with suppress(sqlite3.Error):
             while self._idle:
                 self._idle.pop().close()
@@ -465,6 +489,12 @@ class Database:
                 writer, self._writer = self._writer, None
                 self._turnstile.close()
                 writer.close()
+
+    def _rest(self) -> None:
+        """Wait for the thread that moves the write-ahead log, if there is one."""
+        if self._moving is not None:
+            self._moving.join()
+            self._moving = None
 
     def _before_fork(self) -> None:
         """In the parent: let go of the file, as far as that can be done."""
@@ -498,7 +528,7 @@ class Database:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
             _CARRIED.add(self.path)
             self._poison = _carried(self.path)
-        self._writer, self._heart = None, None
+        self._writer, self._heart, self._moving = None, None, None
         self._idle, self._busy = [], {}
         self._lock, self._gate = threading.RLock(), threading.Lock()
         self._depth = self._owner = 0
@@ -580,6 +610,16 @@ class _Heart:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def _move(path: str) -> None:
+    """Move what is in the write-ahead log into the file, as far as no reader needs it; wait for nobody."""
+    with suppress(DatabaseError), mapped(path):  # whoever commits when the log is very long does it again
+        connection = connect(path, "NORMAL", 0.0)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
 
 def sync(file: int) -> None:

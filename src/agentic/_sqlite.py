@@ -52,7 +52,7 @@ CREATE TABLE policies(version TEXT, agent TEXT, template TEXT, body BLOB, digest
 """
 # Measured: a row of 400 bytes costs least at this size, in batches as alone.
 _PAGE: Final = 16_384
-_WAL_PAGES: Final = 4_096  # 64 MB, then what is in the log moves into the file
+_WAL_PAGES: Final = 16_384  # 256 MB, then who commits moves what is in the log into the file
 _PATIENCE_S: Final = 0.02
 _OBJECTS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 _SHORTEST_S: Final = 0.0002
