@@ -114,6 +114,17 @@ def test_what_the_policy_went_by_is_an_input_where_it_decided(name: str, row: in
     assert not {"probability", "action", "score"}.isdisjoint(finding.details)
 
 
+@pytest.mark.parametrize("name", ["score", "spread"])
+def test_the_last_digits_of_an_estimate_are_no_mismatch(name: str) -> None:
+    """They hang on where memory lies; a millionth more does not."""
+    for factor, fine in ((1 + 1e-12, True), (1 + 1e-6, False)):
+
+        def change(held: dict[str, Any], _: dict[str, Any], factor: float = factor) -> None:
+            held[name] = held[name] * factor
+
+        assert reopened(ONCE, copied(ONCE, change)).replay().identical is fine
+
+
 @pytest.mark.parametrize("name", NO_INPUTS)
 def test_what_a_decision_does_not_hang_on_changes_nothing(name: str) -> None:
     """No policy here goes by the time, and the log's own proofs are for the rest."""
