@@ -232,7 +232,7 @@ class Agent:
                 without=self._following.restricted,
             )
         self._following.teaching = self._teaching
-        self._following.take_up(passed)
+        self._following.take_up()
 
     @classmethod
     def open(

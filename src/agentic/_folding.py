@@ -80,8 +80,10 @@ class SharedBooks(Books):
         database: Transactions,
         undone: Callable[[], None],
         anew: Callable[[], int],
+        settle: Callable[[], None],
     ) -> None:
         super().__init__(log, hear)
+        self._settle = settle
         self._database = database
         self._undone = undone
         self._anew = anew
@@ -125,6 +127,7 @@ class SharedBooks(Books):
             try:
                 with self._database.writing():
                     self._catch_up()
+                    self._settle()
                     self._entries = entries
                     yield
             except BaseException as error:
@@ -137,6 +140,7 @@ class SharedBooks(Books):
                     self._entries = None
             for entry in entries:
                 self._take(entry)
+            self._settle()
 
     def _fork(self) -> None:
         """In a child process: nobody holds this lock here, and what was leased is the parent's."""
@@ -190,7 +194,14 @@ class SharedBooks(Books):
                     ) from error
 
 
-def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], anew: Callable[[], int], /) -> Books:
+def books(
+    log: ProvenanceLog,
+    hear: Hear,
+    undone: Callable[[], None],
+    anew: Callable[[], int],
+    settle: Callable[[], None],
+    /,
+) -> Books:
     """Books for this log, shared if it is.
 
     Args:
@@ -198,9 +209,10 @@ def books(log: ProvenanceLog, hear: Hear, undone: Callable[[], None], anew: Call
         hear: Told every block.
         undone: Told when a transaction was rolled back.
         anew: Forgets what was heard, and says from which record on it is to be heard again.
+        settle: Told when there is nothing more to be heard for now.
     """
     database = database_of(log)
-    return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone, anew)
+    return Books(log, hear) if database is None else SharedBooks(log, hear, database, undone, anew, settle)
 
 
 def blocks_of(

@@ -15,7 +15,7 @@ from agentic._records import catalogue_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
 from agentic.arrays import I64, U64, Block
-from agentic.protocols import Policy, ProvenanceLog
+from agentic.protocols import ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
 if TYPE_CHECKING:
@@ -61,25 +61,24 @@ class Following:
         self.ledger = ledger
         self._restrictions: Restrictions | None = None
         self._markable = 10 * OFTEN  # when the log ends there, marking it may be worth while
-        self.books = books(log, self.hear, undone, self._anew)
+        self.books = books(log, self.hear, undone, self._anew, self._settle)
         self.chair: Chair
         self.teaching: Teaching | None = None
 
-    def take_up(self, passed: Policy) -> None:
-        """Go on where a shared log ends: hear what is still open, and find what was learned.
-
-        Args:
-            passed: The policy that the application passed.
-        """
+    def take_up(self) -> None:
+        """Go on where a shared log ends: hear what is still open, and find what was learned."""
         if not isinstance(self.books, SharedBooks):
             return
         begin = self._anew()
         self.books.start_at(begin)
         with self.books.writing():  # hears the log
-            self.chair.take_up(passed)
+            self.chair.take_up()
             if not begin:
                 self.chair.mark(0)  # whoever drops old records must know that this agent needs them
         self.mark(10 * OFTEN)
+
+    def _settle(self) -> None:
+        self.chair.settle()
 
     def _anew(self) -> int:
         """Forget what the log tells; say from which record on it is to be heard, again or at all."""

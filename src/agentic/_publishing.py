@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -105,9 +106,9 @@ class Versions:
         if held is not None or self._shelf is None:
             return held
         found = self._shelf.get(self._agent, version)
-        policy = None if found is None else self._restored(version, *found)
+        policy, known = (None, "") if found is None else self._restored(version, *found)
         # Bound to other actions it is another policy than the one that decided.
-        return policy if policy is None or fingerprint(policy) == version else None
+        return policy if known == version else None
 
     def forget(self, keys: Sequence[int], /) -> None:
         """Let go of versions in which subjects can be found by their keys; these cannot be replayed then."""
@@ -115,36 +116,33 @@ class Versions:
             for version in self._shelf.forget(self._agent, keys):
                 self._held.pop(version, None)
 
-    def expect(self, template: Policy, /) -> str | None:
+    def expect(self, template: Policy, version: str, /) -> None:
         """Take note of a policy that the application passed: what was learned from it can be restored.
-
-        Returns:
-            What its versions on the shelf have in common; ``None`` if it has no stored form.
-        """
-        from agentic._restoring import template_of  # only with a database
-
-        try:
-            origin = template_of(template)
-        except CodecError:  # whoever keeps it will say so
-            return None
-        self._templates[origin] = template
-        self._origin[fingerprint(bind(template, self._space))] = origin
-        return origin
-
-    def last(self, template: Policy, in_charge: str, /) -> Policy:
-        """What was learned last from this policy, as the application passed it; itself, bound, if nothing.
 
         Args:
             template: What the application passed.
+            version: Of it, bound.
+        """
+        from agentic._restoring import template_of  # only with a database
+
+        with suppress(CodecError):  # whoever keeps it will say so
+            origin = template_of(template)
+            self._templates[origin], self._origin[version] = template, origin
+
+    def last(self, ready: Policy, version: str, in_charge: str, /) -> tuple[Policy, str]:
+        """What was learned last from a policy that was expected, and its version; itself if nothing was.
+
+        Args:
+            ready: What the application passed, bound.
+            version: Of it.
             in_charge: The version that the log says is in charge; ``""`` if it says nothing.
 
         Raises:
             DamagedError: That version is not on the shelf, or not what was put there.
         """
-        ready: Policy = bind(template, self._space)
-        origin = self.expect(template)
+        origin, itself = self._origin.get(version), (ready, version)
         if self._shelf is None:
-            return ready
+            return itself
         held = self._shelf.get(self._agent, in_charge) if in_charge else None
         if in_charge and held is None and self._shelf.has(self._agent):
             raise DamagedError(
@@ -154,14 +152,14 @@ class Versions:
                 value=in_charge,
             )
         if origin is None:
-            return ready
+            return itself
         if held is not None and held[0] == origin:
-            return self._restored(in_charge, *held) or ready
-        found = self._shelf.last(self._agent, origin)
-        if found is None:
-            return ready
-        version, body = found
-        return self._restored(version, origin, body) or ready
+            policy, known = self._restored(in_charge, *held)
+        elif (found := self._shelf.last(self._agent, origin)) is not None:
+            policy, known = self._restored(found[0], origin, found[1])
+        else:
+            return itself
+        return itself if policy is None else (policy, known)
 
     def _hold(self, policy: Policy, version: str) -> None:
         self._held.pop(version, None)
@@ -169,11 +167,11 @@ class Versions:
         while len(self._held) > _VERSIONS:
             del self._held[next(iter(self._held))]
 
-    def _restored(self, version: str, origin: str, body: bytes | None) -> Policy | None:
-        """A stored policy, bound to this agent's actions: another version where they have changed since."""
+    def _restored(self, version: str, origin: str, body: bytes | None) -> tuple[Policy | None, str]:
+        """A stored policy, bound to this agent's actions, and its version: another if they changed."""
         template = self._templates.get(origin)
         if template is None or body is None:
-            return None
+            return None, ""
         from agentic._restoring import restore  # only with a database
 
         try:
@@ -185,7 +183,7 @@ class Versions:
                 version,
                 error,
             )
-            return None
+            return None, ""
         known = fingerprint(policy)
         if known != version and fingerprint(restore(template, body)) != version:
             raise DamagedError(
@@ -196,7 +194,7 @@ class Versions:
             )
         self._origin[known] = origin
         self._hold(policy, known)
-        return policy
+        return policy, known
 
 
 def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
@@ -252,6 +250,7 @@ class Chair:
         self._clock = clock
         self.published: Published
         self.seen = Mark()
+        self._heard = False  # of somebody who is not deciding yet
 
     @property
     def shared(self) -> bool:
@@ -262,20 +261,19 @@ class Chair:
         """Begin with a policy that the application passed."""
         policy: Policy = bind(passed, self.desk.plan.space)
         version = fingerprint(policy)
-        self.published = self._serve(policy, version)
+        self.published, self._taken = self._serve(policy, version), (policy, version)
         if self._shelf is None:
             self.versions.keep(policy, version)
         else:
-            self.versions.expect(passed)
+            self.versions.expect(passed, version)
             marked = self._shelf.marked(self._agent)
             self.seen = self.seen if marked is None else Mark(*marked)
 
-    def take_up(self, passed: Policy) -> None:
-        """Go on with what was learned from a policy that the application passed, once the log was heard."""
+    def take_up(self) -> None:
+        """Go on with what was learned from the policy that was taken, once the log was heard."""
         if self._shelf is None:
             return
-        policy = self.versions.last(passed, self.seen.version)
-        version = fingerprint(policy)
+        policy, version = self.versions.last(*self._taken, self.seen.version)
         if version == self.seen.version:
             self.published = self._serve(policy, version)
         else:
@@ -334,11 +332,16 @@ class Chair:
             self.versions.forget(keys)
 
     def hear(self, version: str, learned: int) -> None:
-        """Take note of who is in charge, as the log tells."""
+        """Take note of who is in charge, as the log tells; ``settle`` once no more is to be heard."""
         self.seen = attrs.evolve(self.seen, version=version, learned=max(learned, self.seen.learned))
-        if version == self.published.version:
+        self._heard = True
+
+    def settle(self) -> None:
+        """Have whoever was heard of last decide from now on: those in between never will."""
+        if not self._heard:
             return
-        policy = self.versions.get(version)
+        version = self.seen.version
+        policy = self.published.policy if version == self.published.version else self.versions.get(version)
         if policy is None:
             logger.warning(
                 "agent %s: another process put policy version %s in charge, which was configured otherwise:"
@@ -346,8 +349,9 @@ class Chair:
                 self._agent,
                 version,
             )
-        else:
+        elif version != self.published.version:
             self.published = self._serve(policy, version)
+        self._heard = False  # only now: who was interrupted does it the next time
 
     def _serve(self, policy: Policy, version: str) -> Published:
         """A bound policy as decisions need it."""

@@ -10,7 +10,16 @@ import attrs
 import numpy as np
 import pytest
 
-from agentic import Agent, ConsentGranted, ConsentWithdrawn, Restricted, RestrictionLifted, Suppressed
+from agentic import (
+    Agent,
+    ConsentGranted,
+    ConsentWithdrawn,
+    Restricted,
+    RestrictionLifted,
+    Suppressed,
+    _restoring,
+)
+from agentic._restoring import restore
 from agentic._teaching import Relearned
 from agentic.arrays import Block, Proposal, Receipt
 from agentic.errors import ConfigurationError, LogError, UnknownDecisionError
@@ -161,6 +170,23 @@ class TestRestart:
         bought(steady, 30)
         steady.learn(now=LATER)
         assert again.policy_version == steady.policy_version
+
+    def test_versions_that_were_in_charge_in_between_are_not_restored(
+        self, database: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However often was learned: opening looks at the last one only."""
+        one = consenting(on_file(database), names(20))
+        for turn in range(6):
+            at = NOON + turn * 4 * DAY
+            batch = one.decide_many(names(20), context(20, turn), now=at)
+            one.record_many(batch.ids[::3], "purchase", at=at)
+            one.learn(now=at + 3.5 * DAY)
+        restored = []
+        monkeypatch.setattr(
+            _restoring, "restore", lambda *given: (restored.append(given), restore(*given))[1]
+        )
+        assert on_file(database).policy_version == one.policy_version
+        assert len(restored) <= 2
 
     def test_what_was_learned_belongs_to_the_policy_as_it_was_passed(self, database: Any) -> None:
         """Another policy begins anew, and the first one comes back with what it had learned."""
