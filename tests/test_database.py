@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic import _database, _sqlite
+from agentic import _database, _sqlite, _syncing
 from agentic._database import Database, Durability
 from agentic._sqlite import APPLICATION_ID, digest
 from agentic.errors import (
@@ -581,7 +581,7 @@ def test_a_heart_that_fails_stops_all_writing(path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.EIO, "Input/output error")
 
     with opened(path, Durability("bounded", bound_ms=60_000)) as database:
-        monkeypatch.setattr(_database, "sync", broken)
+        monkeypatch.setattr(_syncing, "sync", broken)
         with database.writing() as connection:
             add(connection, 1)
         heart = database._heart
@@ -653,7 +653,7 @@ def test_a_long_write_ahead_log_is_moved_into_the_file(path: Path, monkeypatch: 
 
 def test_the_thread_of_a_forgotten_database_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known to its heart weakly."""
-    monkeypatch.setattr(_database, "_LOOK_S", 0.001)
+    monkeypatch.setattr(_syncing, "_LOOK_S", 0.001)
     database = Database(path, durability=Durability("bounded", bound_ms=1))
     with database.writing() as connection:
         add(connection, 1)

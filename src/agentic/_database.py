@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import threading
 import time
 import weakref
@@ -27,17 +26,14 @@ from agentic._sqlite import (
     lost_sync,
     mapped,
 )
+from agentic._syncing import Heart, move
 from agentic.errors import ConfigurationError, DatabaseBusyError, DatabaseError
-
-if sys.platform == "darwin":
-    import fcntl
 
 _LEVELS: Final = {"memory": "OFF", "process": "NORMAL", "bounded": "NORMAL", "power": "FULL"}
 _IDLE: Final = 8  # readers kept for the next
 _SHA: Final = 32
 _LONG: Final = 64 << 20  # bytes of a write-ahead log that is to be moved into the file
 _REST_S: Final = 0.2  # between two beginnings of that: what others are reading must stay for them
-_LOOK_S: Final = 60.0  # after which a heart looks whether its database is still there
 
 
 @attrs.frozen
@@ -130,7 +126,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._busy: dict[sqlite3.Connection, int] = {}  # readers, and the threads that use them
         self._gate = threading.Lock()  # held while a reader comes into use; taken last
-        self._heart: _Heart | None = None
+        self._heart: Heart | None = None
         self._moving: threading.Thread | None = None
         self._moved = 0.0
         self.syncs = 0  # of the heart, so far
@@ -283,25 +279,21 @@ class Database:
         if self._since is None:
             self._since = time.monotonic()
         if self._heart is None:
-            self._heart = _Heart(self, self._bound)
+            self._heart = Heart(self, self._bound)
         self._heart.wanted.set()
 
     def _move_on(self) -> None:
         """Have another thread move the write-ahead log into the file once it is long, while others write."""
-        if self._moving is not None and self._moving.is_alive():
+        moving = self._moving
+        if moving is not None and (moving.is_alive() or time.monotonic() - self._moved < _REST_S):
             return
-        try:
-            long = Path(f"{self.path}-wal").stat().st_size > _LONG
-        except OSError:  # who writes next will say what is wrong
-            return
-        if long and self._moving is not None and time.monotonic() - self._moved < _REST_S:
-            return
-        if long:
-            self._moved = time.monotonic()
-            self._moving = threading.Thread(
-                target=_move, args=(self.path,), name="agentic-mover", daemon=True
-            )
-            self._moving.start()
+        with suppress(OSError):  # who writes next will say what is wrong
+            if Path(f"{self.path}-wal").stat().st_size > _LONG:
+                self._moved = time.monotonic()
+                self._moving = threading.Thread(
+                    target=move, args=(self.path,), name="agentic-mover", daemon=True
+                )
+                self._moving.start()
 
     def _abandon(self, connection: sqlite3.Connection | None, error: BaseException | None) -> None:
         """Roll back and undo; a connection that the system failed is given up."""
@@ -469,6 +461,20 @@ class Database:
                 self._closed = True
                 self._let_go()
 
+    @property
+    def unsafe(self) -> bool:
+        """Something was committed that a power cut may still take."""
+        return self._since is not None
+
+    def made_safe(self, since: float | None, /) -> None:
+        """Take note that the heart has waited for the disk.
+
+        Args:
+            since: When the first commit came that may have come too late for it; ``None`` for none.
+        """
+        self.syncs += 1
+        self._since = since
+
     def poison(self, why: BaseException | None, /) -> None:
         """Refuse to write from now on: what was committed may not have reached the disk, and never will."""
         self._poison = (
@@ -532,106 +538,6 @@ class Database:
         self._idle, self._busy = [], {}
         self._lock, self._gate = threading.RLock(), threading.Lock()
         self._depth = self._owner = 0
-
-
-class _Heart:
-    """Has what was committed survive a power cut soon, without holding up who writes meanwhile.
-
-    SQLite does not wait for the disk when it commits at this level; the heart does, with a descriptor of its
-    own on the write-ahead log. Before SQLite empties that log it waits for the disk itself.
-    """
-
-    def __init__(self, database: Database, bound: float) -> None:
-        self.wanted = threading.Event()
-        self._stopped = threading.Event()
-        self._database = weakref.ref(database)
-        self._path, self._bound = database.path, bound
-        self._file: int | None = None  # kept open: what goes wrong from now on is told to it
-        self._thread = threading.Thread(target=self._run, name="agentic-heart", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Beat once more if it is wanted, and end."""
-        self._stopped.set()
-        self.wanted.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while True:
-                # Asked in this order no wish is missed: `stop` says that it stops, and then wakes.
-                while not self._stopped.is_set() and not self.wanted.wait(_LOOK_S):
-                    if self._database() is None:
-                        return
-                stopped = self._stopped.wait(self._bound / 2)
-                self._beat()
-                if stopped:
-                    return
-        except OSError as error:
-            if (database := self._database()) is not None:
-                database.poison(error)
-        finally:
-            self._let_go()
-
-    def _beat(self) -> None:
-        begun = time.monotonic()
-        self.wanted.clear()  # first: who commits from now on wants another
-        database = self._database()  # held no longer than this: what nobody uses is to go
-        if database is None or database._since is None:
-            return
-        self._sync()
-        database.syncs += 1
-        database._since = begun if self.wanted.is_set() else None
-
-    def _sync(self) -> None:
-        """Have the write-ahead log on the disk.
-
-        Raises:
-            OSError: The disk refuses.
-        """
-        path = f"{self._path}-wal"
-        try:
-            there = Path(path).stat()
-        except FileNotFoundError:  # emptied into the database file, on the disk, and removed
-            return
-        if self._file is None or not os.path.samestat(os.fstat(self._file), there):
-            self._let_go()
-            # There are no locks on this file that closing it could let go of.
-            self._file = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-            if hasattr(os, "O_DIRECTORY"):
-                folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    os.fsync(folder)  # the file's name, too
-                finally:
-                    os.close(folder)
-        sync(self._file)
-
-    def _let_go(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
-
-
-def _move(path: str) -> None:
-    """Move what is in the write-ahead log into the file, as far as no reader needs it; wait for nobody."""
-    with suppress(DatabaseError), mapped(path):  # whoever commits when the log is very long does it again
-        connection = connect(path, "NORMAL", 0.0)
-        try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        finally:
-            connection.close()
-
-
-def sync(file: int) -> None:
-    """Have what was written to a file on the disk, and not in the disk's own memory where that can be told.
-
-    Raises:
-        OSError: The disk refuses.
-    """
-    if sys.platform == "darwin":
-        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
-    else:
-        getattr(os, "fdatasync", os.fsync)(file)
 
 
 _OPEN: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
