@@ -949,8 +949,15 @@ def test_a_durable_store_answers_as_one_in_memory_does(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "told",
-    [b"[]", b"no json", b'["a", 0, ""]', b"[-1, 0, null]", b"[true, 0, 0]"],
-    ids=["short", "text", "begins with a text", "below 0", "truth"],
+    [
+        b"[]",
+        b"no json",
+        b'["a", 0, ""]',
+        b"[-1, 0, null]",
+        b"[true, 0, 0]",
+        '[0, 0, "v"]'.encode("utf-32-be"),
+    ],
+    ids=["short", "text", "begins with a text", "below 0", "truth", "another encoding"],
 )
 def test_a_mark_that_nobody_wrote_is_damage(told: bytes) -> None:
     """Where an agent takes up its log is not guessed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     with database.writing():
         assert recheck(database) == found
     assert recheck(Database(tmp_path / "b.db", durability="memory")).ok
+
+
+def test_notes_are_utf_8_and_no_codec_is_looked_up_for_others(tmp_path: Path) -> None:
+    """JSON's own guess at an encoding would import the codec that stored bytes ask for."""
+    database = stored(tmp_path / "a.db")
+    database.note("state", json.dumps({"seq": 1, "pages": [["x", 1]]}).encode("utf-32-be"))
+    sys.modules.pop("encodings.utf_32_be", None)
+    assert "'meta'" in (recheck(database).problem or "")
+    assert "encodings.utf_32_be" not in sys.modules
 
 
 def note(database: Database, state: Any) -> None:

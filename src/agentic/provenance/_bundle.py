@@ -90,7 +90,7 @@ class Evidence:
             ProofError: The bytes are not what the header says.
         """
         try:
-            columns = json.loads(self.header)["columns"]
+            columns = json.loads(self.header.decode())["columns"]
             places = _verifier.PLACES if self.payload is not None else _verifier.PLACES[:2]
             ordered = [column for place in places for column in columns if column[4] == place]
             return _verifier.read(ordered, self.fixed + self.row + (self.payload or b""))
@@ -113,7 +113,7 @@ class Evidence:
             "commitment": _base(self.commitment),
             "format": _verifier.FORMAT,
             "header": self.header.decode(),
-            "kind": json.loads(self.header)["kind"],
+            "kind": json.loads(self.header.decode())["kind"],
             "path": [_base(step) for step in self.path],
             "payload": _base(self.payload),
             "position": self.position,

@@ -380,7 +380,7 @@ class DurableStore:
         start = self._clock
         if state is not None:
             try:
-                told = json.loads(state)
+                told = json.loads(state.decode())
                 seq = int(told["seq"])
                 pages = [(bytes(key, "ascii").decode(), int(count)) for key, count in told["pages"]]
                 if not 0 <= seq <= _LAST:

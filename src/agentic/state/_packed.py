@@ -105,8 +105,8 @@ def read_layout(descr: str) -> Layout:
     Raises:
         ValueError: It is something else.
     """
-    if len(descr) > _LONGEST:
-        raise ValueError("a layout is too long")
+    if not isinstance(descr, str) or len(descr) > _LONGEST:  # SQLite keeps bytes in a text column too
+        raise ValueError("a layout is too long, or no text")
     try:
         told = json.loads(descr)
         fields = [(str(name), _dtype(kind), tuple(map(int, shape))) for name, kind, shape in told["fields"]]

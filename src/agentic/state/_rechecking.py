@@ -108,7 +108,7 @@ class _Look:
         seq, listed = 0, set()
         if told is not None:
             try:
-                state = json.loads(told)
+                state = json.loads(told.decode())
                 seq = int(state["seq"])
                 (found,) = connection.execute("SELECT count(*) FROM pages").fetchone()
                 pages = [(str(key), int(count)) for key, count in state["pages"]]

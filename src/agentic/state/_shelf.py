@@ -99,7 +99,7 @@ class Shelf:
         if told is None:
             return None
         try:
-            begin, learned, version = json.loads(told)
+            begin, learned, version = json.loads(told.decode())
         except (ValueError, TypeError, RecursionError):
             begin = learned = version = None
         if type(begin) is type(learned) is int and isinstance(version, str) and 0 <= begin < _MOST:
