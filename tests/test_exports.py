@@ -27,6 +27,7 @@ ROOMS = [
     "agentic.privacy",
     "agentic.provenance",
     "agentic.rewards",
+    "agentic.simulation",
     "agentic.state",
     "agentic.testing",
 ]
@@ -125,8 +126,8 @@ def test_importing_the_front_door_imports_nothing_heavy() -> None:
     absent = (
         "cattrs scipy pandas pytest hypothesis sqlite3 socket ssl asyncio multiprocessing"
         " importlib.metadata zoneinfo hashlib json base64 decimal difflib heapq logging"
-        " agentic.economics agentic.evaluation agentic.testing agentic.guardrails agentic._cli agentic._demo"
-        " agentic._report agentic._replay agentic.conditions._nodes agentic.conditions._wire"
+        " agentic.economics agentic.evaluation agentic.simulation agentic.testing agentic.guardrails"
+        " agentic._cli agentic._demo agentic._report agentic._replay agentic.conditions._nodes agentic.conditions._wire"
         " agentic.policies._fixed agentic.policies._linear agentic.features._numeric"
     )
     assert not loaded("from agentic import Agent") & set(absent.split())

@@ -19,23 +19,10 @@ from agentic._plugins import load
 from agentic._records import DecisionBatch, batch_of, reason_bits
 from agentic.catalogue import MICROS
 from agentic.errors import ConfigurationError, PluginNotFoundError
-from agentic.evaluation import (
-    Difference,
-    Estimate,
-    Joined,
-    Simulated,
-    campaign,
-    difference,
-    evaluate,
-    joined,
-    one_step_value,
-    paired_difference,
-    playbook,
-    simulate,
-    templates,
-)
+from agentic.evaluation import Difference, Estimate, Joined, difference, evaluate, joined, paired_difference
 from agentic.policies import LinearThompson, SquareCB, Uniform
 from agentic.protocols import Policy
+from agentic.simulation import Simulated, campaign, one_step_value, playbook, simulate, templates
 from agentic.types import MARKETING
 
 Facts = dict[str, Any]  # JSON-compatible

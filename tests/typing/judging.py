@@ -7,7 +7,6 @@ import numpy as np
 from agentic import Action, Agent
 from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
-    BEST_GUESS,
     DR,
     IPW,
     Difference,
@@ -15,17 +14,14 @@ from agentic.evaluation import (
     Estimator,
     Joined,
     ModelFree,
-    Trial,
-    Trials,
     difference,
     evaluate,
     joined,
     paired_difference,
-    playbook,
     teach,
-    templates,
 )
 from agentic.policies import SquareCB
+from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
 
 agent = Agent("name", [Action("sms")])
 rows = joined(agent)
