@@ -127,8 +127,8 @@ def test_importing_the_front_door_imports_nothing_heavy() -> None:
         "cattrs scipy pandas pytest hypothesis sqlite3 socket ssl asyncio multiprocessing"
         " importlib.metadata zoneinfo hashlib json base64 decimal difflib heapq logging"
         " agentic.economics agentic.evaluation agentic.simulation agentic.testing agentic.guardrails"
-        " agentic._cli agentic._demo agentic._report agentic._replay agentic.conditions._nodes agentic.conditions._wire"
-        " agentic.policies._fixed agentic.policies._linear agentic.features._numeric"
+        " agentic._cli agentic._demo agentic._report agentic._replay agentic.conditions._nodes"
+        " agentic.conditions._wire agentic.policies._fixed agentic.policies._linear agentic.features._numeric"
     )
     assert not loaded("from agentic import Agent") & set(absent.split())
 
