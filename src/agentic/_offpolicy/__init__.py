@@ -4,23 +4,8 @@ Its public names are those of ``agentic.evaluation``.
 """
 
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
-from agentic._offpolicy._estimators import (
-    DM,
-    DR,
-    IPW,
-    SNDR,
-    SNIPW,
-    DRos,
-    Estimate,
-    Estimator,
-    ModelFree,
-    SubgaussianDR,
-    SubgaussianIPW,
-    SwitchDR,
-    doubted,
-    estimate,
-    judge,
-)
+from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
+from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
     CressieRead,
@@ -42,6 +27,8 @@ from agentic._offpolicy._logged import (
     overlap,
     reject,
 )
+from agentic._offpolicy._modelled import DM, DR, SNDR, DRos, SubgaussianDR, SwitchDR
+from agentic._offpolicy._weighting import IPW, SNIPW, SubgaussianIPW
 
 __all__ = [
     "DM",
