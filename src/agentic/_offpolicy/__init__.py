@@ -3,7 +3,9 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimators import (
     DM,
     DR,
@@ -23,7 +25,7 @@ from agentic._offpolicy._estimators import (
 )
 from agentic._offpolicy._intervals import (
     Contributions,
-    CressieRead,
+    CountsUnseen,
     Interval,
     Normal,
     alike_bounds,
@@ -50,9 +52,11 @@ __all__ = [
     "SNDR",
     "SNIPW",
     "Contributions",
+    "CountsUnseen",
     "CressieRead",
     "DRos",
     "Diagnostics",
+    "EmpiricalLikelihood",
     "Estimate",
     "Estimator",
     "Floats",
