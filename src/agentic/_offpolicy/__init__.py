@@ -3,12 +3,14 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
 from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
-    CressieRead,
+    CountsUnseen,
     Interval,
     Normal,
     alike_bounds,
@@ -37,9 +39,11 @@ __all__ = [
     "SNDR",
     "SNIPW",
     "Contributions",
+    "CountsUnseen",
     "CressieRead",
     "DRos",
     "Diagnostics",
+    "EmpiricalLikelihood",
     "Estimate",
     "Estimator",
     "Floats",

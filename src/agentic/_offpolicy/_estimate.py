@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._estimator import Estimator
-from agentic._offpolicy._intervals import Contributions, Interval, Normal, alike_bounds, standard_error
+from agentic._offpolicy._intervals import (
+    Contributions,
+    CountsUnseen,
+    Interval,
+    Normal,
+    alike_bounds,
+    standard_error,
+)
 from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
 from agentic._offpolicy._modelled import DR
 
@@ -142,7 +149,7 @@ def judge(
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
     if facts.verdict != "unsupported":
         if reward_range is not None:
-            if facts.alike:
+            if facts.alike and not isinstance(interval, CountsUnseen):
                 low, high = _widened(low, high, rows, found, facts, level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
         if low <= high:
