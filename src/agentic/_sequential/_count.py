@@ -278,8 +278,8 @@ class CountTest:
     def bounds(self) -> tuple[float, float]:
         """Lower and upper bound on the change as a share of the control's rate.
 
-        Each misses with a chance of at most `alpha`. They hold at all looks together for a ratio of rates that stays the same. What lies beyond a
-        fiftieth or fifty times the control's rate is told as -1 and infinity.
+        Each misses with a chance of at most `alpha`, at all looks together, for a ratio of rates that
+        stays the same. Beyond a fiftieth and fifty times the control's rate they are -1 and infinity.
         """
         profile = np.asarray(self.profile)
         low = self._edge(profile)

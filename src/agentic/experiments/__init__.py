@@ -5,13 +5,40 @@ from typing import TYPE_CHECKING
 from agentic._doors import door
 
 if TYPE_CHECKING:
-    from agentic._sequential import CountTest, Evidences, MeanTest, Moments, asymptotic_radius
+    from agentic._sequential import (
+        BettingTest,
+        CountTest,
+        Evidences,
+        MeanTest,
+        Moments,
+        SampleRatioTest,
+        asymptotic_radius,
+        multinomial_e_value,
+    )
 else:
     __getattr__, __dir__ = door(
         __name__,
         {
-            "agentic._sequential": ["CountTest", "Evidences", "MeanTest", "Moments", "asymptotic_radius"],
+            "agentic._sequential": [
+                "BettingTest",
+                "CountTest",
+                "Evidences",
+                "MeanTest",
+                "Moments",
+                "SampleRatioTest",
+                "asymptotic_radius",
+                "multinomial_e_value",
+            ],
         },
     )
 
-__all__ = ["CountTest", "Evidences", "MeanTest", "Moments", "asymptotic_radius"]
+__all__ = [
+    "BettingTest",
+    "CountTest",
+    "Evidences",
+    "MeanTest",
+    "Moments",
+    "SampleRatioTest",
+    "asymptotic_radius",
+    "multinomial_e_value",
+]
