@@ -20,20 +20,18 @@ from agentic._records import DecisionBatch, batch_of, reason_bits
 from agentic.catalogue import MICROS
 from agentic.errors import ConfigurationError, PluginNotFoundError
 from agentic.evaluation import (
-    Difference,
     Estimate,
     Joined,
     Simulated,
     campaign,
-    difference,
     evaluate,
     joined,
     one_step_value,
-    paired_difference,
     playbook,
     simulate,
     templates,
 )
+from agentic.experiments import Difference, difference, paired_difference
 from agentic.policies import LinearThompson, SquareCB, Uniform
 from agentic.protocols import Policy
 from agentic.types import MARKETING

@@ -10,21 +10,19 @@ from agentic.evaluation import (
     BEST_GUESS,
     DR,
     IPW,
-    Difference,
     Estimate,
     Estimator,
     Joined,
     ModelFree,
     Trial,
     Trials,
-    difference,
     evaluate,
     joined,
-    paired_difference,
     playbook,
     teach,
     templates,
 )
+from agentic.experiments import Difference, difference, paired_difference
 from agentic.policies import SquareCB
 
 agent = Agent("name", [Action("sms")])

@@ -27,7 +27,6 @@ from agentic._offpolicy import (
     standard_error,
 )
 from agentic.evaluation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
-from agentic.evaluation._differences import Difference, difference, paired_difference
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._joined import BySubject, Joined, joined
 from agentic.evaluation._oracle import Oracle, truths
@@ -48,7 +47,6 @@ __all__ = [
     "CressieRead",
     "DRos",
     "Diagnostics",
-    "Difference",
     "Estimate",
     "Estimator",
     "Interval",
@@ -75,14 +73,12 @@ __all__ = [
     "contact_policy",
     "cross_fit",
     "diagnose",
-    "difference",
     "estimate",
     "evaluate",
     "fit_ridge",
     "joined",
     "one_step_value",
     "overlap",
-    "paired_difference",
     "playbook",
     "simulate",
     "standard_error",
