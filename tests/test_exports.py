@@ -20,6 +20,7 @@ ROOMS = [
     "agentic.conditions",
     "agentic.economics",
     "agentic.evaluation",
+    "agentic.experiments",
     "agentic.ext",
     "agentic.features",
     "agentic.guardrails",
