@@ -143,6 +143,8 @@ class Desk:
         slots: int,
         at: int,
         began: int,
+        *,
+        stopped: bool = False,
     ) -> tuple[dict[str, NDArray[Any]], list[Settled]]:
         """Decide all rows and settle them in the store.
 
@@ -155,6 +157,7 @@ class Desk:
             slots: Actions for each row.
             at: Microseconds since 1970.
             began: When the work on these rows began, by the performance counter, in nanoseconds.
+            stopped: A person stopped the agent: nobody gets anything.
 
         Returns:
             The columns to log, and what was settled, to be taken back if they are not.
@@ -165,7 +168,9 @@ class Desk:
         try:
             for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
                 for rows, blank in _waves(subjects, lo, min(lo + step, n), protected):
-                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at, blank)
+                    self._decide_wave(
+                        policy, subjects, values, tickets, rows, parts, slots, at, blank, stopped
+                    )
         except BaseException:  # somebody pressed Ctrl-C: nothing was logged, so nothing stands
             self.take_back([part.settled for part in parts if part.settled is not None], at)
             raise
@@ -192,6 +197,7 @@ class Desk:
         slots: int,
         at: int,
         protected: bool,
+        stopped: bool,
     ) -> None:
         """Load, walk and store, again for rows that lost a race, until every row of the wave stands.
 
@@ -209,7 +215,7 @@ class Desk:
                 withhold(self.assembly, values, todo, records)
             before = records.tobytes()
             wave = self._wave(names, records, values, tickets, todo, slots, at)
-            wave.denied, wave.broken, wave.protected = denied, broken, protected
+            wave.denied, wave.broken, wave.protected, wave.stopped = denied, broken, protected, stopped
             if self.pools:
                 wave.available, failed = self._take(at, len(names), slots)
                 wave.denied |= failed

@@ -77,6 +77,8 @@ NOT_ELIGIBLE, ELIGIBILITY_UNKNOWN, ZONE_UNKNOWN, OUTRANKED, CONTENDED, STATE_UNA
 # Two bits, three codes, as for guardrails: what excludes each other shares its bits with a third.
 SUPPRESSED: Final = NOT_ELIGIBLE | ELIGIBILITY_UNKNOWN
 RESTRICTED: Final = CONTENDED | STATE_UNAVAILABLE
+STOPPED: Final = SUPPRESSED | RESTRICTED
+"""A person stopped the agent; no subject is both suppressed and restricted in ``denied``."""
 _ANY: Final = np.logical_or.reduce  # `any` of an array, without a call of Python's
 _LARGEST: Final = 1e300  # sixty thousand of these still sum to a number
 _NOTHING: Final = Proposal(np.empty((0, 0)))  # what a policy that raised proposed
@@ -170,6 +172,7 @@ class Wave:
         denied: Reason bits that hold for every candidate but doing nothing.
         broken: Guardrails that failed to settle: they deny.
         protected: Its subjects are protected: the records are blank, and are not stored.
+        stopped: A person stopped the agent: nobody gets anything, whatever the rules.
     """
 
     __repr__ = arrays.shown
@@ -186,6 +189,7 @@ class Wave:
     denied: int = 0
     broken: frozenset[str] = frozenset()
     protected: bool = False
+    stopped: bool = False
 
 
 @attrs.define(eq=False)
@@ -261,6 +265,8 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
     catalogue, n = plan.catalogue, len(wave.keys)
     # Contended before the store went down: the bits of both are another code's.
     held = wave.denied & ~CONTENDED if wave.denied & STATE_UNAVAILABLE else wave.denied
+    if wave.stopped:
+        held = STOPPED
     denied: NDArray[Any] = np.full((n, len(catalogue)), held, dtype=plan.denied_dtype)
     if plan.eligible:
         deny_ineligible(plan, wave.columns, denied)
@@ -289,7 +295,7 @@ def stop(plan: Plan, wave: Wave, delivery: I64, denied: NDArray[Any], /) -> None
     No rule, arm, experiment or stand-in comes into it: it holds in every agent, whatever is listed there.
     """
     early = delivery < wave.rows[UNTIL][:, None]
-    early &= plan.stoppable
+    early &= plan.stoppable & ~wave.rows[RESTRICTION][:, None]
     denied |= np.multiply(early, denied.dtype.type(SUPPRESSED), dtype=denied.dtype)
     denied[wave.rows[RESTRICTION]] |= denied.dtype.type(RESTRICTED)
 
