@@ -19,6 +19,7 @@ from agentic._flow import (
     OUTRANKED,
     POLICIES,
     PROTECTED,
+    STOPPED,
     SUPPRESSED,
     ZONE_UNKNOWN,
     Drawn,
@@ -183,5 +184,6 @@ def rules_hold(plan: Plan, batch: Batch, denied: NDArray[np.unsignedinteger], /)
     fine &= ((denied & looked) == (expected & looked)).all(axis=1)
     before = denied & ~dtype.type(OUTRANKED)
     deny_outranked(catalogue, before)
-    fine &= (before == denied).all(axis=1)
+    by_hand = (denied & dtype.type(STOPPED)) == STOPPED
+    fine &= ((before == denied) | by_hand).all(axis=1)
     return np.asarray(fine, dtype=np.bool_)

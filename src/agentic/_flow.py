@@ -77,8 +77,7 @@ NOT_ELIGIBLE, ELIGIBILITY_UNKNOWN, ZONE_UNKNOWN, OUTRANKED, CONTENDED, STATE_UNA
 # Two bits, three codes, as for guardrails: what excludes each other shares its bits with a third.
 SUPPRESSED: Final = NOT_ELIGIBLE | ELIGIBILITY_UNKNOWN
 RESTRICTED: Final = CONTENDED | STATE_UNAVAILABLE
-STOPPED: Final = SUPPRESSED | RESTRICTED
-"""A person stopped the agent; no subject is both suppressed and restricted in ``denied``."""
+STOPPED: Final = RESTRICTED | OUTRANKED  # else never together: who is restricted gets nothing that outranks
 _ANY: Final = np.logical_or.reduce  # `any` of an array, without a call of Python's
 _LARGEST: Final = 1e300  # sixty thousand of these still sum to a number
 _NOTHING: Final = Proposal(np.empty((0, 0)))  # what a policy that raised proposed
@@ -295,7 +294,7 @@ def stop(plan: Plan, wave: Wave, delivery: I64, denied: NDArray[Any], /) -> None
     No rule, arm, experiment or stand-in comes into it: it holds in every agent, whatever is listed there.
     """
     early = delivery < wave.rows[UNTIL][:, None]
-    early &= plan.stoppable & ~wave.rows[RESTRICTION][:, None]
+    early &= plan.stoppable
     denied |= np.multiply(early, denied.dtype.type(SUPPRESSED), dtype=denied.dtype)
     denied[wave.rows[RESTRICTION]] |= denied.dtype.type(RESTRICTED)
 
