@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import (
+    BY_HAND,
     ELIGIBILITY_UNKNOWN,
     NOT_ELIGIBLE,
     OUTRANKED,
@@ -80,8 +81,17 @@ def decided_again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBat
     columns = found.columns
     batch = logged_batch(plan, schema, found)
     arm = assign(plan, batch.keys)
-    arm[columns["arm"] == PROTECTED] = PROTECTED  # not by the key
+    for told in (PROTECTED, BY_HAND):
+        arm[columns["arm"] == told] = told  # not by the key
     weighed = weighed_again(plan, policy, batch, arm, columns["policy_failed"])
+    by_hand = (arm == BY_HAND).nonzero()[0]
+    if len(by_hand):  # what a person chose does not follow from anything
+        weights = weighed.weights.copy()
+        weights[by_hand] = 0.0
+        weights[by_hand, columns["action"][by_hand, 0]] = batch.allowed[
+            by_hand, columns["action"][by_hand, 0]
+        ]
+        weighed = attrs.evolve(weighed, weights=weights, running=np.add.accumulate(weights, axis=1))
     drawn = draw(plan, batch, weighed, columns["ticket"], arm)
     return Again(batch, arm, drawn, weighed.failed)
 

@@ -218,6 +218,7 @@ class DecisionBatch:
             reasons=_reasons(bits, ids, meta["reasons"]) if any(bits) else {},
             degraded=tuple(degraded),
             cost=Cost(float(columns["cost"][row]), float(columns["compute_us"][row]), bits.count(0)),
+            autonomy=meta.get("autonomy", "autonomous"),
         )
 
 

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 import attrs
 
+from agentic._flow import UNATTENDED
 from agentic._folding import Books, SharedBooks, blocks_of
 from agentic._logger import logger
 from agentic._releases._events import KIND, Event, Json, Told, block_of, told, written
 from agentic._releases._gate import clearance, refuse, ruling
+from agentic._releases._oversight import LEVEL, level_of
 from agentic._releases._state import KNOWN, State
 from agentic.arrays import Block
 from agentic.errors import LogError, ReleaseError, reason
@@ -46,6 +48,9 @@ class Releases:
         roots: The registered versions that a version is or was learned from, itself or the nearest first.
         in_charge: Tells the version in charge.
         now: Tells microseconds since 1970.
+
+    Attributes:
+        level: How much people leave to the agent, one of ``LEVELS``.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Releases:
         self._state = State()
         self._ahead: State | None = None  # of this transaction, until it is heard
         self._refused: dict[int, Refused] = {}
+        self.level = UNATTENDED
         self._lock = threading.RLock()
         self._end = 0  # log number after the last record of the kind that was looked at
         self.refresh()
@@ -75,6 +81,11 @@ class Releases:
     def state(self) -> State:
         """What the events add up to, as far as they have been heard."""
         return self._state
+
+    def stands(self, event: Event, /) -> bool:
+        """Whether this is one of the events that were heard, and counts."""
+        found = self._events[event.number] if event.number < len(self._events) else None
+        return found is not None and found.digest == event.digest
 
     @property
     def refused(self) -> tuple[Refused, ...]:
@@ -218,6 +229,8 @@ class Releases:
             return
         self._events.append(event)
         self._state = state
+        if event.what == LEVEL:
+            self.level = level_of(event)
 
     def _refuse(self, one: Told, why: str) -> None:
         if one.position in self._refused or len(self._refused) >= _SHOWN:
