@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentic.state import Shelf
 
 _VERSIONS: Final = 256
+_LEARNED: Final = 1 << 16
 
 
 @attrs.define(eq=False)
@@ -201,9 +202,14 @@ def _anybody(_: Policy, /) -> None:
     """Let every policy in charge."""
 
 
-def _from_nobody(_: Policy, __: Policy, /) -> list[list[str]]:
-    """Nobody asks what was learned from what."""
-    return []
+def _pairs(policy: Policy, version: str, before: Policy, after: str) -> list[list[str]]:
+    """What was learned from what: versions of the policy and, if it parts the subjects, of its members."""
+    pairs = [[version, after]]
+    if hasattr(policy, "shares") and hasattr(policy, "members"):
+        from agentic._releases import members_learned  # only where subjects are parted
+
+        pairs += members_learned(policy, before)
+    return [pair for pair in pairs if pair[0] != pair[1]]
 
 
 def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
@@ -258,7 +264,7 @@ class Chair:
         self._told = told
         self._clock = clock
         self.admit: Callable[[Policy], None] = _anybody
-        self.learned: Callable[[Policy, Policy], list[list[str]]] = _from_nobody
+        self.after: dict[str, str] = {}
         self.published: Published
         self.seen = Mark()
         self._heard = False  # of somebody who is not deciding yet
@@ -311,15 +317,16 @@ class Chair:
         """
         version = fingerprint(policy)
         with self._books.writing():
+            line: list[list[str]] = []
             if after is None:
                 self.admit(policy)
-                line = []
             else:
-                line = self.learned(policy, self.published.policy)
+                line = _pairs(policy, version, self.published.policy, after)
             published = self._serve(policy, version)
             self.versions.keep(policy, version, after=after)
             if self._shelf is None:
                 self.published = published
+                self._note(line)
             else:
                 self.log(version, cause, learned, used, line)
 
@@ -338,6 +345,12 @@ class Chair:
         now = self._clock()
         columns = {"at": np.array([now]), "learned": np.array([learned]), "used": np.array([used])}
         self._books.append(Block("policy", columns, meta))
+
+    def _note(self, line: Sequence[list[str]]) -> None:
+        """Keep in mind what was learned from what, where no log tells it."""
+        self.after.update((version, other) for version, other in line)
+        while len(self.after) > _LEARNED:
+            del self.after[next(iter(self.after))]
 
     def mark(self, begin: int) -> None:
         """Note in the database from where the log has to be heard again after a restart."""
