@@ -365,8 +365,9 @@ class Registry:
     def rollback(
         self, to: str | Policy | None = None, *, by: str, reason: str, now: datetime | None = None
     ) -> Version:
-        """Make a former champion champion again, without more evidence; nobody rolls back to the one it replaces.
+        """Make a former champion champion again, without more evidence.
 
+        Nobody rolls back to the one it replaces: that one has to be registered anew.
         It is put in charge by assigning it: ``agent.policy = policy``. That is always let through.
 
         Args:
@@ -441,7 +442,7 @@ class Registry:
         prove: Any = getattr(self._agent.log, "evidence", None)
         if not callable(prove):
             raise ConfigurationError(
-                f"a {type(self._agent.log).__name__} proves nothing: open the agent on a file, Agent.open(...)",
+                f"a {type(self._agent.log).__name__} proves nothing: keep it in a file, Agent.open(...)",
                 value=type(self._agent.log).__name__,
             )
         proof: Proof = prove(found.position)
