@@ -221,9 +221,7 @@ class TestEvidence:
         for kind in ("evaluation", "simulation"):
             registry.attach(SquareCB(), PASSED[kind], by="Bob")
         registry.attach(SquareCB(), Evidence("simulation", "fail", {}), by="Bob")
-        assert registry.missing(SquareCB()) == (
-            "simulation evidence that does not fail, the last one does",
-        )
+        assert registry.missing(SquareCB()) == ("simulation evidence that does not fail, the last one does",)
         registry.attach(SquareCB(), PASSED["simulation"], by="Bob")
         assert registry.missing(SquareCB()) == ()
 
@@ -326,7 +324,7 @@ class TestApprovals:
     @pytest.mark.parametrize("alias", ALIASES, ids=ascii)
     def test_nobody_approves_their_own(self, ready: Registry, alias: str) -> None:
         """Not under another spelling of their name either."""
-        with pytest.raises(ReleaseError, match="nobody approves their own|name of somebody"):
+        with pytest.raises(ReleaseError, match=r"nobody approves their own|name of somebody"):
             ready.approve(SquareCB(), "canary_1", by=alias)
 
     def test_another_person_does(self, ready: Registry) -> None:
