@@ -324,7 +324,7 @@ class TestApprovals:
     @pytest.mark.parametrize("alias", ALIASES, ids=ascii)
     def test_nobody_approves_their_own(self, ready: Registry, alias: str) -> None:
         """Not under another spelling of their name either."""
-        with pytest.raises(ReleaseError, match="nobody approves their own|name of somebody"):
+        with pytest.raises(ReleaseError, match=r"nobody approves their own|name of somebody"):
             ready.approve(SquareCB(), "canary_1", by=alias)
 
     def test_another_person_does(self, ready: Registry) -> None:
