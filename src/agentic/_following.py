@@ -108,12 +108,12 @@ class Following:
     def take_up(self) -> None:
         """Go on where a shared log ends: hear what is still open, and find what was learned."""
         self.chair.admit = self._admit
-        if next(blocks_of(self._log, "release"), None) is not None:
-            self.releases.refresh()
         if not isinstance(self.books, SharedBooks):
             self._admit(self.chair.published.policy)
             self._there = True
             return
+        if self._tells_releases():
+            self.releases.refresh()
         begin = self._anew()
         self.books.start_at(begin)
         with self.books.writing():  # hears the log

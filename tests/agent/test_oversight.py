@@ -13,16 +13,27 @@ import numpy as np
 import pytest
 
 from agentic import Action, Agent, ConsentGranted, ConsentWithdrawn, Suppressed
-from agentic.arrays import Review
+from agentic.arrays import Block, Receipt, Review
 from agentic.errors import LogError, ReleaseError, UnknownDecisionError
 from agentic.evaluation import joined
 from agentic.guardrails import Budget, Consent, FrequencyCap, QuietHours
 from agentic.policies import Fixed, Uniform
+from agentic.provenance import MemoryLog
 from agentic.rewards import Goals
 from agents import NOON, names
-from logs import FailingLog
 
 HOUR = timedelta(hours=1)
+
+
+class FailingLog(MemoryLog):
+    """Refuses to append, when it is told to."""
+
+    failing = False
+
+    def append(self, block: Block, /) -> Receipt:
+        if self.failing:
+            raise OSError("the disk has gone")
+        return super().append(block)
 
 
 def parts(**more: Any) -> dict[str, Any]:
@@ -71,7 +82,7 @@ class TestApproving:
         batch = agent.decide_many(names(40))
         assert {decision.autonomy for decision in batch} == {"approve_each"}
         waiting = agent.oversight.waiting()
-        assert [one.id for one in waiting] == [batch.ids[row] for row in batch.sends[:, 0].nonzero()[0]]
+        assert [one.id for one in waiting] == [batch.ids[row] for row in batch.sends.nonzero()[0]]
         for decision in batch:
             sends = decision.action.id != "no_action"
             assert agent.oversight.status(decision.id) == ("waiting" if sends else "nothing")
@@ -154,7 +165,7 @@ class TestApproving:
                     raise RuntimeError
                 return Review(np.ones((1, 1), dtype=np.bool_), "MOODY")
 
-        agent = watched(make(guardrails=[Moody()]))
+        agent = watched(make(guardrails=[Consent("marketing"), Moody()]))
         decision = agent.decide("customer-1")
         fails.append(True)
         with pytest.raises(ReleaseError, match="MOODY_FAILED"):
@@ -278,7 +289,7 @@ class TestStopping:
             assert agent.oversight.level == "stopped"
             assert agent.decide("c").action.id == "no_action"
             agent.oversight.set("autonomous", by="Bob", reason="mended")
-            assert agent.decide("d").reasons == {"NO_CONSENT": ("push", "sms")}
+            assert agent.decide("d").reasons == {"NO_CONSENT_UNKNOWN": ("push", "sms")}
 
     def test_the_rest_of_a_batch_is_not_sent(self, make: Any) -> None:
         """What is being decided in this process stops at the next wave."""

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from agentic import F, NO_ACTION, Action, Agent
+from agentic import NO_ACTION, Action, Agent, F
 from agentic.arrays import Batch, Feedback, Proposal
 from agentic.errors import ReleaseError
 from agentic.policies import (
