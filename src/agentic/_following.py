@@ -97,6 +97,18 @@ class Following:
         if self._releases is not None or self._tells_releases():
             self.releases.admit(policy)
 
+    def _admit_stand_ins(self) -> None:
+        """Hold whoever decides for the holdout, or where the policy fails, to the same."""
+        plan = self.chair.desk.plan
+        for policy in (plan.control, plan.fallback):
+            self._admit(policy)
+
+    def forked(self) -> None:
+        """In a child process: nobody holds these locks."""
+        if self._releases is not None and self._lines is not None:
+            self._releases.forked()
+            self._lines.forked()
+
     def _tells_releases(self) -> bool:
         """Whether there are releases in the log that nobody has asked for."""
         if isinstance(self.books, SharedBooks):
@@ -110,6 +122,7 @@ class Following:
         self.chair.admit = self._admit
         if not isinstance(self.books, SharedBooks):
             self._admit(self.chair.published.policy)
+            self._admit_stand_ins()
             self._there = True
             return
         if self._tells_releases():
@@ -118,6 +131,7 @@ class Following:
         self.books.start_at(begin)
         with self.books.writing():  # hears the log
             self.chair.take_up()
+            self._admit_stand_ins()
             if not begin:
                 self.chair.mark(0)  # whoever drops old records must know that this agent needs them
         self.mark(10 * OFTEN)

@@ -258,7 +258,7 @@ class TestSplit:
         for share in (0.01, 0.05):
             agent.policy = Split(SquareCB(), [(EpsilonGreedy(), share)])
         for share in (0.0501, 0.1, 0.9):
-            with pytest.raises(ReleaseError, match="it has it for 0.05"):
+            with pytest.raises(ReleaseError, match=r"it has it for 0\.05"):
                 agent.policy = Split(SquareCB(), [(EpsilonGreedy(), share)])
 
     @pytest.mark.parametrize(
@@ -395,6 +395,20 @@ class TestOpening:
             opened(policy=SquareCB())
         assert opened().policy_version == Registry(opened()).champion.version  # type: ignore[union-attr]
         opened(policy=Uniform())
+
+    @pytest.mark.parametrize("part", ["control", "fallback"])
+    def test_who_decides_beside_it_has_to_pass_too(self, opened: Open, part: str) -> None:
+        """Whoever decides for the holdout, or where the policy fails, decides for customers."""
+        agent = opened(**{part: SquareCB()})
+        registry = Registry(agent)
+        with pytest.raises(ReleaseError, match=part):
+            registry.govern(by="Ann")
+        Registry(opened()).govern(by="Ann")
+        with pytest.raises(ReleaseError, match="registration"):
+            opened(**{part: EpsilonGreedy()})
+        registry.register(SquareCB(), owner="Bob")
+        registry.override(SquareCB(), by="Ann", reason="it is the control")
+        opened(**{part: SquareCB()})
 
     def test_the_template_of_who_is_in_charge_opens_it(self, tmp_path: Path) -> None:
         """What it has learned since is in charge, not the template; a trained copy is refused."""

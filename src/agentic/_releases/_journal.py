@@ -113,6 +113,10 @@ class Releases:
         self._end = 0  # log number after the last record of the kind that was looked at
         self.refresh()
 
+    def forked(self) -> None:
+        """In a child process: nobody holds this lock, or is in a transaction."""
+        self._lock, self._ahead = threading.RLock(), None
+
     @property
     def state(self) -> State:
         """What the events add up to, as far as they have been heard."""

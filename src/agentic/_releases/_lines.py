@@ -65,6 +65,10 @@ class Lines:
         self._read = False
         self._lock = threading.Lock()
 
+    def forked(self) -> None:
+        """In a child process: nobody holds this lock."""
+        self._lock = threading.Lock()
+
     def _note(self, pairs: Iterable[tuple[str, str]], /) -> None:
         """Take note of pairs: a version, and the one it was learned from."""
         for version, before in pairs:
