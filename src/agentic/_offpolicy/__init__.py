@@ -3,6 +3,7 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, AnytimeHedged
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._estimators import (
     DM,
@@ -49,6 +50,9 @@ __all__ = [
     "IPW",
     "SNDR",
     "SNIPW",
+    "AnytimeBernstein",
+    "AnytimeBetting",
+    "AnytimeHedged",
     "Contributions",
     "CressieRead",
     "DRos",
