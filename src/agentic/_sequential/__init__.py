@@ -24,7 +24,8 @@ from agentic._sequential._bounded import (
     normal_mixture_sequence,
 )
 from agentic._sequential._checks import check_open_unit
-from agentic._sequential._count import CountTest, Evidences
+from agentic._sequential._count import CountTest
+from agentic._sequential._evidence import Evidences
 from agentic._sequential._mean import MeanTest, Moments, asymptotic_radius
 from agentic._sequential._msprt import MSPRT, msprt
 from agentic._sequential._ratio import SampleRatioTest, multinomial_e_value

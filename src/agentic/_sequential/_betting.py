@@ -22,7 +22,7 @@ from agentic._sequential._checks import (
     log_sum,
     reject,
 )
-from agentic._sequential._count import Evidences
+from agentic._sequential._evidence import Evidences
 
 # Stakes as shares of the largest that cannot ruin; small ones win by small differences of many rows.
 _STAKES: Final = np.geomspace(0.002, 0.98, 28)

@@ -186,10 +186,10 @@ def stitched_boundary(v: npt.ArrayLike, /, *, alpha: float, least: float = 1.0, 
 def _zeta(s: float, /) -> float:
     """Return Riemann's zeta function above 1: twenty terms, then Euler and Maclaurin's formula."""
     n = 20.0
-    total = math.fsum(float(k) ** -s for k in range(1, int(n)))
-    tail = n ** (1.0 - s) / (s - 1.0) + 0.5 * n**-s + s * n ** (-s - 1.0) / 12.0
-    third = -s * (s + 1.0) * (s + 2.0) * n ** (-s - 3.0) / 720.0
-    fifth = s * (s + 1.0) * (s + 2.0) * (s + 3.0) * (s + 4.0) * n ** (-s - 5.0) / 30240.0
+    total = math.fsum(math.pow(k, -s) for k in range(1, int(n)))
+    tail = math.pow(n, 1.0 - s) / (s - 1.0) + 0.5 * math.pow(n, -s) + s * math.pow(n, -s - 1.0) / 12.0
+    third = -s * (s + 1.0) * (s + 2.0) * math.pow(n, -s - 3.0) / 720.0
+    fifth = s * (s + 1.0) * (s + 2.0) * (s + 3.0) * (s + 4.0) * math.pow(n, -s - 5.0) / 30240.0
     return total + tail + third + fifth
 
 

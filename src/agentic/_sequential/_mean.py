@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import attrs
@@ -21,6 +22,7 @@ from agentic._sequential._checks import (
     e_of,
     reject,
 )
+from agentic._sequential._evidence import Evidences
 
 
 def tuning(tuned_at: float, *, alpha: float) -> float:
@@ -361,6 +363,42 @@ class MeanTest:
             "safe": self.safe,
         }
 
+    def trajectory(
+        self, *, control: Sequence[npt.ArrayLike], treatment: Sequence[npt.ArrayLike]
+    ) -> Evidences:
+        """Return the e-values after each of many batches from an empty test, for many runs at once.
+
+        Args:
+            control: Five arrays of shape (..., looks), of each batch what `Moments.of_sums` takes: rows,
+                sum, sum of squares, zeros, ones.
+            treatment: The same of the treatment.
+        """
+        columns = np.broadcast_arrays(*(np.asarray(c, np.float64) for c in (*control, *treatment)))
+        (n0, y0, *_), (n1, y1, *_) = columns[:5], columns[5:]
+        weight = n0 * n1 / np.maximum(n0 + n1, 1.0)
+        arms = [_Path.of(columns[:5], weight), _Path.of(columns[5:], weight)]
+        mean0, mean1 = ((weight * y / np.maximum(n, 1.0)).cumsum(-1) for n, y in ((n0, y0), (n1, y1)))
+        total = weight.cumsum(axis=-1)
+        ready = (
+            (total > 0.0)
+            & (np.minimum(arms[0].rows, arms[1].rows) >= self.least_rows)
+            & (np.minimum(arms[0].carrying, arms[1].carrying) >= self.least_carrying)
+        )
+        total = np.where(ready, total, 1.0)
+        scaled = 4.0 * total * tuning(self.tuned_at, alpha=2.0 * self.alpha)
+
+        def e_values(shift: Floats, kept: float) -> Floats:
+            error = np.sqrt(arms[1].spread + kept * kept * arms[0].spread) / total
+            log_e = _log_e_values(shift, error, scaled)
+            answer: Floats = np.where(ready, np.exp(log_e), 1.0)
+            return answer
+
+        kept = 1.0 - self._sign * self.relative_margin
+        return Evidences(
+            harm=e_values(self._sign * (mean0 - mean1) / total, 1.0),
+            safe=e_values(self._sign * (mean1 - kept * mean0) / total + self.margin, kept),
+        )
+
     @property
     def _sign(self) -> float:
         return 1.0 if self.worse == "lower" else -1.0
@@ -385,6 +423,23 @@ class MeanTest:
             return 0.0
         scaled = 4.0 * self.weight * tuning(self.tuned_at, alpha=2.0 * self.alpha)
         return float(_log_e_values(np.array(shift), np.array(error), np.array(scaled)))
+
+
+@attrs.frozen(eq=False)
+class _Path:
+    """What an arm's moments are after each batch."""
+
+    rows: Floats
+    carrying: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, columns: Sequence[Floats], weight: Floats) -> _Path:
+        rows, total, squares, zeros, ones = (column.cumsum(axis=-1) for column in columns)
+        off = np.maximum(squares - total * total / np.maximum(rows, 1.0), 0.0)
+        variance = off / np.maximum(rows - 1.0, 1.0)
+        share = (weight * weight / np.maximum(columns[0], 1.0)).cumsum(axis=-1)
+        return cls(rows, rows - np.maximum(zeros, ones), variance * share)
 
 
 def _log_e_values(shift: Floats, error: Floats, scaled: Floats) -> Floats:
