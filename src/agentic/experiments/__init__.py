@@ -1,4 +1,4 @@
-"""What does a policy change: experiments, and tests that stay valid however often one looks."""
+"""Is one thing better than another: who gets which, and what the difference proves."""
 
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         one_sided_normal_boundary,
         stitched_boundary,
     )
+    from agentic.experiments._difference import Arm, Difference, Lift, relative_lift
+    from agentic.experiments._means import difference, paired_difference
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -65,15 +67,20 @@ else:
                 "one_sided_normal_boundary",
                 "stitched_boundary",
             ],
+            "._difference": ["Arm", "Difference", "Lift", "relative_lift"],
+            "._means": ["difference", "paired_difference"],
         },
     )
 
 __all__ = [
     "MSPRT",
+    "Arm",
     "BettingTest",
     "ConfidenceSequence",
     "CountTest",
+    "Difference",
     "Evidences",
+    "Lift",
     "MeanTest",
     "Moments",
     "SampleRatioTest",
@@ -84,6 +91,7 @@ __all__ = [
     "bernstein_sequence",
     "beta_binomial_boundary",
     "betting_sequence",
+    "difference",
     "gamma_exponential_boundary",
     "gamma_mixture_sequence",
     "gamma_poisson_boundary",
@@ -94,5 +102,7 @@ __all__ = [
     "normal_boundary",
     "normal_mixture_sequence",
     "one_sided_normal_boundary",
+    "paired_difference",
+    "relative_lift",
     "stitched_boundary",
 ]
