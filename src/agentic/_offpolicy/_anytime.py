@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +100,7 @@ class AnytimeBernstein:
 
     truncation: float = attrs.field(default=0.5, kw_only=True, validator=check_open_unit)
     name = "anytime Bernstein"
+    counts_unseen: ClassVar[Literal[True]] = True
 
     def sequence(
         self,
@@ -154,6 +157,7 @@ class AnytimeBetting:
     """
 
     name = "anytime betting"
+    counts_unseen: ClassVar[Literal[True]] = True
 
     def sequence(
         self,
@@ -203,6 +207,7 @@ class AnytimeHedged:
     breaks: int = attrs.field(default=1000, kw_only=True, validator=attrs.validators.ge(2))
     truncation: float = attrs.field(default=0.5, kw_only=True, validator=check_open_unit)
     name = "anytime hedged"
+    counts_unseen: ClassVar[Literal[True]] = True
 
     def sequence(
         self,

@@ -24,9 +24,9 @@ from agentic._sequential._checks import (
 from agentic._sequential._evidence import Evidences
 
 # Alternatives: how far, in logarithms of the ratio of rates, a rate may lie from what is to be ruled out.
-# Even in the logarithm, from 1 % to a factor of twelve, most weight near a fifth.
+# Even in the logarithm, from 1 % to a factor of twelve, most weight near a quarter.
 _STEPS: Final = np.geomspace(0.01, 2.5, 40)
-_BELL: Final = -0.5 * (np.log(_STEPS / 0.2) / 0.9) ** 2
+_BELL: Final = -0.5 * (np.log(_STEPS / 0.25) / 0.8) ** 2
 _LOG_WEIGHTS: Final = _BELL - log_sum(_BELL)
 # Where the likelihood is kept for the bounds: between a fiftieth and fifty times the control's rate.
 _SPACING: Final = 0.05
