@@ -342,7 +342,7 @@ class CountTest:
         """Return the largest log ratio that, with all below it, is ruled out; minus the reach if none is."""
         # The likelihood is concave, so what speaks against "at most u" falls with u.
         low, high = -_REACH, _REACH
-        for _ in range(40):
+        for _ in range(26):
             middle = 0.5 * (low + high)
             against = (
                 log_sum(_between(profile, middle + _STEPS) + _LOG_WEIGHTS) - _between(profile, [middle])[0]
