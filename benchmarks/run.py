@@ -39,6 +39,7 @@ MODULES = {
     "limits": "benchmarks.limits",
     "personal": "benchmarks.personal",
     "profile": "benchmarks.stages",
+    "sequential": "benchmarks.sequential",
 }
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"

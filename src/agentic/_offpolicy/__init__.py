@@ -3,6 +3,7 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, AnytimeHedged
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
@@ -38,6 +39,9 @@ __all__ = [
     "IPW",
     "SNDR",
     "SNIPW",
+    "AnytimeBernstein",
+    "AnytimeBetting",
+    "AnytimeHedged",
     "Contributions",
     "CountsUnseen",
     "CressieRead",
