@@ -3,6 +3,7 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
@@ -51,6 +52,8 @@ __all__ = [
     "IPW",
     "SNDR",
     "SNIPW",
+    "AcceleratedBootstrap",
+    "Bootstrap",
     "Contributions",
     "CountsUnseen",
     "CressieRead",
@@ -81,5 +84,6 @@ __all__ = [
     "judge",
     "overlap",
     "reject",
+    "resampled",
     "standard_error",
 ]

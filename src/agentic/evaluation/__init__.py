@@ -6,6 +6,8 @@ from agentic._offpolicy import (
     IPW,
     SNDR,
     SNIPW,
+    AcceleratedBootstrap,
+    Bootstrap,
     Contributions,
     CountsUnseen,
     CressieRead,
@@ -26,6 +28,7 @@ from agentic._offpolicy import (
     diagnose,
     estimate,
     overlap,
+    resampled,
     standard_error,
 )
 from agentic.evaluation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
@@ -45,6 +48,8 @@ __all__ = [
     "IPW",
     "SNDR",
     "SNIPW",
+    "AcceleratedBootstrap",
+    "Bootstrap",
     "BySubject",
     "Contributions",
     "CountsUnseen",
@@ -88,6 +93,7 @@ __all__ = [
     "overlap",
     "paired_difference",
     "playbook",
+    "resampled",
     "simulate",
     "standard_error",
     "target_probabilities",
