@@ -186,11 +186,12 @@ class _Parts:
     def of(cls, rows: Rows, contributions: Contributions) -> _Parts:
         term, influence, n = contributions.term, contributions.influence, contributions.term.size
         weight = contributions.weight
-        columns = [np.ones(n), term]
+        size = np.ones(n) if rows.stands is None else rows.stands / rows.stands.mean()
+        columns = [size, term]
         if weight is not None and contributions.degrees == n and weight.any():
             predicted = rows.modelled if contributions.modelled else None
             predicted = np.zeros(n) if predicted is None else predicted
-            columns = [np.ones(n), predicted, term - predicted, weight / weight.mean()]
+            columns = [size, predicted, term - predicted, weight / weight.mean()]
         if rows.groups is not None:
             columns = [_by_group(rows.groups, one) for one in columns]
             influence = _by_group(rows.groups, influence)

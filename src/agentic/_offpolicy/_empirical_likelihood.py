@@ -74,7 +74,10 @@ class EmpiricalLikelihood:
         reward_range: tuple[float, float] | None,
     ) -> tuple[float, float]:
         """Return the values that the weighted mean stays above and below, each with (1 + level) / 2."""
-        cap = max(1.0, float(rows.weight.max()), self.weight_cap or rows.weight_cap or 0.0)
+        cap = self.weight_cap or rows.weight_cap or 1.0
+        if self.weight_cap is not None and rows.stands is not None:
+            cap *= float(rows.stands.max() / rows.stands.mean())
+        cap = max(1.0, float(rows.weight.max()), cap)
         least, most = reward_range or (float(rows.reward.min()), float(rows.reward.max()))
         tail = (1.0 - level) / 2.0
         lower = -_upper(_observed(rows, contributions, cap=cap, end=least, sign=-1.0), tail)
@@ -201,8 +204,9 @@ def _observed(
         highest, usual = float(weight.max()), float(base.mean())
         if used is rows.weight:  # the mean weight is one: its distance from that tells what the mean is off
             highest = max(highest, cap * weight.size / used.size)
-            off, mean = weight - _size(rows), float(gain.mean())
-            slope = _slope(off, gain - mean * _size(rows), highest - 1.0, highest * room - mean)
+            size = _size(rows)
+            off, mean = weight - size, float(gain.mean())
+            slope = _slope(off, gain - mean * size, highest - 1.0, highest * room - mean)
             gain, best, room = gain - slope * off, best - slope * off, room - slope
             usual += slope
         term = base + gain
@@ -222,7 +226,9 @@ def _summed(column: Floats, rows: Rows) -> Floats:
 
 
 def _size(rows: Rows) -> Floats:
-    """Return the rows of each group over their mean number."""
+    """Return for how many rows each row or group stands, over their mean number."""
+    if rows.stands is not None:
+        return _summed(rows.stands / rows.stands.mean(), rows)
     return np.ones(1) if rows.groups is None else _summed(np.ones(rows.groups.size), rows)
 
 
