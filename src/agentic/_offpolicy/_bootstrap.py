@@ -207,8 +207,6 @@ class _Parts:
 
     def cells(self) -> _Cells:
         m = self.influence.size
-        if m <= _CELLS:
-            return _Cells(self.column, np.ones(m), None)
         few = _distinct(self.column)
         if few is not None:
             return few

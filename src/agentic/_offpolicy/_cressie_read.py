@@ -23,7 +23,9 @@ class CressieRead:
     valid under peeking. When all weights are equal the added row has no force; equal rewards are
     then bounded by `alike_bounds`.
 
-    Of a log of which only a sample was kept, the rows that were not count as rows without weight.
+    Of a log of which only a sample was kept, the rows that were not count as rows without weight. Rows of
+    groups it refuses, because no floor of the log bounds what a whole unseen group weighs; use
+    `EmpiricalLikelihood`, which takes the heaviest one seen.
 
     Attributes:
         weight_cap: The largest weight that can occur, not the largest that did: 1 over the lowest
@@ -74,13 +76,13 @@ class CressieRead:
         if contributions.modelled or contributions.weight is not rows.weight:
             message = (
                 "the Cressie-Read interval bounds plain weighted rewards, expected the estimator IPW() "
-                "or SNIPW(); use Normal() with an estimator that predicts, clips or shrinks"
+                "or SNIPW(); use EmpiricalLikelihood() with one that predicts, clips or shrinks"
             )
             raise EvaluationError(message, expected="IPW() or SNIPW()")
         if not independent(rows):
             message = (
                 "the Cressie-Read interval takes rows as independent, expected no groups of several rows; "
-                "give one row of each subject, or use Normal()"
+                "use EmpiricalLikelihood(), or give one row of each subject"
             )
             raise EvaluationError(message, field="groups", expected="one row each")
         self._check(rows.weight if rows.stands is None else rows.weight * (rows.stands.mean() / rows.stands))

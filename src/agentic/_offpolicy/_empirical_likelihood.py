@@ -80,8 +80,9 @@ class EmpiricalLikelihood:
         cap = max(1.0, float(rows.weight.max()), cap)
         least, most = reward_range or (float(rows.reward.min()), float(rows.reward.max()))
         tail = (1.0 - level) / 2.0
-        lower = -_upper(_observed(rows, contributions, cap=cap, end=least, sign=-1.0), tail)
-        upper = _upper(_observed(rows, contributions, cap=cap, end=most, sign=1.0), tail)
+        down = _observed(rows, contributions, cap=cap, end=least, sign=-1.0)
+        up = _observed(rows, contributions, cap=cap, end=most, sign=1.0)
+        lower, upper = -max(_upper(down, tail), down.normalised), max(_upper(up, tail), up.normalised)
         if reward_range is None or lower > reward_range[1] or upper < reward_range[0]:
             return lower, upper  # beyond what can be: whoever asked is to see that
         return max(lower, reward_range[0]), min(upper, reward_range[1])
@@ -96,12 +97,14 @@ class _Observations:
         count: Shape (m,), float64.
         mean: Of all.
         most: What one more could say.
+        normalised: What a self-normalised estimate makes of them, which no bound leaves out.
     """
 
     value: Floats
     count: Floats
     mean: float
     most: float
+    normalised: float
 
 
 def _upper(found: _Observations, tail: float) -> float:
@@ -190,7 +193,7 @@ def _observed(
     used = contributions.weight
     if used is None:  # nothing but predictions: no reward was left unseen
         best = term = _summed(sign * contributions.term, rows)
-        most = -math.inf
+        most = normalised = -math.inf
     else:
         predicted = modelled = np.zeros(used.size)
         if contributions.modelled and rows.predicted is not None and rows.modelled is not None:
@@ -201,11 +204,12 @@ def _observed(
         best = base + _summed(sign * used * (end - predicted), rows)
         total = float(used.sum())
         room = sign * (end - (float(used @ predicted) / total if total > 0.0 else 0.0))
-        highest, usual = float(weight.max()), float(base.mean())
+        highest, usual, normalised = float(weight.max()), float(base.mean()), -math.inf
         if used is rows.weight:  # the mean weight is one: its distance from that tells what the mean is off
             highest = max(highest, cap * weight.size / used.size)
             size = _size(rows)
-            off, mean = weight - size, float(gain.mean())
+            off, mean = weight - size, float(gain.sum() / weight.sum()) if total > 0.0 else 0.0
+            normalised = usual + mean
             slope = _slope(off, gain - mean * size, highest - 1.0, highest * room - mean)
             gain, best, room = gain - slope * off, best - slope * off, room - slope
             usual += slope
@@ -214,7 +218,8 @@ def _observed(
     mean = float(term.mean())
     beyond = mean * (_size(rows) - 1.0)
     value, count = _gathered(term - beyond)
-    return _Observations(value, count, mean, max(most, float((best - beyond).max()), float(value.max())))
+    most = max(most, float((best - beyond).max()), float(value.max()))
+    return _Observations(value, count, mean, most, normalised)
 
 
 def _summed(column: Floats, rows: Rows) -> Floats:
