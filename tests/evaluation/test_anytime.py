@@ -106,9 +106,7 @@ def test_an_estimate_takes_them_as_its_interval(name: str) -> None:
 
 
 def misuse(options: dict[str, Any]) -> None:
-    log = Logged(
-        action=np.array([0, 1, 0]), reward=np.array([0.0, 1.0, 1.0]), propensity=np.full(3, 0.5)
-    )
+    log = Logged(action=np.array([0, 1, 0]), reward=np.array([0.0, 1.0, 1.0]), propensity=np.full(3, 0.5))
     target = np.full((3, 2), 0.5)
     defaults = {"estimator": IPW(), "interval": AnytimeBetting(), "reward_range": (0.0, 1.0)}
     estimate(log, target, **{**defaults, **options})
@@ -140,7 +138,9 @@ def test_what_it_cannot_bound_is_refused(options: dict[str, Any], what: str) -> 
         pytest.param(lambda: AnytimeBetting().sequence([1.0], [1.5]), "reward", id="reward outside"),
         pytest.param(lambda: AnytimeBetting().sequence([1.0], [0.5, 0.5]), "reward", id="other length"),
         pytest.param(
-            lambda: AnytimeBetting().sequence([1.0], [1.0], reward_range=(1.0, 1.0)), "reward_range", id="range"
+            lambda: AnytimeBetting().sequence([1.0], [1.0], reward_range=(1.0, 1.0)),
+            "reward_range",
+            id="range",
         ),
         pytest.param(lambda: AnytimeBernstein(truncation=1.0), "truncation", id="ruin"),
     ],
