@@ -12,14 +12,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import Contributions, Interval, Normal, alike_bounds, standard_error
 from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
 from agentic._offpolicy._modelled import DR
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Estimate:
     """Says what the target policy would have earned per decision, how surely, and on what support.
 
@@ -46,14 +46,21 @@ class Estimate:
     method: str
     diagnostics: Diagnostics
 
+    def __repr__(self) -> str:
+        """Return the first line of the same: a number without support is not shown as one."""
+        return f"<Estimate: {self._line()}>"
+
     def __str__(self) -> str:
         """Return one line, and one more for every reason to doubt it."""
+        return "\n".join([self._line(), *(f"  - {reason}" for reason in self.diagnostics.reasons)])
+
+    def _line(self) -> str:
         found = self.diagnostics
-        line = (
-            f"{self.value:.6g}, {100 * self.level:g} % interval {self.low:.6g} to {self.high:.6g} "
-            f"({self.method}; {self.n:,} rows worth {found.effective_rows:,.0f}): {found.verdict}"
-        )
-        return "\n".join([line, *(f"  - {reason}" for reason in found.reasons)])
+        basis = f"{self.method}; {self.n:,} rows worth {found.effective_rows:,.0f}"
+        if found.verdict == UNSUPPORTED:
+            return f"{UNSUPPORTED} ({basis})"
+        bounds = f"{100 * self.level:g} % interval {self.low:.6g} to {self.high:.6g}"
+        return f"{self.value:.6g}, {bounds} ({basis}): {found.verdict}"
 
 
 _DOUBLY_ROBUST = DR()
@@ -72,7 +79,7 @@ def estimate(
 ) -> Estimate:
     """Estimate the mean reward of a target policy from rows that another policy logged.
 
-    Without support (verdict "unsupported") the bounds are those of `reward_range`, or infinite, and
+    Without support (verdict "insufficient support") the bounds are those of `reward_range`, or infinite, and
     the standard error is infinite: the value stays, to be looked at but not believed. With a
     range, bounds are cut to it, while the value is left as it came: IPW can leave the range. When
     all rewards with weight are equal or the measured spread is 0, the bounds are at least those
@@ -140,7 +147,7 @@ def judge(
         facts = diagnose(rows, found, probability=probability, bounded=reward_range is not None)
         # Asked even when its answer will not be used, so that a misuse never depends on the data.
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
-    if facts.verdict != "unsupported":
+    if facts.verdict != UNSUPPORTED:
         if reward_range is not None:
             if facts.alike:
                 low, high = _widened(low, high, rows, found, facts, level, reward_range)
@@ -149,7 +156,7 @@ def judge(
             method = f"{estimator.name}, {interval.name} interval"
             return Estimate(found.value, low, high, error, n, level, method, facts)
         reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
-        facts = attrs.evolve(facts, verdict="unsupported", reasons=(reason, *facts.reasons))
+        facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
     method = f"{estimator.name}, no interval"
     return Estimate(found.value, low, high, math.inf, n, level, method, facts)
@@ -164,7 +171,7 @@ def doubted(found: Estimate, seen: int, /) -> Estimate:
         f"the policy may have learned from {seen:,} of these {found.n:,} rows, so it looks better than it is:"
         " teach it on one part of joined(agent).split() and judge it by the other"
     )
-    if facts.verdict == "unsupported":
+    if facts.verdict == UNSUPPORTED:
         facts = attrs.evolve(facts, reasons=(*facts.reasons, reason))
     else:
         facts = attrs.evolve(facts, verdict="weak", reasons=(reason, *facts.reasons))

@@ -12,10 +12,34 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic.errors import EvaluationError
+from agentic._offpolicy._calibration import Calibration
+from agentic._offpolicy._columns import (
+    Floats,
+    Ints,
+    as_actions,
+    as_array,
+    as_floats,
+    as_given,
+    check_below,
+    check_length,
+    reject,
+)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+__all__ = [
+    "Floats",
+    "Ints",
+    "Logged",
+    "Rows",
+    "as_actions",
+    "as_array",
+    "as_floats",
+    "check_below",
+    "check_length",
+    "overlap",
+    "reject",
+    "weighed",
+]
+
 Element = TypeVar("Element", bound=np.generic)
 
 SUM_TOLERANCE = 1e-6
@@ -23,90 +47,8 @@ SUM_TOLERANCE = 1e-6
 
 # 64 Ki doubles are 512 KiB: the block, its predictions and their product stay in a core's cache.
 _BLOCK_CELLS = 65_536
-
-
-def reject(field: str, row: int | None, value: object, expected: str, remedy: str) -> NoReturn:
-    """Raise the error that names row, field, value, expectation and what to do."""
-    where = field if row is None else f"{field} at row {row}"
-    shown = value.item() if isinstance(value, np.generic) else value
-    message = f"{where} is {shown!r}, expected {expected}; {remedy}"
-    raise EvaluationError(message, field=field, row=row, value=shown, expected=expected)
-
-
-def as_array(field: str, values: npt.ArrayLike, *, ndim: int) -> npt.NDArray[np.generic]:
-    """Return `values` as a numeric array of `ndim` dimensions with at least one row, uncopied if it is one.
-
-    Raises:
-        EvaluationError: Ragged, empty, not numeric, or of other dimensions.
-    """
-    array = _array(field, values)
-    if array.dtype.kind not in "fiu":
-        reject(field, None, array.dtype.name, "numbers", "convert the column to int or float first")
-    if array.ndim != ndim or array.size == 0:
-        reject(field, None, array.shape, f"a shape of {ndim} dimensions, none of them 0", "reshape it")
-    return array
-
-
-def as_floats(field: str, values: npt.ArrayLike, *, ndim: int, remedy: str) -> Floats:
-    """Return `values` as finite float64, uncopied if they are.
-
-    Raises:
-        EvaluationError: As `as_array`, or NaN or infinite; the message names the row.
-    """
-    array = as_array(field, values, ndim=ndim).astype(np.float64, copy=False)
-    finite = np.isfinite(array)
-    if not finite.all():
-        row = int(np.argmin(finite)) // (array.size // array.shape[0])
-        bad = array[row][~finite[row]][0] if ndim > 1 else array[row]
-        reject(field, row, bad, "a finite number", remedy)
-    return array
-
-
-def as_actions(field: str, values: npt.ArrayLike) -> Ints:
-    """Return `values` as one int64 position per row, not negative.
-
-    Raises:
-        EvaluationError: Ragged, empty, not integer, or negative.
-    """
-    array = _array(field, values)
-    if array.ndim != 1 or array.size == 0:
-        reject(field, None, array.shape, "a shape (n,) with n > 0", "give one action position per row")
-    if array.dtype.kind not in "iu":
-        reject(field, None, array.dtype.name, "integers", "give the action's position among the k actions")
-    actions = array.astype(np.int64, copy=False)
-    if actions.min() < 0:
-        row = int(np.argmax(actions < 0))
-        reject(field, row, actions[row], "a position of 0 or more", "number the actions from 0")
-    return actions
-
-
-def check_length(field: str, length: int, n: int) -> None:
-    """Raise unless a column is as long as `action`.
-
-    Raises:
-        EvaluationError: Of another length.
-    """
-    if length != n:
-        reject(field, None, length, f"{n} rows, as many as action", "give every column one entry per row")
-
-
-def check_below(actions: Ints, k: int) -> None:
-    """Raise if an action lies outside the `k` actions of a matrix.
-
-    Raises:
-        EvaluationError: Names the first such row.
-    """
-    if actions.max() >= k:
-        row = int(np.argmax(actions >= k))
-        remedy = "give every action its own column, in the order of the log"
-        reject("action", row, actions[row], f"a position below {k}, the number of columns", remedy)
-
-
-def _array(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        reject(field, None, "ragged", "rows of one length", "pad or drop the rows that differ")
+# A probability wrong by two shows in a few hundred rows; more than these would only cost time.
+_CALIBRATED_ROWS = 65_536
 
 
 def _read_only(array: npt.NDArray[Element]) -> npt.NDArray[Element]:
@@ -137,7 +79,7 @@ def _probability(values: npt.ArrayLike) -> Floats:
 def _groups(values: npt.ArrayLike | None) -> npt.NDArray[np.generic] | None:
     if values is None:
         return None
-    array = _array("groups", values)
+    array = as_given("groups", values)
     if array.ndim != 1 or array.dtype.kind not in "iuSU":
         found = f"{array.dtype.name} {array.shape}"
         reject("groups", None, found, "one integer or string per row", "give the subject of every row")
@@ -193,6 +135,8 @@ class Rows:
         unseen_mass: Mean probability the target gives to actions that no row took, 0 to 1;
             NaN when only the probability of the logged action is known.
         groups: Shape (n,), int64 codes 0 to g - 1 of dependent rows, or None.
+        probability: Shape (n,), float64, in (0, 1], or None: with which the logging policy took the action.
+        calibration: Sums that tell whether the logged probabilities can be right, or None.
 
     .. versionadded:: 0.1
     """
@@ -203,6 +147,8 @@ class Rows:
     modelled: Floats | None = None
     unseen_mass: float = float("nan")
     groups: Ints | None = None
+    probability: Floats | None = None
+    calibration: Calibration | None = None
 
 
 def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = None) -> Rows:
@@ -220,7 +166,7 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
 
     .. versionadded:: 0.1
     """
-    raw = _array("target", target)
+    raw = as_given("target", target)
     if raw.ndim == 1:
         return _overlap_at_action(logged, raw, q)
     policy = as_array("target", raw, ndim=2)
@@ -243,6 +189,9 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
     if predictions is not None:
         model = predictions, np.empty(n), np.empty(n), np.empty((height, k))
     hidden_mass = 0.0
+    every = max(1, n // _CALIBRATED_ROWS)
+    counted: list[slice] = []
+    totals, upright = np.zeros(k), np.ones(height)
     # NaN and infinity are found after the arithmetic, by what they leave behind.
     with np.errstate(invalid="ignore", over="ignore"):
         for start in range(0, n, height):
@@ -254,20 +203,56 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
             chosen[start:stop] = block.reshape(-1).take(at)
             if hidden.size:
                 hidden_mass += float(block[:, hidden].sum())
+            if start // height % every == 0:
+                counted.append(slice(start, stop))
+                totals += upright[: stop - start] @ block
             if model is not None:
                 source, predicted, modelled, product = model
                 guess = source[start:stop].astype(np.float64, copy=False)
                 predicted[start:stop] = guess.reshape(-1).take(at)
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
     weight = _divide(chosen, logged)
+    rows = Rows(
+        weight,
+        logged.reward,
+        unseen_mass=hidden_mass / n,
+        groups=_codes(logged.groups),
+        probability=logged.probability,
+        calibration=_calibrated(logged, weight, totals, counted),
+    )
     if model is None:
-        return Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged))
+        return rows
     source, predicted, modelled, _ = model
     if not np.isfinite(modelled).all():
         as_floats("q", source, ndim=2, remedy="predict every action of every row")
         row = int(np.argmin(np.isfinite(modelled)))
         reject("q", row, modelled[row], "predictions whose mean is finite", "scale the rewards down")
-    return Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged))
+    return attrs.evolve(rows, predicted=predicted, modelled=modelled)
+
+
+def weighed(weight: npt.ArrayLike, reward: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> Rows:
+    """Take rows whose weights come from elsewhere, such as `balanced_weights`, for `judge`.
+
+    Args:
+        weight: Shape (n,), finite, not negative.
+        reward: Shape (n,), finite.
+        groups: Shape (n,), integers or strings, or None: as in `Logged`.
+
+    Raises:
+        EvaluationError: Malformed input, named by row and field.
+
+    .. versionadded:: 0.1
+    """
+    remedy = "give every row the importance that it was estimated to have"
+    weights = as_floats("weight", weight, ndim=1, remedy=remedy)
+    if weights.min() < 0.0:
+        row = int(weights.argmin())
+        reject("weight", row, weights[row], "0 or more", remedy)
+    rewards, subjects = _reward(reward), _groups(groups)
+    check_length("reward", rewards.size, weights.size)
+    if subjects is not None:
+        check_length("groups", subjects.size, weights.size)
+    return Rows(weights, rewards, groups=_codes(subjects))
 
 
 def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.ArrayLike | None) -> Rows:
@@ -279,19 +264,42 @@ def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.A
     if not (chosen.min() >= 0.0 and chosen.max() <= 1.0):
         row = int(np.argmin((chosen >= 0.0) & (chosen <= 1.0)))
         reject("target", row, chosen[row], "a probability from 0 to 1", "check the policy being evaluated")
-    return Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged))
+    height = max(1, _BLOCK_CELLS // 16)
+    every = max(1, chosen.size // _CALIBRATED_ROWS)
+    counted = [slice(start, start + height) for start in range(0, chosen.size, height * every)]
+    k = int(logged.action.max()) + 1
+    weight = _divide(chosen.copy(), logged)
+    # A column of one action is a placeholder where the target is given by row.
+    alone = logged.action.min() == k - 1
+    return Rows(
+        weight,
+        logged.reward,
+        groups=_codes(logged.groups),
+        probability=logged.probability,
+        calibration=None if alone else _calibrated(logged, weight, np.full(k, np.nan), counted),
+    )
 
 
-def _codes(logged: Logged) -> Ints | None:
-    if logged.groups is None:
+def _calibrated(logged: Logged, weight: Floats, totals: Floats, counted: list[slice]) -> Calibration:
+    """Count the rows of these stretches."""
+
+    def picked(column: npt.NDArray[Element]) -> npt.NDArray[Element]:
+        return column[counted[0]] if len(counted) == 1 else np.concatenate([column[one] for one in counted])
+
+    return Calibration.of(picked(logged.action), picked(logged.probability), picked(weight), totals)
+
+
+def _codes(groups: npt.NDArray[np.generic] | None) -> Ints | None:
+    if groups is None:
         return None
-    codes: Ints = np.unique(logged.groups, return_inverse=True)[1].astype(np.int64, copy=False)
+    codes: Ints = np.unique(groups, return_inverse=True)[1].astype(np.int64, copy=False)
     return codes
 
 
 def _divide(chosen: Floats, logged: Logged) -> Floats:
+    """Turn the target's probabilities of the actions taken into weights, in place."""
     with np.errstate(over="ignore"):
-        weight = chosen / logged.probability
+        weight = np.divide(chosen, logged.probability, out=chosen)
     if not np.isfinite(weight.max()):
         row = int(weight.argmax())
         remedy = "correct the logged probability, or drop the row"
