@@ -3,6 +3,7 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._calibration import Calibration, Miscalibrated
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
 from agentic._offpolicy._estimator import Estimator, ModelFree
@@ -26,18 +27,26 @@ from agentic._offpolicy._logged import (
     check_length,
     overlap,
     reject,
+    weighed,
 )
 from agentic._offpolicy._modelled import DM, DR, SNDR, DRos, SubgaussianDR, SwitchDR
-from agentic._offpolicy._weighting import IPW, SNIPW, SubgaussianIPW
+from agentic._offpolicy._tuning import GRID, STRENGTHS, Adaptive, Criterion, LeastError, Slope, Tuned, tuned
+from agentic._offpolicy._weighting import BIPW, IPW, SNIPW, Replay, SubgaussianIPW
 
 __all__ = [
+    "BIPW",
     "DM",
     "DR",
+    "GRID",
     "IPW",
     "SNDR",
     "SNIPW",
+    "STRENGTHS",
+    "Adaptive",
+    "Calibration",
     "Contributions",
     "CressieRead",
+    "Criterion",
     "DRos",
     "Diagnostics",
     "Estimate",
@@ -45,13 +54,18 @@ __all__ = [
     "Floats",
     "Interval",
     "Ints",
+    "LeastError",
     "Logged",
+    "Miscalibrated",
     "ModelFree",
     "Normal",
+    "Replay",
     "Rows",
+    "Slope",
     "SubgaussianDR",
     "SubgaussianIPW",
     "SwitchDR",
+    "Tuned",
     "alike_bounds",
     "as_actions",
     "as_array",
@@ -65,4 +79,6 @@ __all__ = [
     "overlap",
     "reject",
     "standard_error",
+    "tuned",
+    "weighed",
 ]

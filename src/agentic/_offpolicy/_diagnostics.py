@@ -56,7 +56,7 @@ class Diagnostics:
         top_weight_share: Share of all weight in the heaviest 1 % of the rows.
         zero_weight_share: Share of rows whose action the target never takes.
         unseen_mass: Mean probability of the target on actions that no row took; NaN when unknown.
-        min_probability: Lowest logged probability.
+        min_probability: Lowest logged probability; NaN where there are none.
         altered_share: Share of the weight that clipping or shrinking removed; 0 without, and 1 for
             an estimator that uses no weights.
         carrying_rows: (sum f^2)^2 / sum f^4 over influence values f (of groups, if given): how many

@@ -17,6 +17,7 @@ from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import Contributions, Interval, Normal, alike_bounds, standard_error
 from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
 from agentic._offpolicy._modelled import DR
+from agentic._offpolicy._tuning import Adaptive
 
 
 @attrs.frozen(repr=False)
@@ -33,6 +34,7 @@ class Estimate:
         level: Share of samples in which the bounds are to hold the true value, in (0, 1).
         method: Estimator and interval, in words.
         diagnostics: How far the log supports all this.
+        estimator: How rows contributed; of a tuned one, the candidate that was chosen.
 
     .. versionadded:: 0.1
     """
@@ -45,6 +47,7 @@ class Estimate:
     level: float
     method: str
     diagnostics: Diagnostics
+    estimator: Estimator | None = None
 
     def __repr__(self) -> str:
         """Return the first line of the same: a number without support is not shown as one."""
@@ -121,7 +124,7 @@ def judge(
     rows: Rows,
     /,
     *,
-    probability: Floats,
+    probability: Floats | None = None,
     estimator: Estimator,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
@@ -131,7 +134,7 @@ def judge(
 
     Args:
         rows: The weighed rows.
-        probability: Shape (n,), float64, in (0, 1]: the logged probabilities.
+        probability: Shape (n,), float64, in (0, 1]: the logged probabilities; by default those of the rows.
         estimator: How rows contribute.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
@@ -139,27 +142,33 @@ def judge(
 
     Raises:
         EvaluationError: The estimator or the interval does not apply to such rows.
+
+    .. versionadded:: 0.1
     """
     n = rows.reward.size
+    if probability is None:
+        probability = np.array([math.nan]) if rows.probability is None else rows.probability
     with np.errstate(over="ignore", invalid="ignore"):  # overflow ends as an unsupported estimate
-        found = estimator.contribute(rows)
+        chosen = estimator.settle(rows) if isinstance(estimator, Adaptive) else estimator
+        found = chosen.contribute(rows)
         error = standard_error(found.influence, degrees=found.degrees, groups=rows.groups)
         facts = diagnose(rows, found, probability=probability, bounded=reward_range is not None)
         # Asked even when its answer will not be used, so that a misuse never depends on the data.
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
+    name = chosen.name if chosen is estimator else f"{chosen.name} by {estimator.name}"
     if facts.verdict != UNSUPPORTED:
         if reward_range is not None:
             if facts.alike:
                 low, high = _widened(low, high, rows, found, facts, level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
         if low <= high:
-            method = f"{estimator.name}, {interval.name} interval"
-            return Estimate(found.value, low, high, error, n, level, method, facts)
+            method = f"{name}, {interval.name} interval"
+            return Estimate(found.value, low, high, error, n, level, method, facts, chosen)
         reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
         facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
-    method = f"{estimator.name}, no interval"
-    return Estimate(found.value, low, high, math.inf, n, level, method, facts)
+    method = f"{name}, no interval"
+    return Estimate(found.value, low, high, math.inf, n, level, method, facts, chosen)
 
 
 def doubted(found: Estimate, seen: int, /) -> Estimate:
