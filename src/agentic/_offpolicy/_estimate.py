@@ -105,10 +105,9 @@ def estimate(
 
     .. versionadded:: 0.1
     """
-    if not 0.0 < level < 1.0:
-        reject("level", None, level, "more than 0 and less than 1", "give 0.95 for 95 %")
+    check_level(level)
     if reward_range is not None:
-        _check_range(logged.reward, reward_range)
+        check_range(logged.reward, reward_range)
     rows = overlap(logged, target, q=q)
     return judge(
         rows,
@@ -156,19 +155,39 @@ def judge(
         # Asked even when its answer will not be used, so that a misuse never depends on the data.
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
     name = chosen.name if chosen is estimator else f"{chosen.name} by {estimator.name}"
+    base = Estimate(found.value, low, high, error, n, level, name, facts, chosen)
+    return concluded(base, rows, found, interval=interval.name, reward_range=reward_range)
+
+
+def concluded(
+    base: Estimate,
+    rows: Rows,
+    found: Contributions,
+    /,
+    *,
+    interval: str,
+    reward_range: tuple[float, float] | None,
+) -> Estimate:
+    """Cut or stretch the bounds to what the range allows, or withdraw them where support is missing."""
+    facts, low, high = base.diagnostics, base.low, base.high
     if facts.verdict != UNSUPPORTED:
         if reward_range is not None:
             if facts.alike:
-                low, high = _widened(low, high, rows, found, facts, level, reward_range)
+                low, high = _widened(low, high, rows, found, facts, base.level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
         if low <= high:
-            method = f"{name}, {interval.name} interval"
-            return Estimate(found.value, low, high, error, n, level, method, facts, chosen)
-        reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
+            return attrs.evolve(base, low=low, high=high, method=f"{base.method}, {interval} interval")
+        reason = f"the {interval} interval lies outside reward_range: the weights cannot be right"
         facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
-    method = f"{name}, no interval"
-    return Estimate(found.value, low, high, math.inf, n, level, method, facts, chosen)
+    return attrs.evolve(
+        base,
+        low=low,
+        high=high,
+        standard_error=math.inf,
+        method=f"{base.method}, no interval",
+        diagnostics=facts,
+    )
 
 
 def doubted(found: Estimate, seen: int, /) -> Estimate:
@@ -206,7 +225,14 @@ def _widened(
     return min(low, least), max(high, most)
 
 
-def _check_range(reward: Floats, reward_range: tuple[float, float]) -> None:
+def check_level(level: float) -> None:
+    """Raise unless the level is a share."""
+    if not 0.0 < level < 1.0:
+        reject("level", None, level, "more than 0 and less than 1", "give 0.95 for 95 %")
+
+
+def check_range(reward: Floats, reward_range: tuple[float, float]) -> None:
+    """Raise unless the range is two numbers in order that hold every reward."""
     low, high = reward_range
     if not -math.inf < low < high < math.inf:
         remedy = "give the lowest and the highest reward there can be"

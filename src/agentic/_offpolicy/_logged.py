@@ -35,6 +35,7 @@ __all__ = [
     "as_floats",
     "check_below",
     "check_length",
+    "codes_of",
     "overlap",
     "reject",
     "weighed",
@@ -289,11 +290,14 @@ def _calibrated(logged: Logged, weight: Floats, totals: Floats, counted: list[sl
     return Calibration.of(picked(logged.action), picked(logged.probability), picked(weight), totals)
 
 
-def _codes(groups: npt.NDArray[np.generic] | None) -> Ints | None:
-    if groups is None:
-        return None
-    codes: Ints = np.unique(groups, return_inverse=True)[1].astype(np.int64, copy=False)
+def codes_of(names: npt.NDArray[np.generic], /) -> Ints:
+    """Number distinct names from 0, shape (n,), int64."""
+    codes: Ints = np.unique(names, return_inverse=True)[1].astype(np.int64, copy=False)
     return codes
+
+
+def _codes(groups: npt.NDArray[np.generic] | None) -> Ints | None:
+    return None if groups is None else codes_of(groups)
 
 
 def _divide(chosen: Floats, logged: Logged) -> Floats:
