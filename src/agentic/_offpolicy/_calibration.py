@@ -65,6 +65,9 @@ class Calibration:
         weight_spread: Shape (k,), float64: w ** 2 of the same.
         target: Shape (k,), float64: the target's probability of the action over all rows; NaN when only
             that of the logged action is known.
+        drawn: Shape (k,), float64: rows that took the action.
+        expected: Shape (k,), float64: the logging policy's probability of the action over all rows; NaN
+            when only that of the logged action is known.
 
     .. versionadded:: 0.1
     """
@@ -75,9 +78,20 @@ class Calibration:
     weight: Floats
     weight_spread: Floats
     target: Floats
+    drawn: Floats
+    expected: Floats
 
     @classmethod
-    def of(cls, action: Ints, probability: Floats, weight: Floats, target: Floats, /) -> Calibration:
+    def of(
+        cls,
+        action: Ints,
+        probability: Floats,
+        weight: Floats,
+        target: Floats,
+        /,
+        *,
+        expected: Floats | None = None,
+    ) -> Calibration:
         """Count rows.
 
         Args:
@@ -85,6 +99,7 @@ class Calibration:
             probability: Shape (n,), float64, in (0, 1].
             weight: Shape (n,), float64: target over logged probability of the action taken.
             target: Shape (k,), float64: the target's probability of every action, over the rows.
+            expected: Shape (k,), float64: the logging policy's, where it is known.
         """
         k = target.size
         inverse = 1.0 / probability
@@ -100,6 +115,8 @@ class Calibration:
             by_action(weight),
             by_action(weight * weight),
             target,
+            np.bincount(action, minlength=k).astype(np.float64),
+            np.full(k, np.nan) if expected is None else expected,
         )
 
     def __add__(self, other: Calibration, /) -> Calibration:
@@ -119,6 +136,8 @@ class Calibration:
             total(self.weight, other.weight),
             total(self.weight_spread, other.weight_spread),
             total(self.target, other.target),
+            total(self.drawn, other.drawn),
+            total(self.expected, other.expected),
         )
 
     @property
@@ -136,16 +155,18 @@ class Calibration:
         """
         seen = self.inverse > 0.0
         k = max(1, int(np.count_nonzero(seen)))
-        far = NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (4.0 * k))
+        far = NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (6.0 * k))
         most = np.full(self.inverse.size, float(self.rows))
         free = _distance(self.inverse, most, self.inverse_spread)
         led = _distance(self.weight, self.target, self.weight_spread)
+        known = _distance(self.drawn, self.expected, self.drawn)
         found = []
         for action in np.flatnonzero(seen).tolist():
             # What is off for the target tells most: the rows that it never takes say nothing of the others.
             for total, expected, z in (
                 (float(self.weight[action]), float(self.target[action]), float(led[action])),
                 (float(self.inverse[action]), float(self.rows), max(0.0, float(free[action]))),
+                (float(self.drawn[action]), float(self.expected[action]), float(known[action])),
             ):
                 if not (abs(z) > far and abs(total - expected) > OFF * expected):
                     continue

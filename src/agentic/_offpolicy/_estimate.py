@@ -76,6 +76,7 @@ def estimate(
     *,
     estimator: Estimator = _DOUBLY_ROBUST,
     q: npt.ArrayLike | None = None,
+    logging: npt.ArrayLike | None = None,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
     interval: Interval = _NORMAL,
@@ -95,6 +96,8 @@ def estimate(
             for a target that ignores the row.
         estimator: How rows contribute. The default, DR, needs `q`; SNIPW and IPW do not.
         q: Shape (n, k), finite: predicted reward of every action for every row, from `cross_fit`.
+        logging: Shape (n, k), the logging policy's probability of every action, where the log holds it, to
+            prove the logged probabilities by.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
         interval: How contributions become bounds; `CressieRead` for rare rewards of independent rows.
@@ -108,7 +111,7 @@ def estimate(
     check_level(level)
     if reward_range is not None:
         check_range(logged.reward, reward_range)
-    rows = overlap(logged, target, q=q)
+    rows = overlap(logged, target, q=q, logging=logging)
     return judge(
         rows,
         probability=logged.probability,

@@ -152,7 +152,13 @@ class Rows:
     calibration: Calibration | None = None
 
 
-def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = None) -> Rows:
+def overlap(
+    logged: Logged,
+    target: npt.ArrayLike,
+    *,
+    q: npt.ArrayLike | None = None,
+    logging: npt.ArrayLike | None = None,
+) -> Rows:
     """Weigh the logged rows by the target policy, checking target and predictions on the way.
 
     Args:
@@ -160,16 +166,20 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
         target: Shape (n, k), the target's probability of every action, rows summing to 1; or
             shape (n,), of the logged action alone. Any float or integer dtype, never copied whole.
         q: Shape (n, k), finite: predicted reward of every action.
+        logging: Shape (n, k), the logging policy's probability of every action, where the log holds it:
+            every logged probability must be that of the action taken, and actions must have been taken
+            as often as it says.
 
     Raises:
         EvaluationError: Shapes differ, an action has no column, a probability is negative or NaN,
-            a row does not sum to 1, or a prediction is not finite.
+            a row does not sum to 1, a prediction is not finite, or a logged probability is not that of
+            the action taken.
 
     .. versionadded:: 0.1
     """
     raw = as_given("target", target)
     if raw.ndim == 1:
-        return _overlap_at_action(logged, raw, q)
+        return _overlap_at_action(logged, raw, q, logging)
     policy = as_array("target", raw, ndim=2)
     check_length("target", policy.shape[0], logged.n)
     n, k = policy.shape
@@ -219,7 +229,7 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
         unseen_mass=hidden_mass / n,
         groups=_codes(logged.groups),
         probability=logged.probability,
-        calibration=_calibrated(logged, weight, totals, counted),
+        calibration=_calibrated(logged, weight, totals, counted, logging),
     )
     if model is None:
         return rows
@@ -256,7 +266,12 @@ def weighed(weight: npt.ArrayLike, reward: npt.ArrayLike, *, groups: npt.ArrayLi
     return Rows(weights, rewards, groups=_codes(subjects))
 
 
-def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.ArrayLike | None) -> Rows:
+def _overlap_at_action(
+    logged: Logged,
+    target: npt.NDArray[np.generic],
+    q: npt.ArrayLike | None,
+    logging: npt.ArrayLike | None,
+) -> Rows:
     if q is not None:
         remedy = "give the probability of every action, or leave q out"
         reject("target", None, target.shape, "a shape (n, k) beside q", remedy)
@@ -268,26 +283,59 @@ def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.A
     height = max(1, _BLOCK_CELLS // 16)
     every = max(1, chosen.size // _CALIBRATED_ROWS)
     counted = [slice(start, start + height) for start in range(0, chosen.size, height * every)]
-    k = int(logged.action.max()) + 1
     weight = _divide(chosen.copy(), logged)
+    k = int(logged.action.max()) + 1 if logging is None else np.shape(logging)[-1]
     # A column of one action is a placeholder where the target is given by row.
-    alone = logged.action.min() == k - 1
+    alone = logging is None and logged.action.min() == k - 1
+    unknown = np.full(k, np.nan)
     return Rows(
         weight,
         logged.reward,
         groups=_codes(logged.groups),
         probability=logged.probability,
-        calibration=None if alone else _calibrated(logged, weight, np.full(k, np.nan), counted),
+        calibration=None if alone else _calibrated(logged, weight, unknown, counted, logging),
     )
 
 
-def _calibrated(logged: Logged, weight: Floats, totals: Floats, counted: list[slice]) -> Calibration:
-    """Count the rows of these stretches."""
+def _calibrated(
+    logged: Logged,
+    weight: Floats,
+    totals: Floats,
+    counted: list[slice],
+    logging: npt.ArrayLike | None,
+) -> Calibration:
+    """Count the rows of these stretches, and hold every row against the logging policy if it is known."""
 
     def picked(column: npt.NDArray[Element]) -> npt.NDArray[Element]:
         return column[counted[0]] if len(counted) == 1 else np.concatenate([column[one] for one in counted])
 
-    return Calibration.of(picked(logged.action), picked(logged.probability), picked(weight), totals)
+    expected = None
+    if logging is not None:
+        source = _checked_logging(logged, logging, totals.size)
+        expected = sum((source[one].sum(axis=0) for one in counted), np.zeros(totals.size))
+    return Calibration.of(
+        picked(logged.action), picked(logged.probability), picked(weight), totals, expected=expected
+    )
+
+
+def _checked_logging(logged: Logged, logging: npt.ArrayLike, k: int) -> Floats:
+    source = as_floats("logging", logging, ndim=2, remedy="give the logging policy's probabilities as logged")
+    if source.shape != (logged.n, k):
+        expected = f"{(logged.n, k)}, a row for every decision and a column for every action"
+        reject("logging", None, source.shape, expected, "give the probability of every action")
+    off = (source.min(axis=1) < 0.0) | (np.abs(source.sum(axis=1) - 1.0) > SUM_TOLERANCE)
+    if off.any():
+        row = int(np.argmax(off))
+        remedy = "normalise every row over its actions"
+        reject("logging", row, source[row].tolist(), "probabilities that sum to 1", remedy)
+    said = source[np.arange(logged.n), logged.action]
+    wrong = np.abs(said - logged.probability) > SUM_TOLERANCE
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        expected = f"{said[row]:.6g}, what logging says of the action taken"
+        remedy = "log the probability of the final action, after every rule"
+        reject("probability", row, logged.probability[row], expected, remedy)
+    return source
 
 
 def codes_of(names: npt.NDArray[np.generic], /) -> Ints:

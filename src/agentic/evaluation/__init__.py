@@ -54,12 +54,22 @@ from agentic._offpolicy import (
     tuned,
     weighed,
 )
+from agentic.evaluation._balance import balanced_weights
 from agentic.evaluation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
 from agentic.evaluation._differences import Difference, difference, paired_difference
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._joined import BySubject, Joined, joined
+from agentic.evaluation._logistic import Logistic, LogisticModel
 from agentic.evaluation._oracle import Oracle, truths
-from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
+from agentic.evaluation._reward_models import (
+    PerAction,
+    Pooled,
+    RewardLearner,
+    RewardPredictor,
+    cross_fit,
+    predict_rewards,
+)
+from agentic.evaluation._ridge import RewardModel, Ridge, fit_ridge
 from agentic.evaluation._simulate import Simulated, one_step_value, simulate
 from agentic.evaluation._trials import Making, Trial, Trials, alone_in_charge
 from agentic.evaluation._world import Moment, Response, World
@@ -97,15 +107,22 @@ __all__ = [
     "LeastError",
     "Logged",
     "LoggedSlates",
+    "Logistic",
+    "LogisticModel",
     "Making",
     "Miscalibrated",
     "ModelFree",
     "Moment",
     "Normal",
     "Oracle",
+    "PerAction",
+    "Pooled",
     "Replay",
     "Response",
+    "RewardLearner",
     "RewardModel",
+    "RewardPredictor",
+    "Ridge",
     "Rows",
     "Simulated",
     "SlateEstimator",
@@ -122,6 +139,7 @@ __all__ = [
     "World",
     "alike_bounds",
     "alone_in_charge",
+    "balanced_weights",
     "campaign",
     "contact_policy",
     "cross_fit",
@@ -138,6 +156,7 @@ __all__ = [
     "overlap_slates",
     "paired_difference",
     "playbook",
+    "predict_rewards",
     "simulate",
     "standard_error",
     "target_probabilities",
