@@ -206,15 +206,15 @@ def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
 
 
 def _misplaced(facts: Diagnostics, /) -> float:
-    """How much of the target's probability wrong propensities move elsewhere, 0 or more."""
-    return sum(one.mass for one in facts.miscalibrated)
+    """How much of the target's probability surely wrong propensities move elsewhere, 0 or more."""
+    return sum(one.mass for one in facts.miscalibrated if one.sure)
 
 
 def _contradicted(facts: Diagnostics) -> str:
     named = "; ".join(str(one) for one in facts.miscalibrated[:MOST_NAMED])
     more = len(facts.miscalibrated) - MOST_NAMED
     rest = f"; and of {more} more actions" if more > 0 else ""
-    return f"logged probabilities contradict how often actions were taken: {named}{rest}"
+    return f"logged probabilities do not fit how often actions were taken: {named}{rest}"
 
 
 def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:

@@ -202,7 +202,7 @@ def overlap(
     hidden_mass = 0.0
     every = max(1, n // _CALIBRATED_ROWS)
     counted: list[slice] = []
-    totals, upright = np.zeros(k), np.ones(height)
+    totals, squares, upright = np.zeros(k), np.zeros(k), np.ones(height)
     # NaN and infinity are found after the arithmetic, by what they leave behind.
     with np.errstate(invalid="ignore", over="ignore"):
         for start in range(0, n, height):
@@ -217,6 +217,7 @@ def overlap(
             if start // height % every == 0:
                 counted.append(slice(start, stop))
                 totals += upright[: stop - start] @ block
+                squares += upright[: stop - start] @ (block * block)
             if model is not None:
                 source, predicted, modelled, product = model
                 guess = source[start:stop].astype(np.float64, copy=False)
@@ -229,7 +230,7 @@ def overlap(
         unseen_mass=hidden_mass / n,
         groups=_codes(logged.groups),
         probability=logged.probability,
-        calibration=_calibrated(logged, weight, totals, counted, logging),
+        calibration=_calibrated(logged, weight, (totals, squares), counted, logging),
     )
     if model is None:
         return rows
@@ -293,14 +294,14 @@ def _overlap_at_action(
         logged.reward,
         groups=_codes(logged.groups),
         probability=logged.probability,
-        calibration=None if alone else _calibrated(logged, weight, unknown, counted, logging),
+        calibration=None if alone else _calibrated(logged, weight, (unknown, unknown), counted, logging),
     )
 
 
 def _calibrated(
     logged: Logged,
     weight: Floats,
-    totals: Floats,
+    totals: tuple[Floats, Floats],
     counted: list[slice],
     logging: npt.ArrayLike | None,
 ) -> Calibration:
@@ -311,10 +312,11 @@ def _calibrated(
 
     expected = None
     if logging is not None:
-        source = _checked_logging(logged, logging, totals.size)
-        expected = sum((source[one].sum(axis=0) for one in counted), np.zeros(totals.size))
+        k = totals[0].size
+        source = _checked_logging(logged, logging, k)
+        expected = sum((source[one].sum(axis=0) for one in counted), np.zeros(k))
     return Calibration.of(
-        picked(logged.action), picked(logged.probability), picked(weight), totals, expected=expected
+        picked(logged.action), picked(logged.probability), picked(weight), *totals, expected=expected
     )
 
 
