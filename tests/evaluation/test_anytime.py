@@ -89,7 +89,7 @@ def test_an_estimate_takes_them_as_its_interval(name: str) -> None:
     n = 600
     action = generator.integers(0, 2, n)
     reward = 3.0 * (generator.random(n) < 0.3 + 0.2 * action) - 1.0
-    log = Logged(action=action, reward=reward, propensity=np.full(n, 0.5))
+    log = Logged(action=action, reward=reward, probability=np.full(n, 0.5))
     target = np.tile([0.2, 0.8], (n, 1))
     method = METHODS[name]
     assert isinstance(method, Interval)
@@ -106,7 +106,7 @@ def test_an_estimate_takes_them_as_its_interval(name: str) -> None:
 
 
 def misuse(options: dict[str, Any]) -> None:
-    log = Logged(action=np.array([0, 1, 0]), reward=np.array([0.0, 1.0, 1.0]), propensity=np.full(3, 0.5))
+    log = Logged(action=np.array([0, 1, 0]), reward=np.array([0.0, 1.0, 1.0]), probability=np.full(3, 0.5))
     target = np.full((3, 2), 0.5)
     defaults = {"estimator": IPW(), "interval": AnytimeBetting(), "reward_range": (0.0, 1.0)}
     estimate(log, target, **{**defaults, **options})

@@ -22,7 +22,7 @@ def always(action: int, n: int, k: int) -> np.ndarray:
 
 
 def refuses(found: Estimate, reason: str) -> bool:
-    assert found.diagnostics.verdict == "unsupported"
+    assert found.diagnostics.verdict == "insufficient support"
     assert any(reason in one for one in found.diagnostics.reasons)
     return found.standard_error == math.inf
 
@@ -89,7 +89,7 @@ def test_a_slight_misfit_of_the_weights_is_weak() -> None:
     assert found.reasons == ("the mean weight is 1.05 where 1 is expected (+inf standard errors)",)
 
 
-@pytest.mark.parametrize(("mass", "verdict"), [(0.005, "ok"), (0.05, "weak"), (0.2, "unsupported")])
+@pytest.mark.parametrize(("mass", "verdict"), [(0.005, "ok"), (0.05, "weak"), (0.2, "insufficient support")])
 def test_mass_on_actions_never_logged_is_counted(mass: float, verdict: str) -> None:
     """What the target would do and the log never did cannot be known."""
     logged = uniform(2000, 2)
@@ -98,8 +98,8 @@ def test_mass_on_actions_never_logged_is_counted(mass: float, verdict: str) -> N
     assert found.unseen_mass == pytest.approx(mass)
     reasons = [reason for reason in found.reasons if "actions" in reason and "%" in reason]
     assert bool(reasons) == (verdict != "ok")
-    if verdict == "unsupported":
-        assert found.verdict == "unsupported"
+    if verdict == "insufficient support":
+        assert found.verdict == "insufficient support"
 
 
 def test_few_effective_rows_are_weak() -> None:

@@ -267,7 +267,7 @@ def test_bounds_beyond_the_range_are_told_as_they_are() -> None:
     found = estimate(
         logged, np.ones(500), estimator=IPW(clip=2.0), interval=EmpiricalLikelihood(), reward_range=CLICK
     )
-    assert found.diagnostics.verdict == "unsupported"
+    assert found.diagnostics.verdict == "insufficient support"
     assert (found.low, found.high) == CLICK
 
 
