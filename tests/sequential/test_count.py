@@ -7,7 +7,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic.errors import EvaluationError
@@ -142,6 +142,7 @@ def test_a_trajectory_is_the_test_step_by_step(seen: list[Batch]) -> None:
     assert test.safe_peak == pytest.approx(max(1.0, path.safe.max()), rel=1e-9)
 
 
+@settings(max_examples=40)
 @given(batches(), batches())
 def test_shards_merge_in_any_order(first: list[Batch], second: list[Batch]) -> None:
     """What both saw together is what one would have seen, peaks aside."""

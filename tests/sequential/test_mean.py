@@ -198,9 +198,7 @@ def test_the_bound_leaves_zero_exactly_when_harm_is_shown() -> None:
     generator = np.random.default_rng(55)
     test, looks = MeanTest(), 0
     for _ in range(300):
-        test = test.observe(
-            control=generator.exponential(1.0, 40), treatment=generator.exponential(0.93, 25)
-        )
+        test = test.observe(control=generator.exponential(1.0, 40), treatment=generator.exponential(0.93, 25))
         if test.ready:
             assert (test.bounds[1] < 0.0) == (test.e_value >= 20.0)
             looks += 1

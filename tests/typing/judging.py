@@ -9,15 +9,27 @@ from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
     DR,
     IPW,
+    AnytimeBetting,
     Estimate,
     Estimator,
+    Interval,
     Joined,
     ModelFree,
     evaluate,
     joined,
     teach,
 )
-from agentic.experiments import Difference, difference, paired_difference
+from agentic.experiments import (
+    BettingTest,
+    ConfidenceSequence,
+    CountTest,
+    Difference,
+    MeanTest,
+    SampleRatioTest,
+    betting_sequence,
+    difference,
+    paired_difference,
+)
 from agentic.policies import SquareCB
 from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
 
@@ -29,6 +41,14 @@ assert_type(teach(agent, SquareCB(), rows), SquareCB)
 assert_type(evaluate(agent, SquareCB(), rows=rows, estimator=IPW()), Estimate)
 assert_type(difference(np.ones(2), np.zeros(2)), Difference)
 assert_type(paired_difference(np.ones(2), np.zeros(2)), Difference)
+
+for test in (CountTest(margin=0.1), MeanTest(), BettingTest(low=0.0, high=1.0)):
+    assert_type(test.harmed, bool)
+    assert_type(test.bounds, tuple[float, float])
+assert_type(CountTest().observe(control=[0, 1], treatment=[1]), CountTest)
+assert_type(SampleRatioTest().observe(counts=(9, 1), shares=(0.9, 0.1)), SampleRatioTest)
+assert_type(betting_sequence([0.5, 1.0]), ConfidenceSequence)
+anytime: Interval = AnytimeBetting()
 
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
