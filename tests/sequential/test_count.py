@@ -159,6 +159,7 @@ def test_shards_merge_in_any_order(first: list[Batch], second: list[Batch]) -> N
         assert merged.peak == pytest.approx(max(1.0, merged.e_value))
 
 
+@settings(max_examples=40)
 @given(batches())
 def test_swapping_arms_and_direction_changes_nothing(seen: list[Batch]) -> None:
     """Fewer in the treatment is more in the control."""
