@@ -10,6 +10,7 @@ from agentic.evaluation import (
     DR,
     IPW,
     AcceleratedBootstrap,
+    AnytimeBetting,
     Bootstrap,
     CountsUnseen,
     EmpiricalLikelihood,
@@ -22,7 +23,17 @@ from agentic.evaluation import (
     joined,
     teach,
 )
-from agentic.experiments import Difference, difference, paired_difference
+from agentic.experiments import (
+    BettingTest,
+    ConfidenceSequence,
+    CountTest,
+    Difference,
+    MeanTest,
+    SampleRatioTest,
+    betting_sequence,
+    difference,
+    paired_difference,
+)
 from agentic.policies import SquareCB
 from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
 
@@ -37,6 +48,14 @@ assert_type(paired_difference(np.ones(2), np.zeros(2)), Difference)
 
 bounds: list[Interval] = [Bootstrap(seed=1), AcceleratedBootstrap(), EmpiricalLikelihood(weight_cap=20.0)]
 aware: CountsUnseen = EmpiricalLikelihood()
+for test in (CountTest(margin=0.1), MeanTest(), BettingTest(low=0.0, high=1.0)):
+    assert_type(test.harmed, bool)
+    assert_type(test.bounds, tuple[float, float])
+assert_type(CountTest().observe(control=[0, 1], treatment=[1]), CountTest)
+assert_type(SampleRatioTest().observe(counts=(9, 1), shares=(0.9, 0.1)), SampleRatioTest)
+assert_type(betting_sequence([0.5, 1.0]), ConfidenceSequence)
+anytime: Interval = AnytimeBetting()
+
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
 
