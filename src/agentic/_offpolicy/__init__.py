@@ -3,6 +3,7 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, AnytimeHedged
 from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
@@ -40,6 +41,9 @@ __all__ = [
     "SNDR",
     "SNIPW",
     "AcceleratedBootstrap",
+    "AnytimeBernstein",
+    "AnytimeBetting",
+    "AnytimeHedged",
     "Bootstrap",
     "Contributions",
     "CountsUnseen",
