@@ -180,6 +180,25 @@ def test_bounds_of_a_sampled_log_are_those_of_vowpal_wabbit(case: str, interval:
     assert [found.low, found.high] == pytest.approx(expected, rel=0.0, abs=1e-8)
 
 
+def test_dropped_rows_count_in_the_error_of_a_ratio() -> None:
+    """Of rows that stand for two, a ratio's error is that of twice as many, half of them without weight."""
+    dice = np.random.default_rng(3)
+    n = 400
+    weight, reward, q = dice.exponential(1.0, n), dice.random(n), dice.random(n)
+    part = Rows(weight, reward, q, q, stands=np.full(n, 2.0))
+    nothing = np.zeros(n)
+    whole = Rows(*(np.concatenate([one, nothing]) for one in (2.0 * weight, reward, q, 2.0 * q)))
+    for estimator in (SNIPW(), SNDR()):
+        few, all_of_them = estimator.contribute(part), estimator.contribute(whole)
+        assert few.value == pytest.approx(all_of_them.value)
+        error = standard_error(all_of_them.influence, degrees=all_of_them.degrees)
+        bounds = [
+            Normal().bounds(rows, found, standard_error=error, level=0.95, reward_range=None)
+            for rows, found in ((part, few), (whole, all_of_them))
+        ]
+        assert bounds[0] == pytest.approx(bounds[1])
+
+
 def test_missing_reference_data_skip_the_test_and_name_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
