@@ -234,7 +234,7 @@ def _misplaced(facts: Diagnostics, /) -> float:
 def _contradicted(facts: Diagnostics) -> str:
     named = "; ".join(str(one) for one in facts.miscalibrated[:MOST_NAMED])
     more = len(facts.miscalibrated) - MOST_NAMED
-    rest = f"; and of {more} more actions" if more > 0 else ""
+    rest = f"; and of {more} more action{'s' if more > 1 else ''}" if more > 0 else ""
     return f"logged probabilities do not fit how often actions were taken: {named}{rest}"
 
 
