@@ -14,6 +14,7 @@ from typing import Literal
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from agentic._offpolicy._columns import Floats, Ints
 
@@ -172,47 +173,85 @@ class Calibration:
         probabilities of an action's rows must not exceed the number of rows, which shows what is too low,
         and its weights must add up to what the target gives it, which shows both.
         """
-        seen = np.flatnonzero(self.inverse)
-        far = NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (4.0 * (1 + seen.size)))
+        seen = self.inverse > 0.0
+        far = NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (4.0 * (1 + int(np.count_nonzero(seen)))))
+        known = not math.isnan(self.expected[0])
+        share = self.weight / self.rows
+        rows = np.full(seen.size, float(self.rows))
+        stood = _Sums(self.inverse, rows, self.inverse_spread, both=False)
+        if known:
+            tests = [_Sums(self.drawn, self.expected, self.drawn, both=True)]
+        else:
+            # With probabilities no lower than the lowest seen, weights vary no more than this.
+            most = self.target_spread / self.lowest
+            tests = [_Sums(self.weight, self.target, self.weight_spread, both=True, most=most), stood]
+        named = np.zeros(seen.size, dtype=np.bool_)
         found = []
-        for action in (None, *seen.tolist()):
-            for total, expected, squares, sides in self._tests(action):
-                off = total - expected
-                if not (abs(off) > OFF * expected and off * off > far * far * squares):
-                    continue
-                side: Side = "low" if off > 0.0 else "high"
-                if side not in sides:
-                    continue
-                factor = total / expected if off > 0.0 else expected / total
-                weight = self.weight.sum() if action is None else self.weight[action]
-                misplaced = float(weight) * abs(off) / total / self.rows
-                z = off / math.sqrt(squares) if squares > 0.0 else math.copysign(math.inf, off)
-                sure = side == "low" or not math.isnan(self.expected[0])
-                found.append(Miscalibrated(action, factor, side, sure, z, misplaced))
-                break
+        for test in tests:
+            flagged = test.flagged(far) & seen & ~named
+            named |= flagged
+            found += [
+                test.finding(at, at, float(share[at]), known=known) for at in np.flatnonzero(flagged).tolist()
+            ]
+        rest = ~named
+        if not known and rest.any():
+            whole = stood.together(rest)
+            if whole.flagged(far)[0]:
+                found.append(whole.finding(0, None, float(share[rest].sum()), known=False))
         return tuple(sorted(found, key=lambda one: -one.mass))
 
-    def _tests(self, action: int | None) -> list[tuple[float, float, float, tuple[Side, ...]]]:
-        """Return sums, what they should be, the squared error of that, and the sides that count.
 
-        The squared error is the larger of what was seen and of what the expectation would have brought,
-        so that neither a few rows too many nor a few too few look like many.
+@attrs.frozen(eq=False)
+class _Sums:
+    """Sums over rows, what they should be or, unless `both`, at most be, and squares that say how surely.
+
+    Attributes:
+        total: Shape (k,).
+        expected: Shape (k,).
+        squares: Shape (k,), over the same rows as `total`.
+        both: Whether too small a sum counts too.
+        most: Shape (k,): the square of the error is at least this.
+    """
+
+    total: Floats
+    expected: Floats
+    squares: Floats
+    both: bool = attrs.field(kw_only=True)
+    most: Floats | float = attrs.field(default=0.0, kw_only=True)
+
+    @property
+    def error(self) -> Floats:
+        """Standard errors: the larger of what was seen and of what the expectation would have brought.
+
+        So neither a few rows too many nor a few too few look like many.
         """
-        if action is None:
-            if not math.isnan(self.expected[0]):
-                return []
-            total, most = float(self.inverse.sum()), float(self.rows * self.inverse.size)
-            return [(total, most, float(self.inverse_spread.sum()) * max(1.0, most / total), ("low",))]
-        drawn, expected = float(self.drawn[action]), float(self.expected[action])
-        if not math.isnan(expected):
-            return [(drawn, expected, max(drawn, expected), ("low", "high"))]
-        inverse, rows = float(self.inverse[action]), float(self.rows)
-        free = float(self.inverse_spread[action]) * max(1.0, rows / inverse)
-        weight, target = float(self.weight[action]), float(self.target[action])
-        tests: list[tuple[float, float, float, tuple[Side, ...]]] = [(inverse, rows, free, ("low",))]
-        if weight > 0.0 and not math.isnan(target):
-            seen = float(self.weight_spread[action]) * max(1.0, target / weight)
-            # With probabilities no lower than the lowest seen, the weights vary no more than this.
-            most = float(self.target_spread[action] / self.lowest[action])
-            tests.insert(0, (weight, target, max(seen, most), ("low", "high")))
-        return tests
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squares = self.squares * np.maximum(1.0, self.expected / self.total)
+            error: Floats = np.sqrt(np.maximum(squares, self.most))
+        return error
+
+    def flagged(self, far: float) -> npt.NDArray[np.bool_]:
+        """Which sums contradict what they should be; NaN does not."""
+        off = self.total - self.expected
+        with np.errstate(invalid="ignore"):
+            sides = np.abs(off) if self.both else off
+            flags: npt.NDArray[np.bool_] = (sides > OFF * self.expected) & (sides > far * self.error)
+        return flags
+
+    def together(self, which: npt.NDArray[np.bool_]) -> _Sums:
+        """The same of some actions as one."""
+        parts = (self.total, self.expected, self.squares)
+        return _Sums(*(part[which].sum(keepdims=True) for part in parts), both=self.both)
+
+    def finding(self, at: int, action: int | None, share: float, /, *, known: bool) -> Miscalibrated:
+        """What a flagged sum says."""
+        total, expected = float(self.total[at]), float(self.expected[at])
+        off = total - expected
+        return Miscalibrated(
+            action,
+            factor=total / expected if off > 0.0 else expected / total if total > 0.0 else math.inf,
+            side="low" if off > 0.0 else "high",
+            sure=off > 0.0 or known,
+            z=off / float(self.error[at]),
+            mass=share * abs(off) / total if total > 0.0 else 0.0,
+        )

@@ -33,6 +33,7 @@ MEAN_WEIGHT_Z_UNSUPPORTED = 4.0
 MEAN_WEIGHT_OFF = 0.1
 MISPLACED_MASS_UNSUPPORTED = 0.1
 MOST_NAMED = 3
+_BLOCK = 32_768  # doubles that stay in a core's cache
 UNSEEN_MASS_WEAK = 0.01
 UNSEEN_MASS_UNSUPPORTED = 0.1
 ALTERED_SHARE_WEAK = 0.05
@@ -122,7 +123,9 @@ def diagnose(
     top = max(1, math.ceil(TOP_SHARE * n))
     heaviest = float(np.partition(w, n - top)[n - top :].sum())
     mean = total / n
-    error = standard_error(w - mean, degrees=n - 1, groups=rows.groups)
+    error = (
+        _spread(w, mean) if rows.groups is None else standard_error(w - mean, degrees=1, groups=rows.groups)
+    )
     zeros = n - int(np.count_nonzero(w))
     reward = rows.reward[w > 0.0] if zeros else rows.reward
     used = 0.0 if contributions.weight is None else float(contributions.weight.sum())
@@ -158,18 +161,36 @@ def _distance(difference: float, error: float) -> float:
     return difference / error if error > 1e-12 else math.copysign(math.inf, difference)
 
 
+def _spread(values: Floats, mean: float) -> float:
+    """Return the standard error of a mean of independent values, without a copy of them."""
+    if values.size < 2:
+        return math.inf
+    squares = 0.0
+    for start in range(0, values.size, _BLOCK):
+        off = values[start : start + _BLOCK] - mean
+        squares += float(off @ off)
+    return math.sqrt(squares / (values.size * (values.size - 1)))
+
+
 def _carrying(influence: Floats, groups: Ints | None) -> float:
     values = influence if groups is None else np.bincount(groups, weights=influence)
-    squares = values * values
-    fourth = float(squares @ squares)
-    return float(squares.sum()) ** 2 / fourth if fourth > 0.0 else 0.0
+    second = fourth = 0.0
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        squares = block * block
+        second += float(squares.sum())
+        fourth += float(squares @ squares)
+    return second * second / fourth if fourth > 0.0 else 0.0
 
 
 def _alike(reward: Floats, influence: Floats) -> bool:
-    if not reward.size or reward.min() == reward.max():
+    if not reward.size:
         return True
-    scale = max(abs(float(reward.min())), abs(float(reward.max())))
-    return bool(np.abs(influence).max() <= 1e-12 * scale)  # rounding of equal terms, not spread
+    low, high = float(reward.min()), float(reward.max())
+    if low == high:
+        return True
+    most = max(float(influence.max()), -float(influence.min()))
+    return bool(most <= 1e-12 * max(abs(low), abs(high)))  # rounding of equal terms, not spread
 
 
 def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
@@ -213,7 +234,7 @@ def _misplaced(facts: Diagnostics, /) -> float:
 def _contradicted(facts: Diagnostics) -> str:
     named = "; ".join(str(one) for one in facts.miscalibrated[:MOST_NAMED])
     more = len(facts.miscalibrated) - MOST_NAMED
-    rest = f"; and of {more} more actions" if more > 0 else ""
+    rest = f"; and of {more} more action{'s' if more > 1 else ''}" if more > 0 else ""
     return f"logged probabilities do not fit how often actions were taken: {named}{rest}"
 
 

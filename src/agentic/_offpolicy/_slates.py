@@ -209,7 +209,7 @@ class Layout:
         off = np.abs(sorted_values - leader) > _ROUNDING * leader
         if off.any():
             row = int(self.order[int(np.argmax(off))])
-            reject(field, row, "not that of the slate's first place", expected, "correct the column")
+            reject(field, row, "unlike the rest of its slate", expected, "correct the column")
 
     def check_falling(self, cascade: Floats) -> None:
         """Raise if a slate becomes likelier from one place to the next."""

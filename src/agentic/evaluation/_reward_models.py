@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic._offpolicy import Floats, as_floats, reject
-from agentic.errors import EvaluationError
+from agentic.errors import EvaluationError, reason
 from agentic.evaluation._logistic import by_action
 from agentic.evaluation._ridge import Ridge
 from agentic.evaluation._training import FEATURES_REMEDY, checked, checked_weight, folded
@@ -158,7 +158,7 @@ def _called(verb: str, action: int | None, call: Callable[[], Any]) -> Any:  # A
         raise
     except Exception as error:  # a plugin: its own message may hold customers' values
         whose = "the reward model" if action is None else f"the reward model of action {action}"
-        message = f"{whose} failed to {verb} ({type(error).__name__}), expected it to; see the cause"
+        message = f"{whose} failed to {verb} ({reason(error)}), expected it to; see the cause"
         raise EvaluationError(message, field="model", value=type(error).__name__) from error
 
 
