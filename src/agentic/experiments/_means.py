@@ -84,15 +84,18 @@ def paired_difference(first: npt.ArrayLike, second: npt.ArrayLike, /, *, level: 
     )
 
 
-def sample(field: str, values: npt.ArrayLike, /, *, least: int = 2) -> F64:
+def sample(field: str, values: npt.ArrayLike, /) -> F64:
     """The values of one group as finite float64, shape (n,).
 
     Raises:
-        EvaluationError: Ragged, not numeric, of other dimensions, fewer than ``least``, NaN or infinite.
+        EvaluationError: Ragged, not numeric, of other dimensions, fewer than two, NaN or infinite.
     """
-    if np.size(values) < least:  # before the shape is asked for: an empty group is the usual mistake
-        expected = "two values or more" if least == 2 else f"{least} values or more"
-        reject(field, None, int(np.size(values)), expected, "wait until both groups have some")
+    try:
+        n = np.size(values)
+    except ValueError:  # ragged: what it is asked for next says so
+        n = 2
+    if n < 2:  # before the shape is asked for: an empty group is the usual mistake
+        reject(field, None, n, "two values or more", "wait until both groups have some")
     if isinstance(values, np.ndarray) and values.dtype == np.bool_:
         values = values.astype(np.float64)
     array = as_array(field, values, ndim=1).astype(np.float64, copy=False)

@@ -275,14 +275,15 @@ def minimal_effect(
     def reached(effect: float) -> float:
         return _power(baseline, effect, treatment, control, level)
 
-    most = baseline.largest
-    if math.isinf(most):
-        most = 1.0
-        while reached(most) < power:
-            most *= 16.0
-    elif reached(most) < power:
-        return math.inf
-    return _rising(reached, power, most * 1e-18, most)
+    most = min(baseline.largest, 1.0)
+    while reached(most) < power:
+        if most == baseline.largest:
+            return math.inf
+        most *= 16.0
+    least = most
+    while reached(least) >= power:
+        least /= 16.0
+    return _rising(reached, power, least, most)
 
 
 def _power(baseline: Baseline, effect: float, treatment: float, control: float, level: float) -> float:
@@ -296,13 +297,9 @@ def _power(baseline: Baseline, effect: float, treatment: float, control: float, 
 
 def _rising(function: Callable[[float], float], wanted: float, low: float, high: float) -> float:
     """Where a function that rises reaches this, by bisection on the log."""
-    for _ in range(200):
-        middle = math.sqrt(low * high)
-        if not low < middle < high:
-            break
+    while high - low > 1e-13 * high:
+        middle = low * math.sqrt(high / low)
         low, high = (middle, high) if function(middle) < wanted else (low, middle)
-        if high - low < 1e-13 * high:
-            break
     return high
 
 
