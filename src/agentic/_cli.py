@@ -184,7 +184,7 @@ def _demo(asked: argparse.Namespace) -> int:
 
 
 def _frontier(asked: argparse.Namespace) -> int:
-    from agentic import economics, evaluation
+    from agentic import economics, simulation
     from agentic._demo import check_size
 
     check_size(asked.customers, asked.weeks)
@@ -200,8 +200,8 @@ def _frontier(asked: argparse.Namespace) -> int:
     bar = None if printed or not is_watched() else Bar(sys.stderr)
     try:
         found = economics.frontier(
-            economics.ladder(evaluation.BEST_GUESS, evaluation.playbook(), evaluation.templates()),
-            evaluation.Trials(customers=asked.customers, weeks=asked.weeks),
+            economics.ladder(simulation.BEST_GUESS, simulation.playbook(), simulation.templates()),
+            simulation.Trials(customers=asked.customers, weeks=asked.weeks),
             seeds=range(asked.seed, asked.seed + asked.seeds),
             prices=prices,
             progress=None if bar is None else lambda what, *steps: bar.show(f"{what:<16}", *steps),

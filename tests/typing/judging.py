@@ -7,23 +7,19 @@ import numpy as np
 from agentic import Action, Agent
 from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
-    BEST_GUESS,
     DR,
     IPW,
     Estimate,
     Estimator,
     Joined,
     ModelFree,
-    Trial,
-    Trials,
     evaluate,
     joined,
-    playbook,
     teach,
-    templates,
 )
 from agentic.experiments import Difference, difference, paired_difference
 from agentic.policies import SquareCB
+from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
 
 agent = Agent("name", [Action("sms")])
 rows = joined(agent)

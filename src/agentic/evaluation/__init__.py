@@ -1,4 +1,4 @@
-"""What would another policy have earned: from logged decisions, judged by their support, or simulated."""
+"""What would another policy have earned: from logged decisions, judged by their support."""
 
 from agentic._offpolicy import (
     DM,
@@ -7,9 +7,11 @@ from agentic._offpolicy import (
     SNDR,
     SNIPW,
     Contributions,
+    CountsUnseen,
     CressieRead,
     Diagnostics,
     DRos,
+    EmpiricalLikelihood,
     Estimate,
     Estimator,
     Interval,
@@ -26,17 +28,11 @@ from agentic._offpolicy import (
     overlap,
     standard_error,
 )
-from agentic.evaluation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._joined import BySubject, Joined, joined
-from agentic.evaluation._oracle import Oracle, truths
 from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
-from agentic.evaluation._simulate import Simulated, one_step_value, simulate
-from agentic.evaluation._trials import Making, Trial, Trials, alone_in_charge
-from agentic.evaluation._world import Moment, Response, World
 
 __all__ = [
-    "BEST_GUESS",
     "DM",
     "DR",
     "IPW",
@@ -44,46 +40,32 @@ __all__ = [
     "SNIPW",
     "BySubject",
     "Contributions",
+    "CountsUnseen",
     "CressieRead",
     "DRos",
     "Diagnostics",
+    "EmpiricalLikelihood",
     "Estimate",
     "Estimator",
     "Interval",
     "Joined",
     "Logged",
-    "Making",
     "ModelFree",
-    "Moment",
     "Normal",
-    "Oracle",
-    "Response",
     "RewardModel",
     "Rows",
-    "Simulated",
     "SubgaussianDR",
     "SubgaussianIPW",
     "SwitchDR",
-    "Trial",
-    "Trials",
-    "World",
     "alike_bounds",
-    "alone_in_charge",
-    "campaign",
-    "contact_policy",
     "cross_fit",
     "diagnose",
     "estimate",
     "evaluate",
     "fit_ridge",
     "joined",
-    "one_step_value",
     "overlap",
-    "playbook",
-    "simulate",
     "standard_error",
     "target_probabilities",
     "teach",
-    "templates",
-    "truths",
 ]

@@ -5,6 +5,16 @@ from typing import TYPE_CHECKING
 from agentic._doors import door
 
 if TYPE_CHECKING:
+    from agentic._sequential import (
+        BettingTest,
+        CountTest,
+        Evidences,
+        MeanTest,
+        Moments,
+        SampleRatioTest,
+        asymptotic_radius,
+        multinomial_e_value,
+    )
     from agentic.experiments._adjust import Before, ancova, cuped, lin, robust_ancova
     from agentic.experiments._assignment import (
         Assignment,
@@ -72,6 +82,16 @@ else:
                 "Layer",
                 "counted",
             ],
+            "agentic._sequential": [
+                "BettingTest",
+                "CountTest",
+                "Evidences",
+                "MeanTest",
+                "Moments",
+                "SampleRatioTest",
+                "asymptotic_radius",
+                "multinomial_e_value",
+            ],
             "._difference": ["Arm", "Difference", "Lift", "relative_lift"],
             "._growthbook": [
                 "Filter",
@@ -123,7 +143,10 @@ __all__ = [
     "Assignment",
     "Baseline",
     "Before",
+    "BettingTest",
+    "CountTest",
     "Difference",
+    "Evidences",
     "Experiment",
     "Filter",
     "GrowthBook",
@@ -137,16 +160,20 @@ __all__ = [
     "Layer",
     "Lift",
     "MeanBaseline",
+    "MeanTest",
+    "Moments",
     "Proportion",
     "RateBaseline",
     "Ratio",
     "RatioBaseline",
     "SampleRatio",
+    "SampleRatioTest",
     "SampleSize",
     "Shares",
     "Unleash",
     "agresti_caffo",
     "ancova",
+    "asymptotic_radius",
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "bonferroni",
@@ -164,6 +191,7 @@ __all__ = [
     "holm",
     "lin",
     "minimal_effect",
+    "multinomial_e_value",
     "namespace",
     "newcombe",
     "paired_difference",

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
-from agentic.evaluation._dice import Dice, Stream
-from agentic.evaluation._offers import HOUR
-from agentic.evaluation._world import LATE, LOST, RUNS, Moment, World
+from agentic.simulation._dice import Dice, Stream
+from agentic.simulation._offers import HOUR
+from agentic.simulation._world import LATE, LOST, RUNS, Moment, World
 
 DAY: Final = 24 * HOUR
 

@@ -27,9 +27,9 @@ from agentic.arrays import F64, I64, Bools
 from agentic.catalogue import Catalogue
 from agentic.conditions import Coded, Column
 from agentic.errors import ConfigurationError, EvaluationError
-from agentic.evaluation._dice import Dice, Stream
-from agentic.evaluation._offers import CHANNELS, HOUR, Offers, delivery_hours, waiting_times
 from agentic.rewards import Goals
+from agentic.simulation._dice import Dice, Stream
+from agentic.simulation._offers import CHANNELS, HOUR, Offers, delivery_hours, waiting_times
 from agentic.types import instant, span
 
 TIERS: Final = ("free", "silver", "gold")

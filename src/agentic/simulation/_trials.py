@@ -11,13 +11,13 @@ import numpy as np
 from agentic._agent import Agent
 from agentic.arrays import F64
 from agentic.errors import ConfigurationError
-from agentic.evaluation._campaign import campaign
-from agentic.evaluation._joined import joined
-from agentic.evaluation._oracle import Oracle, truths
-from agentic.evaluation._simulate import simulate
-from agentic.evaluation._world import World
+from agentic.evaluation import joined
 from agentic.policies import Fixed
 from agentic.protocols import Feature, Policy
+from agentic.simulation._campaign import campaign
+from agentic.simulation._oracle import Oracle, truths
+from agentic.simulation._simulate import simulate
+from agentic.simulation._world import World
 from agentic.types import NO_ACTION
 
 

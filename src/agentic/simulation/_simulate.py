@@ -18,13 +18,14 @@ from agentic._records import DecisionBatch, write_ids
 from agentic.arrays import F64, I64, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import ConfigurationError, EvaluationError
-from agentic.evaluation._dice import Dice, Stream
-from agentic.evaluation._evaluate import target_probabilities
-from agentic.evaluation._joined import Joined
-from agentic.evaluation._life import DAY, Calendar, Events, Life, delays
-from agentic.evaluation._offers import Offers, waiting_times
-from agentic.evaluation._oracle import true_columns
-from agentic.evaluation._world import (
+from agentic.evaluation import Joined, target_probabilities
+from agentic.protocols import Policy
+from agentic.rewards import Goals, Recorded
+from agentic.simulation._dice import Dice, Stream
+from agentic.simulation._life import DAY, Calendar, Events, Life, delays
+from agentic.simulation._offers import Offers, waiting_times
+from agentic.simulation._oracle import true_columns
+from agentic.simulation._world import (
     CLICK,
     MEANS,
     PURCHASE,
@@ -34,8 +35,6 @@ from agentic.evaluation._world import (
     Moment,
     World,
 )
-from agentic.protocols import Policy
-from agentic.rewards import Goals, Recorded
 from agentic.types import (
     EXPOSED,
     ConsentGranted,

@@ -12,23 +12,23 @@ import pytest
 
 from agentic import Agent, product
 from agentic.errors import ConfigurationError
-from agentic.evaluation import (
+from agentic.evaluation import joined
+from agentic.policies import Fixed, LinearThompson, SquareCB, TemplateRanking, Uniform
+from agentic.protocols import Feature, Policy
+from agentic.rewards import Goals
+from agentic.simulation import (
     BEST_GUESS,
     Moment,
     Oracle,
     Trials,
     World,
     campaign,
-    joined,
     playbook,
     simulate,
     templates,
     truths,
 )
-from agentic.evaluation._trials import _held_bytes
-from agentic.policies import Fixed, LinearThompson, SquareCB, TemplateRanking, Uniform
-from agentic.protocols import Feature, Policy
-from agentic.rewards import Goals
+from agentic.simulation._trials import _held_bytes
 
 TIMED = ("decide_us", "learn_us")
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from agentic.arrays import Batch, Proposal
 from agentic.conditions import Column
-from agentic.evaluation._world import Moment, World
 from agentic.features import Number, RuleOnly
 from agentic.protocols import Feature
 from agentic.rewards import Goals
+from agentic.simulation._world import Moment, World
 
 ROW, FATIGUE, TRUST, GONE, IDLE = "true_row", "true_fatigue", "true_trust", "true_gone", "true_idle_days"
 _MOST: Final = 1e9

@@ -8,8 +8,6 @@ from datetime import timedelta
 from agentic._agent import Agent
 from agentic.catalogue import Level, product
 from agentic.conditions import Condition, F
-from agentic.evaluation._offers import CHANNELS
-from agentic.evaluation._world import AGES, COUNTRIES, PURPOSE, STAGES, TIERS, World
 from agentic.features import Category, Cyclic, Flag, Number, TimeZone
 from agentic.guardrails import (
     Budget,
@@ -23,6 +21,8 @@ from agentic.guardrails import (
 from agentic.policies import LinearThompson, Rules
 from agentic.protocols import Feature, Guardrail, Policy
 from agentic.rewards import Goals
+from agentic.simulation._offers import CHANNELS
+from agentic.simulation._world import AGES, COUNTRIES, PURPOSE, STAGES, TIERS, World
 from agentic.types import MANDATORY, Action
 
 MARGIN = 0.25

@@ -13,25 +13,13 @@ import pytest
 
 from agentic import Action, Agent, ConsentWithdrawn, product
 from agentic.errors import ConfigurationError, EvaluationError
-from agentic.evaluation import (
-    DR,
-    SNIPW,
-    Estimator,
-    Simulated,
-    World,
-    campaign,
-    contact_policy,
-    evaluate,
-    joined,
-    one_step_value,
-    playbook,
-    simulate,
-)
+from agentic.evaluation import DR, SNIPW, Estimator, evaluate, joined
 from agentic.features import Number
 from agentic.guardrails import Consent
 from agentic.policies import Fixed, LinearThompson, Uniform
 from agentic.privacy import fact_of
 from agentic.rewards import Goals
+from agentic.simulation import Simulated, World, campaign, contact_policy, one_step_value, playbook, simulate
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

@@ -1,0 +1,27 @@
+"""A world of customers to try policies on, with taste, fatigue, trust and churn: the loop of production."""
+
+from agentic.simulation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
+from agentic.simulation._oracle import Oracle, truths
+from agentic.simulation._simulate import Simulated, one_step_value, simulate
+from agentic.simulation._trials import Making, Trial, Trials, alone_in_charge
+from agentic.simulation._world import Moment, Response, World
+
+__all__ = [
+    "BEST_GUESS",
+    "Making",
+    "Moment",
+    "Oracle",
+    "Response",
+    "Simulated",
+    "Trial",
+    "Trials",
+    "World",
+    "alone_in_charge",
+    "campaign",
+    "contact_policy",
+    "one_step_value",
+    "playbook",
+    "simulate",
+    "templates",
+    "truths",
+]
