@@ -149,12 +149,21 @@ def test_intervals_cover_what_is_true(adjust: object) -> None:
         ([1.0, 2.0], [[[1.0]], [[2.0]]], "a row for each value"),
         ([1.0], [1.0], "two values or more"),
         ([1.0, 2.0], ["a", "b"], "numbers"),
+        ([1.0, 2.0], [1.0, -1e101], "covariates at row 1 is 'larger'"),
     ],
 )
 def test_what_cannot_be_adjusted_is_refused(value: list[float], covariates: object, message: str) -> None:
     """With the row, and what to do."""
     with pytest.raises(EvaluationError, match=message):
         Before(value, covariates)  # type: ignore[arg-type]
+
+
+def test_whose_values_they_are_is_not_shown() -> None:
+    """A repr tells shapes: values may be somebody's."""
+    assert (
+        repr(Before([31.5, 2.0], [1.0, 77.25])) == "Before(value=<float64 (2,)>, covariates=<float64 (2, 1)>)"
+    )
+    assert "77.25" not in repr(RatioOf([31.5, 2.0], [1.0, 77.25]))
 
 
 @pytest.mark.parametrize("adjust", ALL)

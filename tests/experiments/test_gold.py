@@ -129,6 +129,7 @@ def test_proportions(answers: dict[str, Any]) -> None:
     treatment, control = (Proportion(*one) for one in zip(expected["x"], expected["n"], strict=True))
     found = proportion_difference(treatment, control)
     assert found.p_value == p(expected["p_pooled"])
+    assert found.statistic == close(expected["z_pooled"])
     assert (found.low, found.high) == close(tuple(expected["newcombe_ci95"]))
     for name in ("newcombe", "wald", "agresti_caffo"):
         assert getattr(experiments, name)(treatment, control) == close(tuple(expected[f"{name}_ci95"]))

@@ -119,6 +119,7 @@ def test_pairs_that_go_together_are_surer() -> None:
         ([[1.0], [2.0, 3.0]], "ragged"),
         (["a", "b"], "numbers"),
         ([None, 1.0], "numbers"),
+        ([1.0, -1e101], "row 1 is 'larger'"),
         ([], "two values"),
         (3.0, "two values"),
     ],

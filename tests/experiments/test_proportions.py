@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from scipy import stats
+from scipy import optimize, stats
 
 from agentic.errors import EvaluationError
 from agentic.experiments import (
@@ -88,7 +89,50 @@ def test_rates_of_nobody_and_of_everybody_prove_nothing() -> None:
         assert found.p_value == 1.0
         assert found.standard_error == math.inf
         assert found.low < 0.0 < found.high
-        assert found.p_above() == found.p_below() == 1.0
+        assert found.p_above() == found.p_below() == 0.5
+        assert found.statistic == 0.0
+
+
+def test_a_margin_is_asked_of_the_rates_that_are_likeliest_with_it() -> None:
+    """The score test's errors are those of the best fit under the margin, found here by search."""
+    for (x, n), (y, m), than in itertools.product(
+        [(0, 20), (3, 50), (30, 200), (40, 40)],
+        [(0, 30), (5, 60), (60, 60)],
+        [-0.3, -0.05, 0.01, 0.2],
+    ):
+
+        def unlikely(rate: float) -> float:
+            return -float(stats.binom.logpmf(x, n, rate) + stats.binom.logpmf(y, m, rate - than))  # noqa: B023
+
+        ends = (max(0.0, than) + 1e-12, min(1.0, 1.0 + than) - 1e-12)
+        rate = optimize.minimize_scalar(unlikely, bounds=ends, method="bounded", options={"xatol": 1e-12}).x
+        error = math.sqrt(rate * (1 - rate) / n + (rate - than) * (1 - rate + than) / m)
+        found = proportion_difference(Proportion(x, n), Proportion(y, m))
+        z = (x / n - y / m - than) / error
+        assert found.p_above(than) == pytest.approx(stats.norm.sf(z), rel=1e-3)
+        assert found.p_below(than) == pytest.approx(stats.norm.cdf(z), rel=1e-3)
+
+
+def test_nothing_seen_in_many_proves_no_harm() -> None:
+    """Nobody complained among 100,000: the rates do not differ by a thousandth, and never by more than 1."""
+    found = proportion_difference(Proportion(0, 100_000), Proportion(0, 100_000))
+    assert found.p_below(0.001) < 1e-9
+    assert (found.p_above(1.0), found.p_above(-1.0)) == (1.0, 0.0)
+    assert proportion_difference(Proportion(9, 9), Proportion(0, 9)).p_above(0.0) < 1e-4
+
+
+def test_tests_of_rare_events_are_as_wrong_as_they_say() -> None:
+    """At 1 % in 2,000 and 6,000 subjects, by enumeration: 5 % to within 1 %, at 0 and at a margin."""
+    for rate, other, than in ((0.01, 0.01, 0.0), (0.015, 0.01, 0.005)):
+        x, y = np.arange(70), np.arange(20, 110)
+        mass = np.outer(stats.binom.pmf(x, 2000, rate), stats.binom.pmf(y, 6000, other))
+        wrong = sum(
+            mass[i, j]
+            for i, j in zip(*(mass > 1e-7).nonzero(), strict=True)
+            if proportion_difference(Proportion(int(x[i]), 2000), Proportion(int(y[j]), 6000)).p_above(than)
+            < 0.05
+        )
+        assert abs(wrong - 0.05) < 0.01
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,13 @@ def test_a_ratio_per_subject_is_the_mean() -> None:
     [
         ([1.0, 2.0], [1.0, math.nan], "denominator at row 1 is nan"),
         ([1.0, math.inf], [1.0, 1.0], "numerator at row 1 is inf"),
-        ([1.0, 2.0], [1.0, -1.0], "denominator at row 1 is -1.0"),
+        ([1.0, 2.0], [1.0, -1.0], "denominator at row 1 is 'negative'"),
         ([1.0, 2.0], [0.0, 0.0], "a sum above 0"),
         ([1.0, 2.0], [1.0, 1.0, 1.0], "as many as numerator"),
         ([1.0], [1.0], "two values or more"),
         ([], [], "two values or more"),
+        ([1.0, 1e101], [1.0, 1.0], "up to 1e\\+100"),
+        ([1.0, 1e99], [1e-300, 1e-300], "a ratio up to"),
     ],
 )
 def test_what_is_no_ratio_is_refused(above: list[float], below: list[float], message: str) -> None:

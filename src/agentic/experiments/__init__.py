@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Keyed,
         Layer,
         counted,
+        subject_keys,
     )
     from agentic.experiments._difference import Arm, Difference, Lift, relative_lift
     from agentic.experiments._growthbook import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     )
     from agentic.experiments._proportions import (
         Proportion,
+        RateDifference,
         agresti_caffo,
         clopper_pearson,
         fisher_exact,
@@ -81,6 +83,7 @@ else:
                 "Keyed",
                 "Layer",
                 "counted",
+                "subject_keys",
             ],
             "agentic._sequential": [
                 "BettingTest",
@@ -123,6 +126,7 @@ else:
             ],
             "._proportions": [
                 "Proportion",
+                "RateDifference",
                 "agresti_caffo",
                 "clopper_pearson",
                 "fisher_exact",
@@ -164,6 +168,7 @@ __all__ = [
     "Moments",
     "Proportion",
     "RateBaseline",
+    "RateDifference",
     "Ratio",
     "RatioBaseline",
     "SampleRatio",
@@ -202,6 +207,7 @@ __all__ = [
     "robust_ancova",
     "sample_ratio",
     "sample_size",
+    "subject_keys",
     "unleash_number",
     "wald",
     "wilson",

@@ -8,10 +8,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic import arrays
 from agentic._offpolicy import as_array, reject
 from agentic.arrays import F64
 from agentic.experiments._difference import Arm, Difference, bounded, check_level
-from agentic.experiments._means import arm, difference, sample, welch
+from agentic.experiments._means import LARGEST, arm, difference, sample, welch
 
 
 @attrs.frozen(eq=False)
@@ -25,6 +26,8 @@ class Before:
         value: Shape (n,), float64.
         covariates: Shape (n, d), float64; a single one may be given as shape (n,).
     """
+
+    __repr__ = arrays.shown
 
     value: F64
     covariates: F64
@@ -45,7 +48,10 @@ class Before:
         if not finite.all():
             row = int(np.argmin(finite))
             remedy = "give subjects without a past their group's mean, or 0 and a column that marks them"
-            reject("covariates", row, math.nan, "finite numbers", remedy)
+            reject("covariates", row, "not finite", "finite numbers", remedy)
+        if np.abs(columns).max(initial=0.0) > LARGEST:
+            row = int(np.argmax(np.abs(columns).max(axis=1)))
+            reject("covariates", row, "larger", f"numbers up to {LARGEST:g}", "measure it in a larger unit")
         self.__attrs_init__(found, columns)  # type: ignore[attr-defined]  # attrs makes it
 
 

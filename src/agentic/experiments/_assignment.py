@@ -55,7 +55,7 @@ class Hashed:
 
     def assign(self, subjects: Sequence[str], /) -> I64:
         """Return each subject's variant, or -1 for none."""
-        return self.assign_keys(_noise.text_keys(checked_subjects(subjects)))
+        return self.assign_keys(subject_keys(subjects))
 
     def assign_keys(self, keys: U64, /) -> I64:
         """Return the variant of each key, or -1 for none.
@@ -96,7 +96,7 @@ class Holdout:
 
     def holds(self, subjects: Sequence[str], /) -> Bools:
         """Whether each subject is held out, shape (n,), bool."""
-        return self.holds_keys(_noise.text_keys(checked_subjects(subjects)))
+        return self.holds_keys(subject_keys(subjects))
 
     def holds_keys(self, keys: U64, /) -> Bools:
         """Whether the subject of each key is held out, shape (n,), bool."""
@@ -274,6 +274,17 @@ class Experiment:
         for holdout in self.holdouts:
             held |= holdout.holds_keys(keys)
         return held
+
+
+def subject_keys(subjects: Sequence[str], /) -> U64:
+    """Return the key that every agent logs for each subject, shape (n,), uint64.
+
+    So that what is known of subjects can be laid beside a log, which need not name them.
+
+    Raises:
+        InvalidSubjectError: A subject's id cannot be stored.
+    """
+    return _noise.text_keys(checked_subjects(subjects))
 
 
 def counted(codes: I64, variants: Sequence[Any], /) -> list[int]:

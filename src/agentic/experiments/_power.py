@@ -177,7 +177,7 @@ class SampleSize:
         """Both groups."""
         return self.treatment + self.control
 
-    def days(self, subjects_per_day: float, /) -> int:
+    def days(self, subjects_per_day: float) -> int:
         """How many whole days until that many have come, if so many new subjects come to both groups a day.
 
         Customers come in weeks: round up to whole ones.

@@ -8,10 +8,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic import arrays
 from agentic._offpolicy import reject
 from agentic.arrays import F64
 from agentic.experiments._difference import Difference, bounded, check_level
-from agentic.experiments._means import arm, sample
+from agentic.experiments._means import LARGEST, arm, sample
 
 
 @attrs.frozen(eq=False)
@@ -25,6 +26,8 @@ class Ratio:
         numerator: Shape (n,), float64: clicks, revenue or cost of each subject.
         denominator: Shape (n,), float64, from 0: decisions or messages of each subject.
     """
+
+    __repr__ = arrays.shown
 
     numerator: F64
     denominator: F64
@@ -41,9 +44,11 @@ class Ratio:
             reject("denominator", None, len(below), expected, "give both one entry per subject")
         if (below < 0.0).any():
             row = int(np.argmax(below < 0.0))
-            reject("denominator", row, below[row], "0 or more", "count decisions or amounts, not changes")
+            reject("denominator", row, "negative", "0 or more", "count decisions or amounts, not changes")
         if not below.any():
             reject("denominator", None, 0.0, "a sum above 0", "wait until something was counted")
+        if not np.abs(above).sum() / LARGEST <= below.sum():
+            reject("denominator", None, "small", f"a ratio up to {LARGEST:g}", "measure it in a smaller unit")
         self.__attrs_init__(above, below)  # type: ignore[attr-defined]  # attrs makes it
 
     @property
