@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 _NORMAL: Final = NormalDist()
 _EPSILON: Final = 2.0**-53
@@ -267,7 +269,7 @@ def noncentral_t_tail(t: float, degrees: float, shift: float, /) -> float:
         return normal_tail(t - shift)
     width = 9.0 / math.sqrt(2.0 * degrees)
     low, high = max(0.0, 1.0 - width), 1.0 + 1.2 * width
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = _gauss_legendre()
     # In the fourth root, in which the density is smooth at 0 however few the degrees.
     low, high = low**0.25, high**0.25
     root = low + (high - low) * (nodes + 1.0) / 2.0
@@ -276,6 +278,12 @@ def noncentral_t_tail(t: float, degrees: float, shift: float, /) -> float:
     density = weights * np.exp(log)
     tails = np.array([normal_tail(t * one - shift) for one in s.tolist()])
     return float(density @ tails / density.sum())
+
+
+@cache
+def _gauss_legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return nodes, weights
 
 
 def _binomial_density(a: float, b: float, x: float, y: float) -> float:

@@ -15,7 +15,7 @@ from agentic.experiments._difference import Arm, Difference, bounded, check_leve
 from agentic.experiments._means import LARGEST, arm, difference, sample, welch
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, init=False)
 class Before:
     """Holds one group's values, and what was known of the same subjects before the experiment began.
 
@@ -39,11 +39,15 @@ class Before:
             EvaluationError: A value is not finite, lengths differ, or there are too few subjects.
         """
         found = sample("value", value)
-        columns = as_array("covariates", covariates, ndim=max(1, np.ndim(covariates)))
-        if columns.ndim > 2 or len(columns) != len(found):
+        try:
+            flat = np.ndim(covariates) == 1
+        except ValueError:  # ragged: what it is asked for next says so
+            flat = False
+        given = as_array("covariates", covariates, ndim=1 if flat else 2)
+        if len(given) != len(found):
             expected = f"a shape ({len(found)},) or ({len(found)}, d), a row for each value"
-            reject("covariates", None, columns.shape, expected, "give one row of covariates per subject")
-        columns = columns.reshape(len(found), -1).astype(np.float64, copy=False)
+            reject("covariates", None, given.shape, expected, "give one row of covariates per subject")
+        columns: F64 = given.reshape(len(found), -1).astype(np.float64, copy=False)
         finite = np.isfinite(columns).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))
@@ -52,7 +56,7 @@ class Before:
         if np.abs(columns).max(initial=0.0) > LARGEST:
             row = int(np.argmax(np.abs(columns).max(axis=1)))
             reject("covariates", row, "larger", f"numbers up to {LARGEST:g}", "measure it in a larger unit")
-        self.__attrs_init__(found, columns)  # type: ignore[attr-defined]  # attrs makes it
+        self.__attrs_init__(found, columns)
 
 
 def cuped(treatment: Before, control: Before, /, *, level: float = 0.95) -> Difference:

@@ -137,7 +137,7 @@ class Layer:
         return attrs.evolve(self, shares=self.shares.resized(shares))
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Experiment:
     """Says who is in an experiment, and who gets which of its variants.
 
@@ -191,7 +191,7 @@ class Experiment:
             raise ConfigurationError("salt goes with shares: another assignment has its own", value=salt)
         if layer is not None:
             layer.shares.code(name)
-        self.__attrs_init__(name, assignment, layer, tuple(holdouts))  # type: ignore[attr-defined]  # attrs makes it
+        self.__attrs_init__(name, assignment, layer, tuple(holdouts))
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -90,6 +90,10 @@ def namespace(name: str, low: float, high: float, /) -> Filter:
     return Filter(f"__{name}", [(low, high)], version=1)
 
 
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 @attrs.frozen
 class GrowthBook:
     """Assigns as GrowthBook does, by the hash attribute of each subject.
@@ -109,7 +113,7 @@ class GrowthBook:
     """
 
     key: str
-    names: tuple[str, ...] = attrs.field(converter=tuple)
+    names: tuple[str, ...] = attrs.field(converter=_names)
     weights: Sequence[float] | None = attrs.field(default=None, kw_only=True)
     coverage: float = attrs.field(default=1.0, kw_only=True)
     seed: str | None = attrs.field(default=None, kw_only=True)

@@ -15,7 +15,7 @@ from agentic.experiments._difference import Difference, bounded, check_level
 from agentic.experiments._means import LARGEST, arm, sample
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, init=False)
 class Ratio:
     """Holds one group's sums by subject: what is counted, and what it is counted per.
 
@@ -49,7 +49,7 @@ class Ratio:
             reject("denominator", None, 0.0, "a sum above 0", "wait until something was counted")
         if not np.abs(above).sum() / LARGEST <= below.sum():
             reject("denominator", None, "small", f"a ratio up to {LARGEST:g}", "measure it in a smaller unit")
-        self.__attrs_init__(above, below)  # type: ignore[attr-defined]  # attrs makes it
+        self.__attrs_init__(above, below)
 
     @property
     def value(self) -> float:
