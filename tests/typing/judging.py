@@ -10,8 +10,13 @@ from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
     DR,
     IPW,
+    AcceleratedBootstrap,
+    Bootstrap,
+    CountsUnseen,
+    EmpiricalLikelihood,
     Estimate,
     Estimator,
+    Interval,
     Joined,
     ModelFree,
     evaluate,
@@ -77,6 +82,8 @@ kept = Unleash("group", {"control": 1, "treatment": 1})
 assert_type(Experiment("name", kept).variant("anna"), str | None)
 assert_type(Experiment("name", {"control": 0.5}).assign_keys(rows.key), I64)
 
+bounds: list[Interval] = [Bootstrap(seed=1), AcceleratedBootstrap(), EmpiricalLikelihood(weight_cap=20.0)]
+aware: CountsUnseen = EmpiricalLikelihood()
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
 
