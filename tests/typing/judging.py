@@ -5,6 +5,7 @@ from typing import assert_type
 import numpy as np
 
 from agentic import Action, Agent
+from agentic.arrays import F64, I64
 from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
     DR,
@@ -24,15 +25,40 @@ from agentic.evaluation import (
     teach,
 )
 from agentic.experiments import (
+    Assignment,
+    Before,
     BettingTest,
     ConfidenceSequence,
     CountTest,
     Difference,
+    Experiment,
+    GrowthBook,
+    GuardrailMetric,
+    GuardrailReport,
+    Hashed,
+    Keyed,
+    Lift,
+    MeanBaseline,
     MeanTest,
+    Proportion,
+    RateDifference,
+    Ratio,
+    SampleRatio,
     SampleRatioTest,
+    SampleSize,
+    Shares,
+    Unleash,
     betting_sequence,
+    cuped,
     difference,
+    guardrail_report,
+    holm,
     paired_difference,
+    power,
+    proportion_difference,
+    ratio_difference,
+    sample_ratio,
+    sample_size,
 )
 from agentic.policies import SquareCB
 from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
@@ -45,6 +71,23 @@ assert_type(teach(agent, SquareCB(), rows), SquareCB)
 assert_type(evaluate(agent, SquareCB(), rows=rows, estimator=IPW()), Estimate)
 assert_type(difference(np.ones(2), np.zeros(2)), Difference)
 assert_type(paired_difference(np.ones(2), np.zeros(2)), Difference)
+assert_type(difference([1, 2], [0.5, 1.5]).lift, Lift)
+assert_type(cuped(Before([1, 2], [0, 1]), Before([1, 3], [0, 1])), Difference)
+assert_type(ratio_difference(Ratio([1, 2], [1, 1]), Ratio([1, 3], [1, 1])), Difference)
+assert_type(proportion_difference(Proportion(1, 2), Proportion(1, 3)), RateDifference)
+assert_type(sample_ratio([10, 12], [0.5, 0.5]), SampleRatio)
+assert_type(sample_size(MeanBaseline(0.0, 1.0), 0.1), SampleSize)
+assert_type(power(MeanBaseline(0.0, 1.0), 0.1, treatment=9, control=9), float)
+assert_type(holm([0.1, 0.2]), F64)
+metric = GuardrailMetric("clicks", difference([1, 2], [0, 1]), margin=0.1)
+assert_type(guardrail_report([metric]), GuardrailReport)
+
+hashed: Assignment = Hashed(Shares.of({"control": 0.5, "treatment": 0.5}), "salt")
+keyed: Keyed = Hashed(Shares.of({"control": 0.5, "treatment": 0.5}), "salt")
+kept: Assignment = GrowthBook("key", ("control", "treatment"))
+kept = Unleash("group", {"control": 1, "treatment": 1})
+assert_type(Experiment("name", kept).variant("anna"), str | None)
+assert_type(Experiment("name", {"control": 0.5}).assign_keys(rows.key), I64)
 
 bounds: list[Interval] = [Bootstrap(seed=1), AcceleratedBootstrap(), EmpiricalLikelihood(weight_cap=20.0)]
 aware: CountsUnseen = EmpiricalLikelihood()
