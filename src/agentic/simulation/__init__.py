@@ -2,25 +2,36 @@
 
 from agentic.simulation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
 from agentic.simulation._oracle import Oracle, truths
+from agentic.simulation._presets import SCENARIOS, scenario
+from agentic.simulation._scenario import Appeal, Country, Reach, Scenario
 from agentic.simulation._simulate import Simulated, one_step_value, simulate
 from agentic.simulation._trials import Making, Trial, Trials, alone_in_charge
-from agentic.simulation._world import Moment, Response, World
+from agentic.simulation._weekly import Weekly
+from agentic.simulation._world import RETAIL, Moment, Response, World
 
 __all__ = [
     "BEST_GUESS",
+    "RETAIL",
+    "SCENARIOS",
+    "Appeal",
+    "Country",
     "Making",
     "Moment",
     "Oracle",
+    "Reach",
     "Response",
+    "Scenario",
     "Simulated",
     "Trial",
     "Trials",
+    "Weekly",
     "World",
     "alone_in_charge",
     "campaign",
     "contact_policy",
     "one_step_value",
     "playbook",
+    "scenario",
     "simulate",
     "templates",
     "truths",
