@@ -50,15 +50,17 @@ _PRESETS: Final = (
         about="customers who were written to too often: trust is fragile, one message a week is much",
         basket=(28.0, 40.0, 58.0),
         organic=(0.012, 0.018, 0.030),  # they have nearly stopped buying
-        annoyance=0.009,
-        annoyance_growth=0.7,
-        complaints=0.05,
-        fatigue_half_life_days=9.0,
-        tolerance=0.3,
-        trust_loss=0.08,
-        trust_half_life_days=120.0,
-        churn=0.0015,
-        churn_growth=0.10,
+        # Two messages a week, which an ordinary shop may send, lose four in ten of them in half a year: twice
+        # what people say they would do (Localytics 2017, see ``news_clicks``).
+        annoyance=0.005,
+        annoyance_growth=0.5,
+        complaints=0.03,
+        fatigue_half_life_days=7.0,
+        tolerance=0.5,
+        trust_loss=0.02,
+        trust_half_life_days=90.0,
+        churn=0.0012,
+        churn_growth=0.02,
         churn_below=0.9,
     ),
     Scenario(
@@ -69,13 +71,19 @@ _PRESETS: Final = (
         organic=(0.08, 0.10, 0.12),
         lift=0.02,
         clicks=0.6,
-        complaints=0.04,
+        # One message a day, of which six are felt at once, makes four readers in five unsubscribe and one in
+        # five more leave within half a year; two a week do next to nothing. Of 1,000 people asked, 80 % would
+        # turn off an app that sends 6 to 10 messages a week and a third would stop using it (Localytics 2017,
+        # survey in the United States). An ordinary message loses 1 to 5 readers in 1,000.
+        annoyance=0.002,
+        annoyance_growth=0.25,
+        complaints=0.02,
         fatigue_half_life_days=4.0,
-        tolerance=1.2,  # news is wanted more often than offers
-        trust_loss=0.045,
-        churn=0.001,
-        churn_growth=0.10,
-        churn_below=0.85,
+        tolerance=1.2,
+        trust_loss=0.004,
+        churn=0.0004,
+        churn_growth=0.01,
+        churn_below=0.9,
     ),
     Scenario(
         name="seasonal_shift",
