@@ -3,9 +3,10 @@
 from agentic.simulation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
 from agentic.simulation._courses import courses
 from agentic.simulation._greed import FearedLoop, careful, feared_loop, greedy
+from agentic.simulation._lifetime import Lifetime, Observation
 from agentic.simulation._oracle import Oracle, truths
 from agentic.simulation._presets import SCENARIOS, scenario
-from agentic.simulation._rehearsal import MEASURES, Gain, Rehearsal, Staging, rehearse, staged
+from agentic.simulation._rehearsal import MEASURES, Gain, Rehearsal, Staging, rehearse
 from agentic.simulation._scenario import Appeal, Country, Reach, Scenario
 from agentic.simulation._simulate import Simulated, one_step_value, simulate
 from agentic.simulation._trials import Making, Trial, Trials, alone_in_charge
@@ -21,8 +22,10 @@ __all__ = [
     "Country",
     "FearedLoop",
     "Gain",
+    "Lifetime",
     "Making",
     "Moment",
+    "Observation",
     "Oracle",
     "Reach",
     "Rehearsal",
@@ -46,7 +49,6 @@ __all__ = [
     "rehearse",
     "scenario",
     "simulate",
-    "staged",
     "templates",
     "truths",
 ]

@@ -37,7 +37,7 @@ class _Panel:
     title: str
     greedy: F64
     careful: F64
-    most: float | None = None  # the top of the axis, where it is known
+    most: float | None = attrs.field(default=None, kw_only=True)  # the top of the axis, where it is known
 
 
 def courses(found: FearedLoop, /) -> str:
@@ -47,16 +47,15 @@ def courses(found: FearedLoop, /) -> str:
     written to, the value of each week, and what it has come to. The careful agent is drawn whole, the
     greedy one dashed.
     """
-    n = float(found.customers)
-    weekly = {name: found.series(name) for name in ("messages", "clicks", "trust", "reachable", "value")}
-    value = weekly["value"]
+    weeks = {name: found.series(name) for name in ("messages", "clicks", "trust", "reachable", "value")}
+    each = {name: tuple(one / found.customers for one in pair) for name, pair in weeks.items()}
     panels = [
-        _Panel("messages per customer and week", *(one / n for one in weekly["messages"])),
-        _Panel("clicks per customer and week", *(one / n for one in weekly["clicks"])),
-        _Panel("trust of those who stayed", *weekly["trust"], 1.0),
-        _Panel("share who may be written to", *(one / n for one in weekly["reachable"]), 1.0),
-        _Panel("value per customer and week", *(one / n for one in value)),
-        _Panel("value so far, per customer", *(np.cumsum(one) / n for one in value)),
+        _Panel("messages per customer and week", *each["messages"]),
+        _Panel("clicks per customer and week", *each["clicks"]),
+        _Panel("trust of those who stayed", *weeks["trust"], most=1.0),
+        _Panel("share who may be written to", *each["reachable"], most=1.0),
+        _Panel("value per customer and week", *each["value"]),
+        _Panel("value so far, per customer", *(np.cumsum(one) for one in each["value"])),
     ]
     size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
     parts = [
@@ -79,8 +78,8 @@ def courses(found: FearedLoop, /) -> str:
 
 def _subtitle(found: FearedLoop) -> str:
     return (
-        f"{found.scenario.name}: the same policy learning twice on the same {found.customers:,} customers with"
-        f" the same luck; means over {len(found.seeds)} seeds"
+        f"{found.scenario.name}: the same policy learning twice on the same {found.customers:,} customers"
+        f" with the same luck; means over {len(found.seeds)} seeds"
     )
 
 

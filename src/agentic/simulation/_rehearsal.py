@@ -15,9 +15,10 @@ from agentic._statistics import student_t
 from agentic.arrays import F64
 from agentic.errors import ConfigurationError
 from agentic.protocols import Policy
-from agentic.simulation._campaign import MARGIN, campaign
+from agentic.simulation._campaign import MARGIN
 from agentic.simulation._scenario import Scenario
 from agentic.simulation._simulate import simulate
+from agentic.simulation._trials import alone_in_charge
 from agentic.simulation._weekly import Weekly
 from agentic.simulation._world import RETAIL, World
 
@@ -67,25 +68,12 @@ class Gain:
 
 
 class Staging(Protocol):
-    """Sets up an agent and a world of a scenario: ``staged``, or a function of your own."""
+    """Sets up an agent and a world of a scenario: ``alone_in_charge``, or a function of your own."""
 
     def __call__(
         self, policy: Policy, /, *, customers: int, seed: int, scenario: Scenario
     ) -> tuple[Agent, World]:
         """Make a fresh agent with goals, and a world, of this seed."""
-
-
-def staged(policy: Policy, /, *, customers: int, seed: int, scenario: Scenario) -> tuple[Agent, World]:
-    """Set up the stock campaign in a scenario with one policy in charge of every customer."""
-    return campaign(
-        policy,
-        customers=customers,
-        seed=seed,
-        holdout=0.0,
-        random_control=0.0,
-        exploration_floor=0.0,
-        scenario=scenario,
-    )
 
 
 @attrs.frozen
@@ -198,7 +186,7 @@ def rehearse(
     weeks: int = 12,
     decisions_per_week: float = 2.5,
     margin: float = MARGIN,
-    make: Staging = staged,
+    make: Staging = alone_in_charge,
     make_challenger: Staging | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Rehearsal:

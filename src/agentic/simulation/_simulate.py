@@ -17,6 +17,7 @@ from agentic._agent import Agent
 from agentic._records import DecisionBatch, write_ids
 from agentic.arrays import F64, I64, Bools
 from agentic.catalogue import Catalogue
+from agentic.conditions import Column
 from agentic.errors import ConfigurationError, EvaluationError
 from agentic.evaluation import Joined, target_probabilities
 from agentic.protocols import Policy
@@ -167,18 +168,12 @@ def simulate(
     """
     if agent.goals is None:
         raise ConfigurationError(f"agent {agent.name!r} needs goals to be simulated: pass goals=Goals(...)")
-    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 1 <= weeks <= 520:
-        raise ConfigurationError(f"weeks must be a whole number from 1 to 520, got {weeks!r}", value=weeks)
-    if not 0 < decisions_per_week <= 7:
-        raise ConfigurationError(
-            f"decisions_per_week must be above 0 and at most 7, got {decisions_per_week!r}",
-            value=decisions_per_week,
-        )
+    check_length(weeks, decisions_per_week)
     if micros(start) % DAY:
         raise ConfigurationError(f"start must be a midnight in UTC, got {start!r}", value=start)
     days = 7 * weeks
     after = -(-span(agent.goals.window, "window") * (2 if agent.goals.start == "exposure" else 1) // DAY) + 1
-    loop = _Loop.begin(agent, agent.goals, world, micros(start), weeks, (after + 1) * len(RUNS))
+    loop = Loop.begin(agent, agent.goals, world, micros(start), weeks, (after + 1) * len(RUNS))
     total = (days + after) * len(RUNS)
     for day in range(days + after):
         turns = world.visitors(day, per_week=decisions_per_week) if day < days else []
@@ -190,7 +185,7 @@ def simulate(
             if run == 0:
                 loop.learn(now)
             if turns and len(turns[run]):
-                loop.decide(turns[run], number, day, now)
+                loop.decide(loop.meet(turns[run], number, day, now))
             if day % 7 == 6 and day < days and run == len(RUNS) - 1:
                 loop.weekly.close(day // 7, world, loop.life, now)
             if progress is not None:
@@ -198,8 +193,35 @@ def simulate(
     return loop.result(weeks)
 
 
+def check_length(weeks: int, decisions_per_week: float, /) -> None:
+    """Refuse a simulation that would have no end, or no turns.
+
+    Raises:
+        ConfigurationError: A number is out of range.
+    """
+    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 1 <= weeks <= 520:
+        raise ConfigurationError(f"weeks must be a whole number from 1 to 520, got {weeks!r}", value=weeks)
+    if not 0 < decisions_per_week <= 7:
+        raise ConfigurationError(
+            f"decisions_per_week must be above 0 and at most 7, got {decisions_per_week!r}",
+            value=decisions_per_week,
+        )
+
+
+@attrs.frozen(eq=False)
+class Turn:
+    """Customers to decide for now, m rows: who they are, what is known of them, and how they really are."""
+
+    subjects: list[str]
+    known: dict[str, Column]
+    moment: Moment
+    number: int  # of the run
+    day: int
+    now: int
+
+
 @attrs.define(eq=False)
-class _Loop:
+class Loop:
     """One simulation under way."""
 
     agent: Agent
@@ -216,7 +238,7 @@ class _Loop:
     recorded: dict[str, int] = attrs.field(factory=dict)
 
     @classmethod
-    def begin(cls, agent: Agent, goals: Goals, world: World, start: int, weeks: int, late: int) -> _Loop:
+    def begin(cls, agent: Agent, goals: Goals, world: World, start: int, weeks: int, late: int) -> Loop:
         """Tell the agent what is known of consent before the first decision."""
         life, offers = Life.begin(world, start), Offers.of(agent.plan.catalogue, world.seed, world.scenario)
         loop = cls(agent, goals, world, life, offers, Calendar(world, start, late), Weekly.empty(weeks))
@@ -269,19 +291,23 @@ class _Loop:
         self.agent.learn(now=instant(now))
         self.learn_us.append((time.process_time_ns() - began) / 1e3)
 
-    def decide(self, row: I64, number: int, day: int, now: int) -> None:
-        """Decide for these customers, and draw what will come of it."""
+    def meet(self, row: I64, number: int, day: int, now: int) -> Turn:
+        """See these customers, whose turn it is, and what the agent may know of them."""
         moment = self.life.visit(row, now, day)
         context = self.world.context(moment, self.life.recent(row, now), self.life.recall[row], now)
         context |= true_columns(moment)
         fields = self.agent.plan.space.fields
-        subjects = [self.world.subjects[i] for i in row.tolist()]
         known = {name: column for name, column in context.items() if name in fields}
+        return Turn([self.world.subjects[i] for i in row.tolist()], known, moment, number, day, now)
+
+    def decide(self, turn: Turn) -> DecisionBatch:
+        """Decide for these customers, and draw what will come of it."""
         began = time.process_time_ns()
-        batch = self.agent.decide_many(subjects, known, now=instant(now))
-        self.decide_us.append((time.process_time_ns() - began) / 1e3 / len(row))
-        self.logged.append((batch.positions, moment, now))
-        self._answer(batch, moment, number, day // 7, now)
+        batch = self.agent.decide_many(turn.subjects, turn.known, now=instant(turn.now))
+        self.decide_us.append((time.process_time_ns() - began) / 1e3 / len(batch))
+        self.logged.append((batch.positions, turn.moment, turn.now))
+        self._answer(batch, turn.moment, turn.number, turn.day // 7, turn.now)
+        return batch
 
     def _answer(self, batch: DecisionBatch, moment: Moment, number: int, week: int, now: int) -> None:
         catalogue, offers, row = batch.catalogue, self.offers, moment.row
