@@ -16,7 +16,7 @@ from agentic.features import Number, RuleOnly
 from agentic.simulation._life import DAY
 from agentic.simulation._simulate import START, Loop, Turn
 from agentic.simulation._trials import Making, alone_in_charge
-from agentic.simulation._world import RUNS
+from agentic.simulation._world import RUNS, World
 from agentic.types import instant, micros
 
 _ASKED: Final = "asked_action"
@@ -63,7 +63,8 @@ class Lifetime:
 
     An episode is a new customer. At each turn one chooses a column of the catalogue, doing nothing among
     them. The choice goes the way of every decision: eligibility, consent, caps, quiet hours and budgets
-    strike out actions, and what they leave is the mask; an action that is not allowed sends nothing. An
+    strike out actions, and what they leave is the mask; an action that is not allowed sends nothing (or the
+    mandatory message that outranks all else). An
     episode is terminated when the customer leaves for good, and truncated after its weeks. Needs
     numpy alone; ``agentic.ext.CustomerLife`` is the same as a ``gymnasium.Env``.
 
@@ -92,7 +93,6 @@ class Lifetime:
     _loop: Loop | None = attrs.field(init=False, default=None)
     _next: int = attrs.field(init=False, default=0)
     _turn: Turn | None = attrs.field(init=False, default=None)
-    _mask: Bools = attrs.field(init=False, factory=lambda: np.zeros(0, np.bool_))
 
     def __attrs_post_init__(self) -> None:
         weeks, rate = self.weeks, self.decisions_per_week
@@ -124,8 +124,7 @@ class Lifetime:
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         agent, world = self._agent(int(self._rng.integers(1 << 62)))
-        if agent.goals is None:
-            raise ConfigurationError(f"agent {agent.name!r} needs goals: pass goals=Goals(...)")
+        assert agent.goals is not None  # noqa: S101 - it was checked when it was made
         self._loop = Loop.begin(agent, agent.goals, world, micros(START), self.weeks, self._runs)
         self._next = 0
         turn = self._advance(self._loop)
@@ -171,9 +170,19 @@ class Lifetime:
     def _runs(self) -> int:
         return self.weeks * 7 * len(RUNS)
 
-    def _agent(self, seed: int) -> tuple[Agent, Any]:  # its world
+    def _agent(self, seed: int) -> tuple[Agent, World]:
         asked = RuleOnly(Number(_ASKED, low=_QUESTION, high=1e6))
-        return self.make(Told(), customers=1, seed=seed, more_features=[asked])
+        agent, world = self.make(Told(), customers=1, seed=seed, more_features=[asked])
+        plan = agent.plan
+        if agent.goals is None:
+            raise ConfigurationError(f"agent {agent.name!r} needs goals: pass goals=Goals(...)")
+        if plan.holdout or plan.random_control or plan.floor:
+            raise ConfigurationError(
+                "in an episode nobody else decides: make the agent with holdout=0, random_control=0 and"
+                f" exploration_floor=0, got {plan.holdout!r}, {plan.random_control!r} and {plan.floor!r}",
+                value=(plan.holdout, plan.random_control, plan.floor),
+            )
+        return agent, world
 
     def _advance(self, loop: Loop) -> Turn:
         """Let the days go by until it is the customer's turn, or the weeks are over."""
@@ -199,16 +208,20 @@ class Lifetime:
         try:
             loop.agent.decide_many(turn.subjects, known, now=instant(turn.now))
         except Asked as asked:
-            seen, mask = asked.X[0], asked.allowed[0]
-        else:
-            raise EvaluationError("the agent did not ask its policy: make one without holdout", value=None)
+            return self._shown(asked, turn)
+        raise EvaluationError(
+            "the agent decided without its policy: make one that protects nobody", value=None
+        )
+
+    @staticmethod
+    def _shown(asked: Asked, turn: Turn) -> tuple[Observation, dict[str, Any]]:
         info = {
-            "action_mask": mask.astype(np.int8),
+            "action_mask": asked.allowed[0].astype(np.int8),
             "day": turn.day,
             "trust": float(turn.moment.trust[0]),
             "fatigue": float(turn.moment.fatigue[0]),
         }
-        return np.clip(seen, -1.0, 1.0).astype(np.float32), info
+        return np.clip(asked.X[0], -1.0, 1.0).astype(np.float32), info
 
 
 def _sent(batch: DecisionBatch) -> str:

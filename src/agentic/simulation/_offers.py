@@ -88,7 +88,11 @@ def waiting_times(catalogue: Catalogue, zone: NDArray[np.int16], now: int) -> I6
     """Microseconds until each action would arrive, shape (m, k)."""
     there, back = np.unique(zone, return_inverse=True)
     table = np.broadcast_to(catalogue.delay_us, (len(there), len(catalogue))).copy()
+    shared: dict[tuple[int, int], I64] = {}
     for column in np.flatnonzero(catalogue.send_minute >= 0).tolist():
-        begin = np.full(len(there), now + int(catalogue.delay_us[column]), np.int64)
-        table[:, column] = zones.next_local(there, begin, int(catalogue.send_minute[column])) - now
+        slot = int(catalogue.delay_us[column]), int(catalogue.send_minute[column])
+        if slot not in shared:
+            begin = np.full(len(there), now + slot[0], np.int64)
+            shared[slot] = zones.next_local(there, begin, slot[1]) - now
+        table[:, column] = shared[slot]
     return np.asarray(table[back])

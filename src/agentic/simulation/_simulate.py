@@ -337,7 +337,9 @@ class Loop:
             hit = np.flatnonzero(dice.uniform(stream, number) < chance)
             if not len(hit):
                 continue
-            at = begin[hit] + delays(mean, dice.uniform(Stream.SOON, stream, number)[hit])
+            # A purchase is made after the message, or after the occasion where no message sells anything.
+            after = np.full(len(hit), now) if code == 0 and self.world.scenario.lift == 0.0 else begin[hit]
+            at = after + delays(mean, dice.uniform(Stream.SOON, stream, number)[hit])
             np.add.at(self.life.value, row[hit], self.goals.values.get(goal, 0.0) * amount[hit])
             self.calendar.add(batch, row, hit, _GOALS.index(goal), amount[hit], at, number)
         # Text messages come with a receipt; the other channels report nothing unless it matters.

@@ -286,11 +286,11 @@ class World:
             Microseconds since 1970, and False where a message expires before the customer is online; the
             time is then the one that was planned.
         """
-        offers = Offers.of(catalogue, self.seed, self.scenario)
         waits = np.take_along_axis(waiting_times(catalogue, self.zone[moment.row], now), action, axis=1)
         planned = now + waits
         if self.connectivity.steady:
             return planned, np.ones(planned.shape, np.bool_)
+        offers = Offers.of(catalogue, self.seed, self.scenario)
         who = np.broadcast_to(moment.row[:, None], planned.shape)
         met = np.where(offers.sends[action], self.connectivity.next_online(who, planned), planned)
         arrives = (met - planned) / HOUR <= offers.waits_hours[action]
@@ -353,10 +353,10 @@ class World:
             last = self.connectivity.reported_until(moment.row, np.full(m, books, np.int64))
             ends = np.minimum(closes, last)[:, None]
         reported = 1.0 - self.scenario.lost - self.scenario.late
-        left = np.maximum(ends - met, 0) / HOUR
         out = np.zeros((m, k))
-        for worth, mean in zip(answer.worth(goals).values(), self.scenario.means_hours, strict=True):
-            out += worth * reported * -np.expm1(-left / mean)
+        for (goal, worth), mean in zip(answer.worth(goals).items(), self.scenario.means_hours, strict=True):
+            begin = now if goal == PURCHASE and self.scenario.lift == 0.0 else met
+            out += worth * reported * -np.expm1(-np.maximum(ends - begin, 0) / HOUR / mean)
         return out
 
     def context(self, moment: Moment, recent: I64, recall: Bools, now: int) -> dict[str, Column]:
