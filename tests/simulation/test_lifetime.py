@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agentic import Agent, product
+from agentic.conditions import F
 from agentic.errors import ConfigurationError, EvaluationError
 from agentic.features import Number
 from agentic.policies import Fixed, Uniform
@@ -185,6 +186,13 @@ def test_an_episode_needs_goals_and_one_who_decides(arguments: dict[str, Any], t
     """An agent without goals, or one that leaves some decisions to others, is refused at once."""
     with pytest.raises(ConfigurationError, match=told):
         Lifetime(make=agent_with(**arguments))
+
+
+def test_a_protected_customer_is_nobody_to_learn_from() -> None:
+    """For whom no policy is asked there is no episode."""
+    life = Lifetime(make=agent_with(goals=GOALS, protect=F("days_since_purchase") >= 0))
+    with pytest.raises(EvaluationError, match="protects nobody"):
+        life.reset(seed=1)
 
 
 @pytest.mark.parametrize("arguments", [{"weeks": 0}, {"weeks": 1.5}, {"decisions_per_week": 8}], ids=repr)
