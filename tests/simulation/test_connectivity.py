@@ -17,6 +17,7 @@ from agentic.rewards import Goals
 from agentic.simulation import (
     RETAIL,
     SCENARIOS,
+    Connectivity,
     Moment,
     Reach,
     Scenario,
@@ -25,7 +26,6 @@ from agentic.simulation import (
     campaign,
     simulate,
 )
-from agentic.simulation._connectivity import Connectivity
 
 HOUR = 3_600_000_000
 START = 20_503 * 24 * HOUR

@@ -15,8 +15,8 @@ from agentic.simulation import SCENARIOS, FearedLoop, Weekly, courses, feared_lo
 
 @pytest.fixture(scope="module")
 def found() -> FearedLoop:
-    """Half a year is what the example shows; four months are enough for the tests."""
-    return feared_loop(customers=300, weeks=16, seeds=range(20, 24))
+    """Half a year is what the example shows; three months are enough for the tests."""
+    return feared_loop(customers=300, weeks=14, seeds=range(20, 23))
 
 
 def test_greed_pays_at_first(found: FearedLoop) -> None:
@@ -27,15 +27,16 @@ def test_greed_pays_at_first(found: FearedLoop) -> None:
     assert clicks.low > 0.5 * clicks.champion
 
 
-def test_greed_ends_below_in_everything_it_wanted(found: FearedLoop) -> None:
-    """In the last four weeks there are fewer clicks, although there are still more messages.
+def test_greed_wears_out_what_it_wants(found: FearedLoop) -> None:
+    """After three months more messages bring half the clicks a week that they brought at first.
 
-    Each margin is the near end of a 95 % interval over seeds, as all that follow.
+    Of the lead in clicks a week less than half is left, by the near ends of both 95 % intervals over seeds.
     """
-    weeks = slice(-4, None)
-    clicks = found.gain("clicks", weeks=weeks)
-    assert clicks.high < 0.0
-    assert found.gain("messages", weeks=weeks).low > 0.0
+    early, late = found.gain("clicks", weeks=slice(0, 2)), found.gain("clicks", weeks=slice(-3, None))
+    assert late.challenger / 3 < 0.5 * early.challenger / 2
+    assert late.high / 3 < 0.5 * early.low / 2
+    assert late.champion / 3 > 0.6 * early.champion / 2
+    assert found.gain("messages", weeks=slice(-3, None)).low > 0.0
 
 
 def test_greed_loses_trust_and_people(found: FearedLoop) -> None:
@@ -73,10 +74,10 @@ def test_it_is_the_scenario_and_not_the_code() -> None:
 
 def test_series_are_means_over_seeds(found: FearedLoop) -> None:
     """Every column of the weeks, and the value; a wrong name is told which there are."""
-    assert found.weeks == 16
+    assert found.weeks == 14
     for measure in ("messages", "trust", "active"):
         greedy, careful = found.series(measure)
-        assert greedy.shape == careful.shape == (16,)
+        assert greedy.shape == careful.shape == (14,)
         np.testing.assert_allclose(greedy, np.mean([getattr(one, measure) for one in found.greedy], axis=0))
     value, _ = found.series("value")
     np.testing.assert_allclose(value, np.mean([one.profit(found.margin) for one in found.greedy], axis=0))

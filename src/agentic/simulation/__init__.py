@@ -1,6 +1,7 @@
 """A world of customers to try policies on, with taste, fatigue, trust and churn: the loop of production."""
 
 from agentic.simulation._campaign import BEST_GUESS, campaign, contact_policy, playbook, templates
+from agentic.simulation._connectivity import Connectivity
 from agentic.simulation._courses import courses
 from agentic.simulation._greed import FearedLoop, careful, feared_loop, greedy
 from agentic.simulation._lifetime import Lifetime, Observation
@@ -19,6 +20,7 @@ __all__ = [
     "RETAIL",
     "SCENARIOS",
     "Appeal",
+    "Connectivity",
     "Country",
     "FearedLoop",
     "Gain",

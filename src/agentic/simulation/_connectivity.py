@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 import numpy as np
 
@@ -11,9 +9,6 @@ from agentic import _noise
 from agentic.arrays import I64, Bools
 from agentic.simulation._dice import Dice, Stream
 from agentic.simulation._offers import HOUR
-
-_MOST_SPELLS: Final = 400
-"""After so many spells offline in a row, which at 0.95 happens once in a billion stretches, one is online."""
 
 
 @attrs.frozen
@@ -51,9 +46,7 @@ class Connectivity:
             return at
         spell = self._spell(row, at)
         found, waiting = spell.copy(), np.nonzero(~self._open(row, spell))
-        for _ in range(_MOST_SPELLS):
-            if not len(waiting[0]):
-                break
+        while len(waiting[0]):
             found[waiting] += 1
             shut = ~self._open(row[waiting], found[waiting])
             waiting = tuple(place[shut] for place in waiting)
@@ -65,9 +58,7 @@ class Connectivity:
             return at
         spell = self._spell(row, at)
         found, waiting = spell.copy(), np.nonzero(~self._open(row, spell))
-        for _ in range(_MOST_SPELLS):
-            if not len(waiting[0]):
-                break
+        while len(waiting[0]):
             found[waiting] -= 1
             shut = ~self._open(row[waiting], found[waiting])
             waiting = tuple(place[shut] for place in waiting)

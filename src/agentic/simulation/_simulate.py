@@ -187,7 +187,7 @@ def simulate(
             if turns and len(turns[run]):
                 loop.decide(loop.meet(turns[run], number, day, now))
             if day % 7 == 6 and day < days and run == len(RUNS) - 1:
-                loop.weekly.close(day // 7, world, loop.life, now)
+                loop.weekly._close(day // 7, world, loop.life, now)
             if progress is not None:
                 progress(number + 1, total)
     return loop.result(weeks)
@@ -315,7 +315,7 @@ class Loop:
         answer = self.world.response(moment, catalogue, action, now)
         self.worth.append(sum(answer.worth(self.goals).values(), np.zeros_like(answer.click))[:, 0])
         chosen, sends = action[:, 0], catalogue.sends[action[:, 0]]
-        self.weekly.add(week, answer, int(sends.sum()), float(batch.columns["cost"].sum()))
+        self.weekly._add(week, answer, int(sends.sum()), float(batch.columns["cost"].sum()))
         met, arrives = self.world.arrivals(moment, catalogue, action, now)
         begin, arrives = met[:, 0], arrives[:, 0]
         self.life.contact(row[sends], (offers.intrusion[chosen] * arrives)[sends], begin[sends])

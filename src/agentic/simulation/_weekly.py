@@ -61,7 +61,7 @@ class Weekly:
         """What is earned in each week: this share of the sales less the price of messages, shape (w,)."""
         return np.asarray(margin * self.sales - self.cost)
 
-    def add(self, week: int, answer: Response, messages: int, cost: float) -> None:
+    def _add(self, week: int, answer: Response, messages: int, cost: float) -> None:
         """Count one run's decisions in, given what is likely to come of each: (m, 1)."""
         self.decisions[week] += len(answer.click)
         self.messages[week] += messages
@@ -72,7 +72,7 @@ class Weekly:
         self.unsubscribes[week] += answer.unsubscribe.sum()
         self.complaints[week] += answer.complaint.sum()
 
-    def close(self, week: int, world: World, life: Life, now: int) -> None:
+    def _close(self, week: int, world: World, life: Life, now: int) -> None:
         """See who is left at the end of a week, and how they feel."""
         there = ~life.gone
         self.active[week] = there.sum()
