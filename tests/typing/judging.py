@@ -61,7 +61,24 @@ from agentic.experiments import (
     sample_size,
 )
 from agentic.policies import SquareCB
-from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
+from agentic.simulation import (
+    BEST_GUESS,
+    FearedLoop,
+    Gain,
+    Lifetime,
+    Observation,
+    Rehearsal,
+    Scenario,
+    Trial,
+    Trials,
+    Weekly,
+    courses,
+    feared_loop,
+    playbook,
+    rehearse,
+    scenario,
+    templates,
+)
 
 agent = Agent("name", [Action("sms")])
 rows = joined(agent)
@@ -110,3 +127,17 @@ found = frontier(
 assert_type(found, Frontier)
 assert_type(found.efficient("compute"), tuple[Row, ...])
 assert_type(plot(found), str)
+
+market = scenario("retail")
+assert_type(market, Scenario)
+rehearsed = rehearse(SquareCB(), playbook(), market, seeds=(1, 2))
+assert_type(rehearsed, Rehearsal)
+assert_type(rehearsed.gains["value"], Gain)
+assert_type(rehearsed.harms, tuple[str, ...])
+loop = feared_loop(scenario=market)
+assert_type(loop, FearedLoop)
+assert_type(loop.greedy, tuple[Weekly, ...])
+assert_type(courses(loop), str)
+seen, reward, terminated, truncated, _ = Lifetime().step(0)
+assert_type(seen, Observation)
+assert_type((reward, terminated, truncated), tuple[float, bool, bool])
