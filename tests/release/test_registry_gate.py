@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 import pytest
 
 from agentic import NO_ACTION, Action, Agent, F
-from agentic.arrays import Batch, Feedback, Proposal
 from agentic.errors import ReleaseError
 from agentic.policies import (
     BetaThompson,
@@ -63,46 +62,36 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 class Written:
     """A policy whose owner says where it comes from."""
 
+    propose: ClassVar[Any] = Uniform.propose
     learned: bool
     name: str = "written"
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
 
 
 @attrs.frozen
 class Table:
     """Numbers that somebody fitted elsewhere."""
 
+    propose: ClassVar[Any] = Uniform.propose
     weights: Any
     name: str = "table"
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.tile(self.weights, (len(batch), 1)))
 
 
 class Plain:
     """A learner that declares nothing."""
 
     name = "plain"
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
-
-    def learn(self, feedback: Feedback, /) -> Plain:
-        return self
+    propose: ClassVar[Any] = Uniform.propose
+    learn: ClassVar[Any] = BetaThompson.learn
 
 
 class Wrapped:
     """Something that hides a policy in an attribute."""
 
     name = "wrapped"
+    propose: ClassVar[Any] = Uniform.propose
 
     def __init__(self, policy: Any) -> None:
         self.policy = policy
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
 
 
 WRITTEN = Rules([Rule(F("age") >= 18, "push")])

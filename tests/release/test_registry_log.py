@@ -26,6 +26,7 @@ from releasing import NOON, PASSED, RULES, carried, made, taught
 from torture.herd import environment
 
 _REGISTERED = ("learned", "notes", "owner", "parent", "policy", "training", "version")
+_ADOPTED = {"version": "x", "policy": "x", "learned": True}
 KEY = HmacKey("shop.example/a", bytes(range(16)))
 
 
@@ -179,6 +180,24 @@ class TestForged:
         assert len(agent.releases.refused) == 1
         with pytest.raises(ReleaseError):
             agent.policy = SquareCB()
+
+    @pytest.mark.parametrize("part", ["version", "policy", "learned"])
+    def test_who_begins_to_govern_by_hand_adopts_a_policy(self, part: str) -> None:
+        """And nothing else."""
+        agent = made()
+        facts = {"requirements": Requirements().to_data(), "approved_by": None}
+        forged(agent, event(agent, "governed", {**facts, "adopted": {**_ADOPTED, part: 7}}))
+        assert not Registry(agent).governed
+        facts = {
+            "version": "new",
+            "policy": "x",
+            "owner": "Bob",
+            "parent": None,
+            "training": None,
+            "notes": "",
+        }
+        forged(agent, event(agent, "registered", {**facts, "learned": 1}))
+        assert Registry(agent).versions == ()
 
     def test_blocks_of_another_shape_count_for_nothing(self, agent: Agent) -> None:
         """No columns, other columns, other types."""
