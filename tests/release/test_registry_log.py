@@ -188,16 +188,24 @@ class TestForged:
         facts = {"requirements": Requirements().to_data(), "approved_by": None}
         forged(agent, event(agent, "governed", {**facts, "adopted": {**_ADOPTED, part: 7}}))
         assert not Registry(agent).governed
+
+    @pytest.mark.parametrize(
+        "change", [{"learned": 1}, {"parent": "x"}, {}], ids=["learned", "parent", "twice"]
+    )
+    def test_who_registers_by_hand_says_what_it_takes(self, agent: Agent, change: dict[str, Any]) -> None:
+        """Whether it learned, a parent that there is, and a version that there is not."""
+        version = Registry(agent).version_of(SquareCB()) if not change else "new"
         facts = {
-            "version": "new",
-            "policy": "x",
-            "owner": "Bob",
+            **_ADOPTED,
+            "version": version,
+            "owner": "Eve",
             "parent": None,
             "training": None,
             "notes": "",
         }
-        forged(agent, event(agent, "registered", {**facts, "learned": 1}))
-        assert Registry(agent).versions == ()
+        forged(agent, event(agent, "registered", {**facts, **change}))
+        assert len(agent.releases.refused) == 1
+        assert len(Registry(agent).versions) == 2
 
     def test_blocks_of_another_shape_count_for_nothing(self, agent: Agent) -> None:
         """No columns, other columns, other types."""
