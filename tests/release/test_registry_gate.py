@@ -427,6 +427,20 @@ class TestOpening:
             assert agent.policy_version != version
             assert Registry(agent).get(agent.policy_version) == Registry(agent).champion
 
+    def test_a_former_champion_comes_back_to_other_actions(self, tmp_path: Path) -> None:
+        """The rules are in charge, the catalogue has changed, and the champion before is asked for."""
+        path = tmp_path / "agent.db"
+        with made(path, policy=SquareCB()) as agent:
+            Registry(agent).govern(by="Ann")
+            agent.policy = RULES
+        more = [Action("push", channel="push"), Action("mail"), Action("sms", channel="sms", cost=0.1)]
+        parts: dict[str, Any] = {"policy": RULES, "challengers": [SquareCB()], "clock": lambda: NOON}
+        with Agent.open(path, "shop", more, **parts) as agent:
+            agent.policy = SquareCB()
+            assert Registry(agent).get(agent.policy_version) == Registry(agent).champion
+            with pytest.raises(ReleaseError):
+                agent.policy = EpsilonGreedy()
+
     def test_every_process_knows_at_once(self, tmp_path: Path) -> None:
         """Two agents on one file: what one is told, the other holds to."""
         path = tmp_path / "agent.db"
