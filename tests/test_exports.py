@@ -27,6 +27,7 @@ ROOMS = [
     "agentic.policies",
     "agentic.privacy",
     "agentic.provenance",
+    "agentic.release",
     "agentic.rewards",
     "agentic.simulation",
     "agentic.state",

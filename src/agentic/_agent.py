@@ -65,13 +65,14 @@ from agentic.types import (
 if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
+    from agentic import provenance
     from agentic._database import Database, Durability
     from agentic._explaining import Explanation
     from agentic._oversight import Oversight
     from agentic._privacy import Privacy
     from agentic._releases import Releases
     from agentic._verdicts import Replayed
-    from agentic.provenance import Evidence, Signer
+    from agentic.provenance import Signer
     from agentic.state import Shelf
 
     class Parts(TypedDict, total=False):
@@ -835,7 +836,7 @@ class Agent:
         """
         return self._archive.checkpoint(signers, self._micros(), origin)
 
-    def evidence(self, decision_id: str) -> Evidence:
+    def evidence(self, decision_id: str) -> provenance.Evidence:
         """Prove a decision to who does not trust you; its ``to_json()`` is the audit bundle.
 
         Raises:

@@ -435,6 +435,26 @@ class TestRequirements:
         assert registry.requirements == loose
         assert registry.governed
 
+    def test_the_second_one_must_be_one_who_may(self) -> None:
+        """Where there is a list of them."""
+        registry = Registry(made())
+        registry.govern(Requirements(approvers=["Ann", "Carl"]), by="Bob")
+        with pytest.raises(ReleaseError, match="not among those who may"):
+            registry.govern(Requirements(), by="Bob", approved_by="Mallory")
+        registry.govern(Requirements(), by="Bob", approved_by="Carl")
+        wrong: Any = {"canary_1": 3}
+        with pytest.raises(ReleaseError, match="got a dict"):
+            registry.govern(wrong, by="Bob", approved_by="Carl")
+
+    def test_what_is_adopted_may_be_registered_already(self) -> None:
+        """It keeps its owner."""
+        registry = Registry(made(policy=SquareCB()))
+        registry.register(SquareCB(), owner="Bob")
+        registry.govern(by="Ann")
+        champion = registry.champion
+        assert champion is not None
+        assert (champion.owner, champion.stage) == ("Bob", "champion")
+
     @pytest.mark.parametrize(
         "make",
         [

@@ -61,6 +61,15 @@ from agentic.experiments import (
     sample_size,
 )
 from agentic.policies import SquareCB
+from agentic.release import (
+    Event,
+    Evidential,
+    Need,
+    Registry,
+    Requirements,
+    Version,
+    evaluation_evidence,
+)
 from agentic.simulation import (
     BEST_GUESS,
     FearedLoop,
@@ -141,3 +150,11 @@ assert_type(courses(loop), str)
 seen, reward, terminated, truncated, _ = Lifetime().step(0)
 assert_type(seen, Observation)
 assert_type((reward, terminated, truncated), tuple[float, bool, bool])
+registry = Registry(agent)
+registry.govern(Requirements(canary_1=Need(("shadow",), 2), approvers=["Ann", "Bob", "Carl"]), by="Zoe")
+assert_type(registry.register(SquareCB(), owner="Bob", training=rows), Version)
+shown: Evidential = evaluation_evidence(evaluate(agent, SquareCB(), rows=rows), rows=rows)
+assert_type(registry.attach(SquareCB(), shown, by="Bob"), Version)
+assert_type(registry.missing(SquareCB()), tuple[str, ...])
+assert_type(registry.champion, Version | None)
+assert_type(agent.releases.events("rollout."), tuple[Event, ...])

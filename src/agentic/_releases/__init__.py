@@ -8,7 +8,7 @@ from agentic._releases._events import KIND as RELEASE
 from agentic._releases._events import Event, told
 from agentic._releases._evidence import EVIDENCE_KINDS, Evidence, Evidential
 from agentic._releases._gate import is_learned, parts_of
-from agentic._releases._journal import Releases
+from agentic._releases._journal import Refused, Releases
 from agentic._releases._lines import LINEAGE, Lines, members_learned
 from agentic._releases._oversight import APPROVED, LAPSED, LEVEL, OVERRIDDEN, REJECTED, set_aside
 from agentic._releases._people import checked_name, person
@@ -33,6 +33,7 @@ __all__ = [
     "Evidential",
     "Lines",
     "Need",
+    "Refused",
     "Releases",
     "Requirements",
     "State",

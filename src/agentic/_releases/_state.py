@@ -82,11 +82,6 @@ class Version:
         """For which share of the subjects it may decide, 0 to 1."""
         return 1.0 if self.former else share_of(self.stage)
 
-    def last(self, kind: str, /) -> Evidence | None:
-        """The last word of a kind of evidence."""
-        found = [each for each in self.evidence if each.kind == kind]
-        return found[-1] if found else None
-
 
 @attrs.frozen
 class State:
