@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -20,11 +20,12 @@ from agentic._folding import Entry, SharedBooks, database_of
 from agentic._following import OFTEN, Following
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, texts
 from agentic._plan import assemble, bind, checked, listed, part, remembering, standing
-from agentic._publishing import Chair, Published, Versions
+from agentic._publishing import Chair, Published
 from agentic._records import DecisionBatch, batch_of, read_ids
 from agentic._requests import Requests
 from agentic._teaching import Learned, Relearned, Teaching
 from agentic._telling import STOPS, hear, note, surrogates_of
+from agentic._versions import Versions
 from agentic.arrays import Block
 from agentic.conditions import Condition
 from agentic.errors import (
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 
         features: Sequence[Feature]
         policy: Policy | None
+        challengers: Sequence[Policy]
         guardrails: Sequence[Guardrail]
         goals: Goals | None
         providers: Sequence[FeatureProvider]
@@ -109,6 +111,8 @@ class Agent:
         actions: The candidates; ``NO_ACTION`` is always one.
         features: What is known of subjects; anything else in a context is refused.
         policy: Weighs the candidates; ``LinearThompson()`` by default. ``SquareCB()`` is the frugal one.
+        challengers: Policies that may be put in charge beside this one or after it, as the application makes
+            them: what other processes put in charge, or earlier ones, is made of these and ``policy``.
         guardrails: Hard rules, in any order.
         goals: Turn outcomes into rewards; without goals nothing is learned.
         providers: Fetch features the context does not bring; earlier ones win.
@@ -138,6 +142,7 @@ class Agent:
         *,
         features: Sequence[Feature] = (),
         policy: Policy | None = None,
+        challengers: Sequence[Policy] = (),
         guardrails: Sequence[Guardrail] = (),
         goals: Goals | None = None,
         providers: Sequence[FeatureProvider] = (),
@@ -218,7 +223,7 @@ class Agent:
         self._following.chair = self._chair
         self._chair.check_layout(desk.plan.layout)
         passed = checked(policies.LinearThompson() if policy is None else policy)
-        self._chair.take(passed)
+        self._chair.take(passed, [checked(each) for each in listed(challengers, "challengers")])
         self._teaching: Teaching | None = None
         if ledger is not None:
             self._teaching = Teaching(
@@ -347,15 +352,41 @@ class Agent:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
+        self._assign(policy, None)
+
+    def exchange(self, expected: str, policy: Policy, /) -> bool:
+        """Put a policy in charge if the version that you know of still is, in all processes of the file.
+
+        When it returns, the next decision of every thread and process is made by the new one. Read
+        ``policy_version`` and ``policy``, make the next one of it, exchange; begin anew if somebody was
+        faster, so that nothing that was learned meanwhile is lost.
+
+        Args:
+            expected: The version that is to be replaced.
+            policy: Goes in charge.
+
+        Returns:
+            Whether it did.
+
+        Raises:
+            ConfigurationError: The policy does not fit this agent.
+            LogError: The log failed; the one before stays in charge.
+        """
+        return self._assign(policy, expected)
+
+    def _assign(self, policy: Policy, expected: str | None) -> bool:
         if os.getpid() != self._process:
             self._forked()
         ready = bind(checked(policy), self.plan.space)
-        if self._teaching is None:
-            self._chair.put(ready, "assigned")
-            return
-        with self._teaching.lock:  # what is being learned meanwhile must not replace it
-            self._chair.put(ready, "assigned")
-            self._teaching.hear_policy("assigned", 0)
+        with nullcontext() if self._teaching is None else self._teaching.lock:
+            # What is being learned meanwhile must not replace it.
+            if expected is None:
+                self._chair.put(ready, "assigned")
+            elif not self._chair.exchange(expected, ready):
+                return False
+            if self._teaching is not None:
+                self._teaching.hear_policy("assigned", 0)
+        return True
 
     @property
     def policy_version(self) -> str:

@@ -52,7 +52,8 @@ def test_each_row_is_answered_by_its_member() -> None:
     split = Split(Fixed("a0"), [(LinearThompson(), 0.4), (Uniform(), 0.2)]).bind(rows_space := space())
     found, sides = split.propose(rows), split.side(rows.keys)
     assert set(sides.tolist()) == {0, 1, 2}
-    assert found.score is not None and found.spread is not None
+    assert found.score is not None
+    assert found.spread is not None
     for place, policy in enumerate(split.members):
         mine = (sides == place).nonzero()[0]
         alone = policy.propose(rows.take(mine))

@@ -9,17 +9,15 @@ from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
     DR,
     IPW,
-    Difference,
     Estimate,
     Estimator,
     Joined,
     ModelFree,
-    difference,
     evaluate,
     joined,
-    paired_difference,
     teach,
 )
+from agentic.experiments import Difference, difference, paired_difference
 from agentic.policies import SquareCB
 from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
 

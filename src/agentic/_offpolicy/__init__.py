@@ -3,27 +3,14 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
-from agentic._offpolicy._estimators import (
-    DM,
-    DR,
-    IPW,
-    SNDR,
-    SNIPW,
-    DRos,
-    Estimate,
-    Estimator,
-    ModelFree,
-    SubgaussianDR,
-    SubgaussianIPW,
-    SwitchDR,
-    doubted,
-    estimate,
-    judge,
-)
+from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
+from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
+from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
-    CressieRead,
+    CountsUnseen,
     Interval,
     Normal,
     alike_bounds,
@@ -42,6 +29,8 @@ from agentic._offpolicy._logged import (
     overlap,
     reject,
 )
+from agentic._offpolicy._modelled import DM, DR, SNDR, DRos, SubgaussianDR, SwitchDR
+from agentic._offpolicy._weighting import IPW, SNIPW, SubgaussianIPW
 
 __all__ = [
     "DM",
@@ -50,9 +39,11 @@ __all__ = [
     "SNDR",
     "SNIPW",
     "Contributions",
+    "CountsUnseen",
     "CressieRead",
     "DRos",
     "Diagnostics",
+    "EmpiricalLikelihood",
     "Estimate",
     "Estimator",
     "Floats",

@@ -193,6 +193,8 @@ class Rows:
         unseen_mass: Mean probability the target gives to actions that no row took, 0 to 1;
             NaN when only the probability of the logged action is known.
         groups: Shape (n,), int64 codes 0 to g - 1 of dependent rows, or None.
+        weight_cap: The largest weight that could have occurred: the target's highest probability of
+            any action over the lowest logged probability. None when unknown.
 
     .. versionadded:: 0.1
     """
@@ -203,6 +205,7 @@ class Rows:
     modelled: Floats | None = None
     unseen_mass: float = float("nan")
     groups: Ints | None = None
+    weight_cap: float | None = None
 
 
 def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = None) -> Rows:
@@ -242,7 +245,7 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
     model = None
     if predictions is not None:
         model = predictions, np.empty(n), np.empty(n), np.empty((height, k))
-    hidden_mass = 0.0
+    hidden_mass = likeliest = 0.0
     # NaN and infinity are found after the arithmetic, by what they leave behind.
     with np.errstate(invalid="ignore", over="ignore"):
         for start in range(0, n, height):
@@ -252,6 +255,7 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
                 _reject_target(block, start)
             at = offsets[: stop - start] + logged.action[start:stop]
             chosen[start:stop] = block.reshape(-1).take(at)
+            likeliest = max(likeliest, float(block.max()))
             if hidden.size:
                 hidden_mass += float(block[:, hidden].sum())
             if model is not None:
@@ -259,15 +263,15 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
                 guess = source[start:stop].astype(np.float64, copy=False)
                 predicted[start:stop] = guess.reshape(-1).take(at)
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
-    weight = _divide(chosen, logged)
+    weight, cap = _divide(chosen, logged), _cap(likeliest, logged)
     if model is None:
-        return Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged))
+        return Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged), cap)
     source, predicted, modelled, _ = model
     if not np.isfinite(modelled).all():
         as_floats("q", source, ndim=2, remedy="predict every action of every row")
         row = int(np.argmin(np.isfinite(modelled)))
         reject("q", row, modelled[row], "predictions whose mean is finite", "scale the rewards down")
-    return Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged))
+    return Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged), cap)
 
 
 def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.ArrayLike | None) -> Rows:
@@ -279,7 +283,13 @@ def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.A
     if not (chosen.min() >= 0.0 and chosen.max() <= 1.0):
         row = int(np.argmin((chosen >= 0.0) & (chosen <= 1.0)))
         reject("target", row, chosen[row], "a probability from 0 to 1", "check the policy being evaluated")
-    return Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged))
+    # Of the actions not taken nothing is known: the target may take any of them for sure.
+    return Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged), weight_cap=_cap(1.0, logged))
+
+
+def _cap(likeliest: float, logged: Logged) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float64(likeliest) / logged.probability.min())
 
 
 def _codes(logged: Logged) -> Ints | None:

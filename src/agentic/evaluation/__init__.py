@@ -7,9 +7,11 @@ from agentic._offpolicy import (
     SNDR,
     SNIPW,
     Contributions,
+    CountsUnseen,
     CressieRead,
     Diagnostics,
     DRos,
+    EmpiricalLikelihood,
     Estimate,
     Estimator,
     Interval,
@@ -26,7 +28,6 @@ from agentic._offpolicy import (
     overlap,
     standard_error,
 )
-from agentic.evaluation._differences import Difference, difference, paired_difference
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._joined import BySubject, Joined, joined
 from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
@@ -39,10 +40,11 @@ __all__ = [
     "SNIPW",
     "BySubject",
     "Contributions",
+    "CountsUnseen",
     "CressieRead",
     "DRos",
     "Diagnostics",
-    "Difference",
+    "EmpiricalLikelihood",
     "Estimate",
     "Estimator",
     "Interval",
@@ -58,13 +60,11 @@ __all__ = [
     "alike_bounds",
     "cross_fit",
     "diagnose",
-    "difference",
     "estimate",
     "evaluate",
     "fit_ridge",
     "joined",
     "overlap",
-    "paired_difference",
     "standard_error",
     "target_probabilities",
     "teach",

@@ -1,4 +1,4 @@
-"""Which of several policies decides for a subject, when a champion and its challengers share the customers?"""
+"""Which policy decides for a subject, when a champion and its challengers share the customers?"""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ def _challengers(pairs: Any) -> tuple[tuple[Policy, float], ...]:  # an iterable
     listed = list(pairs) if isinstance(pairs, Iterable) else None
     if listed is None or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in listed):
         raise ConfigurationError(
-            f"Split needs (challenger, share) pairs, got {pairs!r:.200}: Split(champion, [(challenger, 0.01)])",
+            f"Split needs (challenger, share) pairs, got {pairs!r:.200}: write"
+            " Split(champion, [(challenger, 0.01)])",
             value=pairs,
         )
     shares = [share for _, share in listed]
     sound = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
     if not sound or not all(0 < share < 1 for share in shares) or not sum(shares) < 1:
         raise ConfigurationError(
-            f"shares of challengers must be above 0 and leave the champion something, got {shares!r:.200}: the"
-            " champion decides for the rest",
+            f"shares of challengers must be above 0 and leave the champion something, got {shares!r:.200}:"
+            " the champion decides for the rest",
             value=shares,
             expected="each above 0, together below 1",
         )

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from agentic.errors import EvaluationError
-from agentic.evaluation import difference, paired_difference
+from agentic.experiments import difference, paired_difference
 
 
 def test_the_difference_of_means_is_welchs() -> None:
-    """Value and error agree with SciPy's Welch test; the bounds with its t, degrees rounded down."""
+    """Value and error agree with SciPy's Welch test; the bounds with its t, and p."""
     dice = np.random.default_rng(3)
     for m, n in ((40, 300), (5, 1000), (800, 700)):
         first, second = dice.exponential(2.0, m), dice.normal(1.0, 3.0, n)
@@ -21,7 +21,9 @@ def test_the_difference_of_means_is_welchs() -> None:
         reference = stats.ttest_ind(first, second, equal_var=False)
         assert found.value == pytest.approx(first.mean() - second.mean())
         assert found.standard_error == pytest.approx(found.value / reference.statistic)
-        margin = stats.t.ppf(0.95, math.floor(reference.df)) * found.standard_error
+        assert found.p_value == pytest.approx(reference.pvalue, rel=1e-9)
+        assert found.degrees == pytest.approx(reference.df, rel=1e-12)
+        margin = stats.t.ppf(0.95, reference.df) * found.standard_error
         assert (found.low, found.high) == pytest.approx((found.value - margin, found.value + margin))
 
 

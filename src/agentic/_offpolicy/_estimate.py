@@ -1,0 +1,208 @@
+"""What would the target policy have earned: the front function, from logged rows to a judged estimate.
+
+An estimator turns weighed rows into per-row contributions; an interval turns contributions into
+bounds; diagnostics say whether either can be believed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._estimator import Estimator
+from agentic._offpolicy._intervals import (
+    Contributions,
+    CountsUnseen,
+    Interval,
+    Normal,
+    alike_bounds,
+    standard_error,
+)
+from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
+from agentic._offpolicy._modelled import DR
+
+
+@attrs.frozen
+class Estimate:
+    """Says what the target policy would have earned per decision, how surely, and on what support.
+
+    Attributes:
+        value: The estimate. Given even without support, as arithmetic; NaN if no row has weight and
+            the estimator divides by it.
+        low: Lower bound.
+        high: Upper bound.
+        standard_error: Of the value; infinite without support.
+        n: Number of rows.
+        level: Share of samples in which the bounds are to hold the true value, in (0, 1).
+        method: Estimator and interval, in words.
+        diagnostics: How far the log supports all this.
+
+    .. versionadded:: 0.1
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    n: int
+    level: float
+    method: str
+    diagnostics: Diagnostics
+
+    def __str__(self) -> str:
+        """Return one line, and one more for every reason to doubt it."""
+        found = self.diagnostics
+        line = (
+            f"{self.value:.6g}, {100 * self.level:g} % interval {self.low:.6g} to {self.high:.6g} "
+            f"({self.method}; {self.n:,} rows worth {found.effective_rows:,.0f}): {found.verdict}"
+        )
+        return "\n".join([line, *(f"  - {reason}" for reason in found.reasons)])
+
+
+_DOUBLY_ROBUST = DR()
+_NORMAL = Normal()
+
+
+def estimate(
+    logged: Logged,
+    target: npt.ArrayLike,
+    *,
+    estimator: Estimator = _DOUBLY_ROBUST,
+    q: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    reward_range: tuple[float, float] | None = None,
+    interval: Interval = _NORMAL,
+) -> Estimate:
+    """Estimate the mean reward of a target policy from rows that another policy logged.
+
+    Without support (verdict "unsupported") the bounds are those of `reward_range`, or infinite, and
+    the standard error is infinite: the value stays, to be looked at but not believed. With a
+    range, bounds are cut to it, while the value is left as it came: IPW can leave the range. When
+    all rewards with weight are equal or the measured spread is 0, the bounds are at least those
+    of `alike_bounds`, with the largest weight seen as its cap.
+
+    Args:
+        logged: The rows.
+        target: Shape (n, k), the target's probability of every action for every row; or shape (n,),
+            of the logged action alone, for estimators without a model. `np.broadcast_to` serves
+            for a target that ignores the row.
+        estimator: How rows contribute. The default, DR, needs `q`; SNIPW and IPW do not.
+        q: Shape (n, k), finite: predicted reward of every action for every row, from `cross_fit`.
+        level: Share of samples in which the bounds are to hold, in (0, 1).
+        reward_range: Lowest and highest reward there can be.
+        interval: How contributions become bounds; `CressieRead` for rare rewards of independent rows.
+
+    Raises:
+        EvaluationError: Malformed input, named by row and field; predictions missing; or an
+            interval that does not apply.
+
+    .. versionadded:: 0.1
+    """
+    if not 0.0 < level < 1.0:
+        reject("level", None, level, "more than 0 and less than 1", "give 0.95 for 95 %")
+    if reward_range is not None:
+        _check_range(logged.reward, reward_range)
+    rows = overlap(logged, target, q=q)
+    return judge(
+        rows,
+        probability=logged.probability,
+        estimator=estimator,
+        level=level,
+        reward_range=reward_range,
+        interval=interval,
+    )
+
+
+def judge(
+    rows: Rows,
+    /,
+    *,
+    probability: Floats,
+    estimator: Estimator,
+    level: float = 0.95,
+    reward_range: tuple[float, float] | None = None,
+    interval: Interval = _NORMAL,
+) -> Estimate:
+    """Estimate from rows that are weighed already: what ``estimate`` does once it has weighed them.
+
+    Args:
+        rows: The weighed rows.
+        probability: Shape (n,), float64, in (0, 1]: the logged probabilities.
+        estimator: How rows contribute.
+        level: Share of samples in which the bounds are to hold, in (0, 1).
+        reward_range: Lowest and highest reward there can be.
+        interval: How contributions become bounds.
+
+    Raises:
+        EvaluationError: The estimator or the interval does not apply to such rows.
+    """
+    n = rows.reward.size
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow ends as an unsupported estimate
+        found = estimator.contribute(rows)
+        error = standard_error(found.influence, degrees=found.degrees, groups=rows.groups)
+        facts = diagnose(rows, found, probability=probability, bounded=reward_range is not None)
+        # Asked even when its answer will not be used, so that a misuse never depends on the data.
+        low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
+    if facts.verdict != "unsupported":
+        if reward_range is not None:
+            if facts.alike and not isinstance(interval, CountsUnseen):
+                low, high = _widened(low, high, rows, found, facts, level, reward_range)
+            low, high = max(low, reward_range[0]), min(high, reward_range[1])
+        if low <= high:
+            method = f"{estimator.name}, {interval.name} interval"
+            return Estimate(found.value, low, high, error, n, level, method, facts)
+        reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
+        facts = attrs.evolve(facts, verdict="unsupported", reasons=(reason, *facts.reasons))
+    low, high = reward_range or (-math.inf, math.inf)
+    method = f"{estimator.name}, no interval"
+    return Estimate(found.value, low, high, math.inf, n, level, method, facts)
+
+
+def doubted(found: Estimate, seen: int, /) -> Estimate:
+    """The same, at best weak where the policy may know the answers of so many of the rows."""
+    if not seen:
+        return found
+    facts = found.diagnostics
+    reason = (
+        f"the policy may have learned from {seen:,} of these {found.n:,} rows, so it looks better than it is:"
+        " teach it on one part of joined(agent).split() and judge it by the other"
+    )
+    if facts.verdict == "unsupported":
+        facts = attrs.evolve(facts, reasons=(*facts.reasons, reason))
+    else:
+        facts = attrs.evolve(facts, verdict="weak", reasons=(reason, *facts.reasons))
+    return attrs.evolve(found, diagnostics=facts)
+
+
+def _widened(
+    low: float,
+    high: float,
+    rows: Rows,
+    found: Contributions,
+    facts: Diagnostics,
+    level: float,
+    reward_range: tuple[float, float],
+) -> tuple[float, float]:
+    """Stretch bounds that no spread supports to those that equal rewards allow."""
+    seen = rows.reward[rows.weight > 0.0]
+    same = float(seen[0]) if seen.min() == seen.max() else found.value
+    n = rows.reward.size if rows.groups is None else int(rows.groups.max()) + 1
+    cap = max(1.0, facts.largest_weight)
+    inside = min(max(same, reward_range[0]), reward_range[1])
+    least, most = alike_bounds(inside, n=n, weight_cap=cap, level=level, reward_range=reward_range)
+    return min(low, least), max(high, most)
+
+
+def _check_range(reward: Floats, reward_range: tuple[float, float]) -> None:
+    low, high = reward_range
+    if not -math.inf < low < high < math.inf:
+        remedy = "give the lowest and the highest reward there can be"
+        reject("reward_range", None, reward_range, "two finite numbers in order", remedy)
+    for row in (int(reward.argmin()), int(reward.argmax())):
+        if not low <= reward[row] <= high:
+            remedy = "widen reward_range to every reward that can occur"
+            reject("reward", row, reward[row], f"a number from {low} to {high}", remedy)

@@ -1,0 +1,400 @@
+"""Do two arms have the same mean? A confidence sequence for many rows, whatever the outcomes look like."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from agentic._sequential._checks import (
+    LARGEST_LOG,
+    Floats,
+    as_outcomes,
+    check_not_negative,
+    check_open_unit,
+    check_positive,
+    check_share,
+    check_worse,
+    e_of,
+    reject,
+)
+
+
+def tuning(tuned_at: float, *, alpha: float) -> float:
+    """Return the squared scale of the mixture that makes the sequence tightest at `tuned_at` rows.
+
+    Args:
+        tuned_at: Rows of both arms, above 0.
+        alpha: Two-sided error, in (0, 1); twice the error of a one-sided sequence.
+
+    Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2021, Time-uniform central limit theory and
+    asymptotic confidence sequences, appendix B.2, in the closed form that GrowthBook uses.
+    """
+    bend = -2.0 * math.log(alpha)
+    return (bend + math.log1p(bend)) / tuned_at
+
+
+def asymptotic_radius(
+    standard_error: float, rows: float, *, alpha: float, tuned_at: float, sides: Literal[1, 2]
+) -> float:
+    """Return how far the bound of an asymptotic confidence sequence lies from the estimate.
+
+    Args:
+        standard_error: Of the estimate, from all rows so far.
+        rows: Rows so far; of both arms for a difference.
+        alpha: Chance of ever missing in the limit of many rows, in (0, 1): of both bounds together with
+            two sides, of the one bound with one.
+        tuned_at: Rows at which the bound is tightest, above 0.
+        sides: 2 for an interval, 1 for a bound on one side.
+
+    Source: Waudby-Smith and others 2021 (arXiv 2103.06476), theorem 2.2 for two sides and its one-sided
+    form as GrowthBook states it.
+
+    .. versionadded:: 0.1
+    """
+    if not (rows > 0.0 and math.isfinite(standard_error)):
+        return math.inf
+    scaled = rows * tuning(tuned_at, alpha=alpha * (3 - sides))
+    root = math.sqrt(scaled + 1.0)
+    odds = math.log(root / alpha) if sides == 2 else math.log1p(root / (2.0 * alpha))
+    return standard_error * math.sqrt(2.0 * (scaled + 1.0) / scaled * odds)
+
+
+@attrs.frozen(kw_only=True)
+class Moments:
+    """Holds what a mean and its spread need of one arm.
+
+    Attributes:
+        rows: Number of rows.
+        mean: Their mean, 0 without rows.
+        squares: Sum of squared deviations from the mean.
+        zeros: Rows whose outcome is 0.
+        ones: Rows whose outcome is 1.
+
+    .. versionadded:: 0.1
+    """
+
+    rows: float = attrs.field(default=0.0, validator=check_not_negative)
+    mean: float = 0.0
+    squares: float = attrs.field(default=0.0, validator=check_not_negative)
+    zeros: float = attrs.field(default=0.0, validator=check_not_negative)
+    ones: float = attrs.field(default=0.0, validator=check_not_negative)
+
+    @classmethod
+    def of(cls, outcomes: npt.ArrayLike, /) -> Self:
+        """Return the moments of outcomes: shape (n,)."""
+        values = as_outcomes("outcomes", outcomes)
+        if not values.size:
+            return cls()
+        mean = float(values.mean())
+        return cls(
+            rows=float(values.size),
+            mean=mean,
+            squares=float(((values - mean) ** 2).sum()),
+            zeros=float(np.count_nonzero(values == 0.0)),
+            ones=float(np.count_nonzero(values == 1.0)),
+        )
+
+    @classmethod
+    def of_sums(
+        cls, rows: float, total: float, sum_of_squares: float, /, *, zeros: float, ones: float
+    ) -> Self:
+        """Return the moments from sums, as a database computes them.
+
+        Args:
+            rows: Number of rows.
+            total: Sum of the outcomes.
+            sum_of_squares: Sum of their squares.
+            zeros: Rows whose outcome is 0.
+            ones: Rows whose outcome is 1.
+        """
+        if not rows:
+            return cls()
+        mean = total / rows
+        return cls(
+            rows=rows, mean=mean, squares=max(0.0, sum_of_squares - total * mean), zeros=zeros, ones=ones
+        )
+
+    def merged(self, other: Moments, /) -> Moments:
+        """Return the moments of both sets of rows together."""
+        rows = self.rows + other.rows
+        if not rows:
+            return self
+        gap = other.mean - self.mean
+        return Moments(
+            rows=rows,
+            mean=self.mean + gap * other.rows / rows,
+            squares=self.squares + other.squares + gap * gap * self.rows * other.rows / rows,
+            zeros=self.zeros + other.zeros,
+            ones=self.ones + other.ones,
+        )
+
+    @property
+    def variance(self) -> float:
+        """Variance with n - 1; 0 with fewer than two rows."""
+        return self.squares / (self.rows - 1.0) if self.rows > 1.0 else 0.0
+
+    @property
+    def carrying(self) -> float:
+        """Rows that carry the spread: of 0 and 1 the rarer kind, otherwise those that are not 0."""
+        return self.rows - max(self.zeros, self.ones)
+
+
+@attrs.frozen(kw_only=True)
+class MeanTest:
+    """Compares the means of two arms by a one-sided asymptotic confidence sequence on either side.
+
+    For any outcome with a finite variance: revenue, minutes, cost. Looks may be as many as one likes. The
+    error holds in the limit of many rows, not at few, and rare outcomes need far more rows than a
+    normal interval's rule of thumb says: below `least_rows` rows, and `least_carrying` rows that carry the
+    spread, in either arm the test says nothing at all (`ready` is False, the bounds are infinite, no e-value
+    enters a peak). For yes and no use `CountTest`, which is exact; for outcomes between bounds that a
+    few rows dominate `BettingTest`.
+
+    Batches are compared each within itself and weighted by n0 n1 / (n0 + n1), so that shares may
+    change from batch to batch while means drift; one batch is the textbook difference of means.
+
+    The test is a value: ``attrs.asdict(test)`` is JSON and `MeanTest.of_json` brings it back.
+
+    Attributes:
+        alpha: The largest chance of ever claiming what is not so, for each claim; in (0, 1).
+        margin: What loss is still no harm, in the metric's own unit, 0 or more.
+        relative_margin: The same as a share of the control's mean, in [0, 1); for metrics above 0. Both
+            margins add up.
+        worse: Which way the mean moves when it gets worse.
+        tuned_at: Rows of both arms, split evenly, at which the bounds are tightest.
+        least_rows: Rows that each arm needs before anything is said.
+        least_carrying: Rows that carry the spread that each arm needs before anything is said.
+
+    Source: Waudby-Smith and others 2021, Time-uniform central limit theory and asymptotic confidence
+    sequences (arXiv 2103.06476), one-sided as in GrowthBook's sequential testing; with several batches the
+    intrinsic time is the sum of their n0 n1 / (n0 + n1), four times which is the number of rows when
+    shares are even.
+
+    .. versionadded:: 0.1
+    """
+
+    alpha: float = attrs.field(default=0.05, validator=check_open_unit)
+    margin: float = attrs.field(default=0.0, validator=check_not_negative)
+    relative_margin: float = attrs.field(default=0.0, validator=check_share)
+    worse: Literal["lower", "higher"] = attrs.field(default="lower", validator=check_worse)
+    tuned_at: float = attrs.field(default=10_000.0, validator=check_positive)
+    least_rows: float = attrs.field(default=200.0, validator=check_not_negative)
+    least_carrying: float = attrs.field(default=30.0, validator=check_not_negative)
+    control: Moments = attrs.field(factory=Moments)
+    treatment: Moments = attrs.field(factory=Moments)
+    weight: float = 0.0
+    control_weighted: float = 0.0
+    treatment_weighted: float = 0.0
+    control_spread: float = 0.0
+    treatment_spread: float = 0.0
+    log_peak: float = 0.0
+    safe_log_peak: float = 0.0
+
+    @classmethod
+    def of_json(cls, fields: dict[str, object], /) -> Self:
+        """Return the test whose ``attrs.asdict`` this is."""
+        arms = {name: Moments(**fields[name]) for name in ("control", "treatment")}  # type: ignore[arg-type] # checked by validators
+        return cls(**{**fields, **arms})  # type: ignore[arg-type] # checked by validators
+
+    def observe(self, *, control: npt.ArrayLike, treatment: npt.ArrayLike) -> Self:
+        """Return the test after one batch of matured outcomes.
+
+        Args:
+            control: Shape (n0,), finite.
+            treatment: Shape (n1,), finite.
+        """
+        return self.observe_moments(control=Moments.of(control), treatment=Moments.of(treatment))
+
+    def observe_moments(self, *, control: Moments, treatment: Moments) -> Self:
+        """Return the test after one batch that was summed elsewhere."""
+        n0, n1 = control.rows, treatment.rows
+        weight = n0 * n1 / (n0 + n1) if n0 and n1 else 0.0
+        grown = attrs.evolve(
+            self,
+            control=self.control.merged(control),
+            treatment=self.treatment.merged(treatment),
+            weight=self.weight + weight,
+            control_weighted=self.control_weighted + weight * control.mean,
+            treatment_weighted=self.treatment_weighted + weight * treatment.mean,
+            control_spread=self.control_spread + (weight * weight / n0 if n0 else 0.0),
+            treatment_spread=self.treatment_spread + (weight * weight / n1 if n1 else 0.0),
+        )
+        if not grown.ready:
+            return grown
+        return attrs.evolve(
+            grown,
+            log_peak=max(self.log_peak, grown.log_e),
+            safe_log_peak=max(self.safe_log_peak, grown.safe_log_e),
+        )
+
+    def merged(self, other: Self, /) -> Self:
+        """Return the test that saw both shards' batches; its peaks are those of one look at both.
+
+        Raises:
+            EvaluationError: The other asks another question.
+        """
+        mine, theirs = self._question, other._question
+        if mine != theirs:
+            remedy = "merge tests of one alpha, margin, direction and tuning"
+            reject("other", theirs, f"the same question, {mine}", remedy)
+        sums = ("weight", "control_weighted", "treatment_weighted", "control_spread", "treatment_spread")
+        both = attrs.evolve(
+            self,
+            control=self.control.merged(other.control),
+            treatment=self.treatment.merged(other.treatment),
+            **{name: getattr(self, name) + getattr(other, name) for name in sums},
+        )
+        if not both.ready:
+            return attrs.evolve(both, log_peak=0.0, safe_log_peak=0.0)
+        return attrs.evolve(both, log_peak=max(0.0, both.log_e), safe_log_peak=max(0.0, both.safe_log_e))
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough rows, and enough that carry the spread, are in for the limit to be trusted."""
+        arms = (self.control, self.treatment)
+        return (
+            self.weight > 0.0
+            and min(arm.rows for arm in arms) >= self.least_rows
+            and min(arm.carrying for arm in arms) >= self.least_carrying
+        )
+
+    @property
+    def rows(self) -> tuple[float, float]:
+        """Rows of the control and of the treatment."""
+        return self.control.rows, self.treatment.rows
+
+    @property
+    def estimate(self) -> float:
+        """Treatment's mean less the control's, within batches; 0 before any batch of both."""
+        if not self.weight:
+            return 0.0
+        return (self.treatment_weighted - self.control_weighted) / self.weight
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of `estimate`; infinite before any batch of both."""
+        return self._error(1.0)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lower and upper bound on the difference, each missing at any look with `alpha` in the limit."""
+        if not self.ready:
+            return -math.inf, math.inf
+        radius = asymptotic_radius(
+            self.standard_error, 4.0 * self.weight, alpha=self.alpha, tuned_at=self.tuned_at, sides=1
+        )
+        return self.estimate - radius, self.estimate + radius
+
+    @property
+    def log_e(self) -> float:
+        """The logarithm of `e_value`."""
+        return self._log_e(-self._sign * self.estimate, self.standard_error)
+
+    @property
+    def safe_log_e(self) -> float:
+        """The logarithm of `safe_e_value`."""
+        kept = 1.0 - self._sign * self.relative_margin
+        if not self.weight:
+            return 0.0
+        gain = (
+            self._sign * (self.treatment_weighted - kept * self.control_weighted) / self.weight + self.margin
+        )
+        return self._log_e(gain, self._error(kept))
+
+    @property
+    def e_value(self) -> float:
+        """How much the data speak against "the treatment is no worse", in the limit; 1 while not ready."""
+        return e_of(self.log_e)
+
+    @property
+    def safe_e_value(self) -> float:
+        """How much the data speak against "worse by the margins or more"; 1 while not ready."""
+        return e_of(self.safe_log_e)
+
+    @property
+    def peak(self) -> float:
+        """The largest `e_value` at any look so far, 1 at least."""
+        return e_of(self.log_peak)
+
+    @property
+    def safe_peak(self) -> float:
+        """The largest `safe_e_value` at any look so far, 1 at least."""
+        return e_of(self.safe_log_peak)
+
+    @property
+    def harmed(self) -> bool:
+        """Whether harm is shown: the bound lay on the bad side of 0 at some look."""
+        return self.log_peak >= -math.log(self.alpha)
+
+    @property
+    def safe(self) -> bool:
+        """Whether it is shown that the treatment is not worse by the margins or more."""
+        return self.safe_log_peak >= -math.log(self.alpha)
+
+    @property
+    def facts(self) -> dict[str, float | str | bool]:
+        """What a monitor logs of this look: numbers that JSON can hold."""
+        low, high = self.bounds
+        return {
+            "test": "mean",
+            "alpha": self.alpha,
+            "margin": self.margin,
+            "relative_margin": self.relative_margin,
+            "worse": self.worse,
+            "control_rows": self.control.rows,
+            "control_mean": self.control.mean,
+            "treatment_rows": self.treatment.rows,
+            "treatment_mean": self.treatment.mean,
+            "estimate": self.estimate,
+            "lower": low if math.isfinite(low) else "-inf",
+            "upper": high if math.isfinite(high) else "inf",
+            "e_value": self.e_value,
+            "peak": self.peak,
+            "safe_e_value": self.safe_e_value,
+            "safe_peak": self.safe_peak,
+            "ready": self.ready,
+            "harmed": self.harmed,
+            "safe": self.safe,
+        }
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.worse == "lower" else -1.0
+
+    @property
+    def _question(self) -> tuple[object, ...]:
+        return (
+            *(self.alpha, self.margin, self.relative_margin, self.worse),
+            *(self.tuned_at, self.least_rows, self.least_carrying),
+        )
+
+    def _error(self, kept: float) -> float:
+        """Return the standard error of the treatment's mean less `kept` times the control's."""
+        if not self.weight:
+            return math.inf
+        own = self.treatment.variance * self.treatment_spread
+        return math.sqrt(own + kept * kept * self.control.variance * self.control_spread) / self.weight
+
+    def _log_e(self, shift: float, error: float) -> float:
+        """Return the logarithm of 1 / the error at which the bound reaches 0, or 0 while not ready."""
+        if not self.ready:
+            return 0.0
+        scaled = 4.0 * self.weight * tuning(self.tuned_at, alpha=2.0 * self.alpha)
+        return float(_log_e_values(np.array(shift), np.array(error), np.array(scaled)))
+
+
+def _log_e_values(shift: Floats, error: Floats, scaled: Floats) -> Floats:
+    """Return the logarithm of one over the error at which the one-sided radius equals the shift.
+
+    That is 2 (exp(x) - 1) / sqrt(scaled + 1), with x = z z scaled / (2 (scaled + 1)) and z = shift / error.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(error > 0.0, shift / error, np.where(shift > 0.0, np.inf, 0.0))
+    half = (0.5 * np.maximum(z, 0.0) ** 2 * scaled / (scaled + 1.0)).clip(max=LARGEST_LOG)
+    with np.errstate(divide="ignore"):
+        log_e: Floats = np.log(2.0 * np.expm1(half)) - 0.5 * np.log1p(scaled)
+    return log_e.clip(min=-LARGEST_LOG)
