@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from agentic._database import Database, Durability
     from agentic._explaining import Explanation
     from agentic._privacy import Privacy
+    from agentic._releases import Releases
     from agentic._verdicts import Replayed
     from agentic.provenance import Evidence, Signer
     from agentic.state import Shelf
@@ -392,6 +393,11 @@ class Agent:
     def policy_version(self) -> str:
         """Hash of the content of the policy in charge."""
         return self._chair.published.version
+
+    @property
+    def releases(self) -> Releases:
+        """What the log says of who may go in charge: ``release.Registry(agent)`` is the door to it."""
+        return self._following.releases
 
     @property
     def failures(self) -> dict[str, int]:

@@ -12,10 +12,11 @@ from agentic._archive import Archive
 from agentic._folding import SharedBooks, blocks_of, books
 from agentic._publishing import Chair
 from agentic._records import catalogue_of
+from agentic._releases import LINEAGE, RELEASE, Lines, Releases, State, pairs_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
 from agentic.arrays import I64, U64, Block
-from agentic.protocols import ProvenanceLog
+from agentic.protocols import Policy, ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
 if TYPE_CHECKING:
@@ -64,10 +65,46 @@ class Following:
         self.books = books(log, self.hear, undone, self._anew, self._settle)
         self.chair: Chair
         self.teaching: Teaching | None = None
+        self._lines = Lines(name, log)
+        self._releases: Releases | None = None
+        self._there = False  # what is in charge is what the log says
+
+    @property
+    def releases(self) -> Releases:
+        """What the log says of releases."""
+        if self._releases is None:
+            chair = self.chair
+            self._releases = Releases(
+                self._name, self._log, self.books, self._roots, self._in_charge, chair.now
+            )
+        return self._releases
+
+    def _roots(self, version: str, state: State) -> tuple[str, ...]:
+        return self._lines.roots(version, state.versions)
+
+    def _in_charge(self) -> str:
+        if self.chair.shared:
+            return self.chair.seen.version
+        return self.chair.published.version if self._there else ""
+
+    def _admit(self, policy: Policy) -> None:
+        """Refuse a policy that whoever governs releases did not let through."""
+        if self._releases is None and next(blocks_of(self._log, RELEASE), None) is None:
+            return
+        self.releases.admit(policy)
+
+    def _learned(self, policy: Policy, before: Policy) -> list[list[str]]:
+        """Take note of what was learned from what."""
+        pairs = pairs_of(policy, before)
+        self._lines.note(pairs)
+        return pairs
 
     def take_up(self) -> None:
         """Go on where a shared log ends: hear what is still open, and find what was learned."""
+        self.chair.admit, self.chair.learned = self._admit, self._learned
         if not isinstance(self.books, SharedBooks):
+            self._admit(self.chair.published.policy)
+            self._there = True
             return
         begin = self._anew()
         self.books.start_at(begin)
@@ -150,7 +187,12 @@ class Following:
             self._restrict(block)
         elif block.kind == "erasure" and self._restrictions is not None:
             self._restrict_all()  # who was forgotten is a stranger
+        elif block.kind == RELEASE:
+            self.releases.hear(first, block)
+        elif block.kind == LINEAGE:
+            self._lines.hear(block)
         elif block.kind == "policy":
+            self._lines.hear(block)
             learned = int(columns["learned"][-1])
             self.chair.hear(meta["policy"], learned)
             if self.teaching is not None:

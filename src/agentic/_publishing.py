@@ -49,6 +49,15 @@ class Mark:
     version: str = ""
 
 
+def _anybody(_: Policy, /) -> None:
+    """Let every policy in charge."""
+
+
+def _from_nobody(_: Policy, __: Policy, /) -> list[list[str]]:
+    """Nobody asks what was learned from what."""
+    return []
+
+
 def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
     """The same value without the feedback of some subjects; itself if it holds none."""
     if isinstance(value, Unlearns):
@@ -100,6 +109,8 @@ class Chair:
         self._books = books
         self._told = told
         self._clock = clock
+        self.admit: Callable[[Policy], None] = _anybody
+        self.learned: Callable[[Policy, Policy], list[list[str]]] = _from_nobody
         self.published: Published
         self.seen = Mark()
         self._heard = False  # of somebody who is not deciding yet
@@ -108,6 +119,10 @@ class Chair:
     def shared(self) -> bool:
         """Who is in charge is kept in a database, for other processes and for later."""
         return self._shelf is not None
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return self._clock()
 
     def take(self, passed: Policy, challengers: Sequence[Policy] = ()) -> None:
         """Begin with a policy that the application passed, and know others that may be put in charge."""
@@ -154,19 +169,33 @@ class Chair:
 
         Raises:
             LogError: The log failed; the one before stays in charge.
+            ReleaseError: Who governs releases did not let it through; likewise.
         """
         version = fingerprint(policy)
-        published = self._serve(policy, version)
         with self._books.writing():
+            if after is None:
+                self.admit(policy)
+                line = []
+            else:
+                line = self.learned(policy, self.published.policy)
+            published = self._serve(policy, version)
             self.versions.keep(policy, version, after=after)
             if self._shelf is None:
                 self.published = published
             else:
-                self.log(version, cause, learned, used)
+                self.log(version, cause, learned, used, line)
 
-    def log(self, version: str, cause: str, learned: int, used: int = 0) -> None:
-        """Log who is in charge, and that rewards logged before a number have been learned from, so many."""
-        meta = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+    def log(
+        self, version: str, cause: str, learned: int, used: int = 0, line: Sequence[list[str]] = ()
+    ) -> None:
+        """Log who is in charge, and that rewards logged before a number have been learned from, so many.
+
+        Args:
+            line: Pairs of versions, learned and learned from.
+        """
+        meta: dict[str, Any] = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+        if line:
+            meta["after"] = list(line)
         learned = max(learned, self.seen.learned)
         now = self._clock()
         columns = {"at": np.array([now]), "learned": np.array([learned]), "used": np.array([used])}

@@ -1,15 +1,86 @@
-"""How does a policy go into charge, and out of it: watched in the shadows first, then share by share."""
+"""The life of a policy: who registers it, what is known of it, who lets it go on, and back.
+
+Watched in the shadows first, then share by share.
+"""
 
 from typing import TYPE_CHECKING
 
 from agentic._doors import door
 
 if TYPE_CHECKING:
+    from agentic._releases import (
+        CANARY,
+        EVIDENCE_KINDS,
+        STAGES,
+        Approval,
+        Event,
+        Evidence,
+        Evidential,
+        Need,
+        Requirements,
+        Version,
+        is_learned,
+        share_of,
+    )
+    from agentic.release._builders import evaluation_evidence, simulation_evidence
+    from agentic.release._metrics import Happens, Reward, Spent, Tripwires
+    from agentic.release._registry import Registry
+    from agentic.release._rollout import Look, Rollout
     from agentic.release._shadow import Shadow, Shadowed
+    from agentic.release._story import Move
+    from agentic.release._training import training_digest
 else:
-    __getattr__, __dir__ = door(__name__, {"._shadow": ["Shadow", "Shadowed"]})
+    __getattr__, __dir__ = door(
+        __name__,
+        {
+            "agentic._releases": [
+                "CANARY",
+                "EVIDENCE_KINDS",
+                "STAGES",
+                "Approval",
+                "Event",
+                "Evidence",
+                "Evidential",
+                "Need",
+                "Requirements",
+                "Version",
+                "is_learned",
+                "share_of",
+            ],
+            "._builders": ["evaluation_evidence", "simulation_evidence"],
+            "._metrics": ["Happens", "Reward", "Spent", "Tripwires"],
+            "._registry": ["Registry"],
+            "._rollout": ["Look", "Rollout"],
+            "._shadow": ["Shadow", "Shadowed"],
+            "._story": ["Move"],
+            "._training": ["training_digest"],
+        },
+    )
 
 __all__ = [
+    "CANARY",
+    "EVIDENCE_KINDS",
+    "STAGES",
+    "Approval",
+    "Event",
+    "Evidence",
+    "Evidential",
+    "Happens",
+    "Look",
+    "Move",
+    "Need",
+    "Registry",
+    "Requirements",
+    "Reward",
+    "Rollout",
     "Shadow",
     "Shadowed",
+    "Spent",
+    "Tripwires",
+    "Version",
+    "evaluation_evidence",
+    "is_learned",
+    "share_of",
+    "simulation_evidence",
+    "training_digest",
 ]

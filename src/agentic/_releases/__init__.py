@@ -1,0 +1,39 @@
+"""What does the log say of releases, and may this policy go in charge? What agent and registry share.
+
+Its public names are those of ``agentic.release``.
+"""
+
+from agentic._releases._events import KIND as RELEASE
+from agentic._releases._events import Event
+from agentic._releases._evidence import EVIDENCE_KINDS, Evidence, Evidential
+from agentic._releases._gate import is_learned, parts_of
+from agentic._releases._journal import Releases
+from agentic._releases._lines import LINEAGE, Lines, pairs_of
+from agentic._releases._people import person
+from agentic._releases._requirements import Need, Requirements
+from agentic._releases._stages import CANARY, STAGES, checked_stage, share_of
+from agentic._releases._state import Approval, State, Version
+
+__all__ = [
+    "CANARY",
+    "EVIDENCE_KINDS",
+    "LINEAGE",
+    "RELEASE",
+    "STAGES",
+    "Approval",
+    "Event",
+    "Evidence",
+    "Evidential",
+    "Lines",
+    "Need",
+    "Releases",
+    "Requirements",
+    "State",
+    "Version",
+    "checked_stage",
+    "is_learned",
+    "pairs_of",
+    "parts_of",
+    "person",
+    "share_of",
+]
