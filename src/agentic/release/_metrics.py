@@ -1,4 +1,4 @@
-"""What is watched while a challenger is tried: what a subject counts with, and by which test sides are compared."""
+"""What is watched while a challenger is tried: what a subject counts with, and how sides are compared."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Metric(Protocol):
 def _tests(_owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, type) or not isinstance(value, Test):
         raise ConfigurationError(
-            f"{field.name} must be a CountTest, MeanTest or BettingTest of agentic.experiments, got {value!r:.200}",
+            f"{field.name} must be a test such as experiments.MeanTest(), got {value!r:.200}",
             value=value,
         )
 
@@ -112,7 +112,7 @@ class Spent:
 
 @attrs.frozen
 class Happens:
-    """Whether an outcome follows any of a subject's decisions while it is observed: it unsubscribes, complains.
+    """Whether an outcome follows any of a subject's decisions while it is observed, such as a complaint.
 
     Attributes:
         goal: The outcome; one of the agent's goals, be it with weight 0.

@@ -7,16 +7,18 @@ between the two is completed by the next who looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import attrs
 import numpy as np
 
 from agentic._codec import fingerprint
+from agentic._inputs import checked_time
 from agentic._plan import bind, checked
+from agentic._releases import CANARY, STAGES, Evidence
 from agentic.arrays import I64, U64
 from agentic.errors import ConfigurationError, ReleaseError
 from agentic.policies import Fixed, Split
@@ -26,7 +28,7 @@ from agentic.release._story import BEGAN, ENDS, LOOKED, MOVED, MOVING, Move, Sto
 from agentic.release._trail import Trail
 from agentic.release._watch import Weighed, observe, tripped, weigh
 from agentic.release._watchable import Watchable
-from agentic.types import NO_ACTION, span
+from agentic.types import NO_ACTION, instant, span
 
 STEPS: Final = (0.01, 0.05, 0.10, 0.25, 0.50)
 _NOBODY: Final = Fixed(NO_ACTION)
@@ -39,7 +41,7 @@ class Journal(Protocol):
     def writing(self) -> AbstractContextManager[Any]:
         """Hold it: nobody else appends meanwhile."""
 
-    def append(self, what: str, facts: Mapping[str, Any], *, by: str, at: int) -> Told:
+    def append(self, what: str, facts: Mapping[str, Any], *, by: str, at: int | None = None) -> Told:
         """Log an event."""
 
     def events(self, what: str | None = None, /) -> Sequence[Told]:
@@ -93,14 +95,12 @@ class Look:
     ended: bool = False
 
     def __str__(self) -> str:
-        lines = [
-            f"rollout {self.rollout!r}: {self.move.value.replace('_', ' ')}, challenger at {self.share:.0%}"
-            f"{', over' if self.ended else ''}"
-        ]
+        move, over = self.move.value.replace("_", " "), ", over" if self.ended else ""
+        lines = [f"rollout {self.rollout!r}: {move}, challenger at {self.share:.0%}{over}"]
         lines += [f"  {reason}" for reason in self.reasons]
         lines.append(
-            f"  {self.matured[0]:,} subjects of the champion and {self.matured[1]:,} of the challenger are final"
-            f" in this step, {self.total[0]:,} and {self.total[1]:,} in all"
+            f"  final in this step: {self.matured[0]:,} subjects of the champion, {self.matured[1]:,} of the"
+            f" challenger; in all {self.total[0]:,} and {self.total[1]:,}"
         )
         for name, facts in self.facts.items():
             if "estimate" in facts:
@@ -185,9 +185,7 @@ class Rollout:
                     f"{field} must be above 0 and below 1, got {value!r:.200}", value=value
                 )
         if isinstance(least, bool) or not isinstance(least, int) or least < 1:
-            raise ConfigurationError(
-                f"least must be a whole number from 1, got {least!r:.200}", value=least
-            )
+            raise ConfigurationError(f"least must be a whole number from 1, got {least!r:.200}", value=least)
         if not isinstance(self._name, str) or not 0 < len(self._name) <= 100 or not self._name.isascii():
             raise ConfigurationError(
                 f"name must be an ASCII text of 1 to 100 characters, got {self._name!r:.200}", value=name
@@ -212,7 +210,7 @@ class Rollout:
         story = self._story()
         return 1.0 if story.ended is Move.PROMOTE else story.share
 
-    def start(self, *, now: Any = None) -> Look:
+    def start(self, *, now: datetime | None = None) -> Look:
         """Give the challenger its first share; does nothing if it has one.
 
         Raises:
@@ -232,11 +230,11 @@ class Rollout:
                 " challenger anew and give the rollout another name",
                 value=self._name,
             )
-        if not story.steps:
-            self._make(story, Move.RAMP, self._steps[0], ("it begins",), {}, at)
-        return self._told(self._story(), Move.RAMP if not story.steps else Move.HOLD, ("it has begun",))
+        if story.steps:
+            return self._told(story, Move.HOLD, ("it has begun before",))
+        return self._made(story, Move.RAMP, self._steps[0], ("it begins",), None, at)
 
-    def look(self, *, now: Any = None) -> Look:
+    def look(self, *, now: datetime | None = None) -> Look:
         """Read what the log says, and do what it calls for: at most one move.
 
         Args:
@@ -253,10 +251,9 @@ class Rollout:
             return self._told(story, Move.HOLD, (f"it is over: {story.reason}",))
         if story.pending is not None and Move(story.pending.facts["move"]) is not Move.RAMP:
             return self._finish(story, at)
-        if not story.steps:  # somebody crashed at the very beginning
-            self._make(story, Move.RAMP, self._steps[0], ("it begins",), {}, at)
-            return self._told(self._story(), Move.RAMP, ("it has begun",))
-        if not self._in_charge():
+        if not story.steps:  # somebody crashed at the very beginning, or an approval was missing
+            return self._made(story, Move.RAMP, self._steps[0], ("it begins",), None, at)
+        if self._split() is None:
             return self._made(story, Move.GIVE_UP, 0.0, ("another policy was put in charge",), None, at)
         trail = self._read(story)
         found = self._weighed(trail, story)
@@ -268,7 +265,7 @@ class Rollout:
             return look
         return self._made(story, move, share, reasons, found, at)
 
-    def roll_back(self, reason: str, *, by: str, now: Any = None) -> Look:
+    def roll_back(self, reason: str, *, by: str, now: datetime | None = None) -> Look:
         """Roll back by hand: when it returns, nobody is decided for by the challenger any more.
 
         Args:
@@ -342,7 +339,7 @@ class Rollout:
         share: float,
         reasons: tuple[str, ...],
         found: Weighed | None,
-        at: int,
+        at: int | None,
         *,
         by: str | None = None,
     ) -> Look:
@@ -355,7 +352,7 @@ class Rollout:
         done = self._make(story, move, share, reasons, facts, at, by=by)
         return self._told(self._story(), move if done else Move.HOLD, reasons, found)
 
-    def _finish(self, story: Story, at: int) -> Look:
+    def _finish(self, story: Story, at: int | None) -> Look:
         """Complete a move that somebody decided and did not say that it was made."""
         assert story.pending is not None  # noqa: S101 - for the type checker
         facts = story.pending.facts
@@ -370,7 +367,7 @@ class Rollout:
         share: float,
         reasons: tuple[str, ...],
         facts: Mapping[str, Any],
-        at: int,
+        at: int | None,
         *,
         by: str | None = None,
     ) -> bool:
@@ -387,7 +384,7 @@ class Rollout:
                 return False  # somebody decided otherwise: the next look completes it
         return self._exchange(pending, move, share, at)
 
-    def _exchange(self, moving: Told, move: Move, share: float, at: int) -> bool:
+    def _exchange(self, moving: Told, move: Move, share: float, at: int | None) -> bool:
         """Put in charge what the move calls for, and log that it is; whether this call did."""
         mine = False
         for _ in range(_TRIES):
@@ -410,27 +407,27 @@ class Rollout:
                 said = {"rollout": self._name, "move": move.value, "share": share, "moving": moving.number}
                 since = {"position": moving.position, "since": moving.at}
                 self._append(MOVED, {**said, **since, "version": self._agent.policy_version}, at)
-        if not moved and move in (Move.ROLL_BACK, Move.PROMOTE):
-            self._close_registry(move, at)
+        if not moved:
+            self._close_registry(move, "; ".join(moving.facts["reasons"]) or move.value, at)
         return mine
 
     def _following(self, move: Move, share: float) -> Policy | None:
         """What is to be in charge in place of what is; ``None`` if it is already, or nothing is to change."""
-        policy = self._agent.policy
-        mine = isinstance(policy, Split) and policy.salt == self._salt
+        split = self._split()
+        if split is None:
+            begins = move is Move.RAMP and not self._story().steps
+            whole = Split(self._agent.policy, [(self._challenger, share)], salt=self._salt)
+            return whole if begins else None
+        champion, challenger = split.members
         if move is Move.RAMP:
-            if not mine:
-                whole = Split(policy, [(self._challenger, share)], salt=self._salt)
-                return whole if not self._story().steps else None
-            given = policy.challengers[0]
-            return None if given[1] >= share else attrs.evolve(policy, challengers=[(given[0], share)])
-        if not mine or move is Move.GIVE_UP:
-            return None
-        return policy.champion if move is Move.ROLL_BACK else policy.challengers[0][0]
+            grown = attrs.evolve(split, challengers=[(challenger, share)])
+            return grown if share > split.shares[1] else None
+        return {Move.ROLL_BACK: champion, Move.PROMOTE: challenger}.get(move)
 
-    def _in_charge(self) -> bool:
+    def _split(self) -> Split | None:
+        """Champion and challenger as they are in charge now; ``None`` if something else is."""
         policy = self._agent.policy
-        return isinstance(policy, Split) and policy.salt == self._salt
+        return policy if isinstance(policy, Split) and policy.salt == self._salt else None
 
     # What is logged and told
 
@@ -445,8 +442,8 @@ class Rollout:
         if story.began is not None and dict(story.began) != self._settings:
             odd = sorted(key for key, value in self._settings.items() if story.began.get(key) != value)
             raise ConfigurationError(
-                f"rollout {self._name!r} began with other {', '.join(odd)} than it is looked at with now: what"
-                " was promised of its errors would not hold; use those it began with, or another name",
+                f"rollout {self._name!r} began with other {', '.join(odd)} than it has now, so what"
+                " was promised of its errors would not hold: use those it began with, or another name",
                 value=odd,
             )
         return story
@@ -470,10 +467,10 @@ class Rollout:
             "least": self._least,
         }
 
-    def _append(self, what: str, facts: Mapping[str, Any], at: int, *, by: str | None = None) -> Told:
+    def _append(self, what: str, facts: Mapping[str, Any], at: int | None, *, by: str | None = None) -> Told:
         return self._journal.append(what, facts, by=self._by if by is None else by, at=at)
 
-    def _note(self, story: Story, look: Look, at: int) -> None:
+    def _note(self, story: Story, look: Look, at: int | None) -> None:
         """Log a look that held, if more is known than the last time."""
         said = {"rollout": self._name, "share": look.share, "reasons": list(look.reasons)}
         said |= {"matured": list(look.matured), "total": list(look.total)}
@@ -481,9 +478,7 @@ class Rollout:
         if any(last.get(name) != value for name, value in said.items()):
             self._append(LOOKED, {**said, "facts": dict(look.facts)}, at)
 
-    def _told(
-        self, story: Story, move: Move, reasons: tuple[str, ...], found: Weighed | None = None
-    ) -> Look:
+    def _told(self, story: Story, move: Move, reasons: tuple[str, ...], found: Weighed | None = None) -> Look:
         share = 1.0 if story.ended is Move.PROMOTE else story.share
         over = story.ended is not None
         if found is None:
@@ -505,7 +500,10 @@ class Rollout:
                 value=self._version,
             )
         for name in self._earlier():
-            if told(self._journal.events("rollout."), name).ended is Move.ROLL_BACK and not self._renewed():
+            story = told(self._journal.events("rollout."), name)
+            if story.ended is Move.ROLL_BACK and not self._renewed(
+                story.steps[-1].until if story.steps else 0
+            ):
                 raise ReleaseError(
                     f"policy version {self._version} was rolled back in rollout {name!r}, and does not go out"
                     " again by itself: change it, or register it anew and pass the registry",
@@ -517,21 +515,54 @@ class Rollout:
         began = self._journal.events(BEGAN)
         return [event.facts["rollout"] for event in began if event.facts.get("challenger") == self._version]
 
-    def _renewed(self) -> bool:
-        """Whether people registered it anew since it was last rolled back."""
-        return False
+    def _renewed(self, since: int) -> bool:
+        """Whether people registered it anew since then."""
+        if self._registry is None:
+            return False
+        found = self._registry.get(self._version)
+        return bool(found.stage != "retired" and found.registered_at > since)
 
     def _tell_registry(
-        self, move: Move, share: float, found: Weighed | None, at: int
+        self, move: Move, share: float, found: Weighed | None, at: int | None
     ) -> tuple[str, ...]:
         """Bring the registry as far as the move needs it; why it must wait, if it must."""
+        if self._registry is None:
+            return ()
+        now = None if at is None else instant(at)
+        version = self._registry.get(self._version)
+        wanted = "champion" if move is Move.PROMOTE else _stage_of(share)
+        if STAGES.index(version.stage) >= STAGES.index(wanted) and version.stage != "retired":
+            return ()
+        if found is not None:
+            kinds = ("canary", "promotion") if move is Move.PROMOTE else ("canary",)
+            for kind in kinds:
+                tried = {"share": self.share, "matured": list(found.matured), "total": list(found.total)}
+                known = [each.summary.get("share") for each in version.evidence if each.kind == kind]
+                if self.share not in known:  # more evidence would ask for another approval
+                    evidence = Evidence(kind, "pass", {**tried, "tests": _facts(found)})
+                    self._registry.attach(self._version, evidence, by=self._by, now=now)
+        try:
+            self._registry.advance(self._version, wanted, by=self._by, now=now)
+        except ReleaseError as error:
+            missing = error.facts.get("missing")
+            told_ = missing if isinstance(missing, tuple) and missing else (str(error),)
+            return tuple(f"the registry waits for {each}" for each in told_)
         return ()
 
-    def _close_registry(self, move: Move, at: int) -> None:
-        """Tell the registry how it ended."""
+    def _close_registry(self, move: Move, reason: str, at: int | None) -> None:
+        """Tell the registry that it was rolled back."""
+        if self._registry is None or move is not Move.ROLL_BACK:
+            return
+        now = None if at is None else instant(at)
+        stage = self._registry.get(self._version).stage
+        if stage == "champion":
+            self._registry.rollback(by=self._by, reason=reason, now=now)
+        elif stage != "retired":
+            self._registry.retire(self._version, by=self._by, reason=reason, now=now)
 
-    def _time(self, now: Any) -> int:
-        return 0
+    @staticmethod
+    def _time(now: datetime | None) -> int | None:
+        return None if now is None else checked_time(now)
 
 
 def _checked_steps(steps: Sequence[float]) -> tuple[float, ...]:
@@ -539,7 +570,8 @@ def _checked_steps(steps: Sequence[float]) -> tuple[float, ...]:
     sound = all(isinstance(step, float) and 0.0 < step < 1.0 for step in found)
     if not found or not sound or list(found) != sorted(set(found)):
         raise ConfigurationError(
-            f"steps must be shares above 0 and below 1, each more than the last, got {steps!r:.200}", value=steps
+            f"steps must be shares above 0 and below 1, each more than the last, got {steps!r:.200}",
+            value=steps,
         )
     return found
 
@@ -564,11 +596,16 @@ def _checked_metrics(metrics: Sequence[Metric], goals: Sequence[str]) -> tuple[M
             )
     if not any(_margin(metric.test) for metric in found):
         raise ConfigurationError(
-            "no metric has a margin, so no challenger could ever be promoted: say what loss is still none, as in"
-            " Reward(MeanTest(relative_margin=0.1))",
+            "no metric has a margin, so no challenger could ever be promoted: say what loss is still none, as"
+            " in Reward(MeanTest(relative_margin=0.1))",
             value=names,
         )
     return found
+
+
+def _stage_of(share: float) -> str:
+    """The first canary stage at which a version may decide for so many."""
+    return next((stage for stage, most in CANARY.items() if most >= share), "champion")
 
 
 def _margin(test: Any) -> float:  # a Test
@@ -586,9 +623,7 @@ def _facts(found: Weighed) -> dict[str, dict[str, Any]]:
     """What the tests say, as JSON can hold it."""
     told_ = {name: dict(test.facts) for name, test in found.tests.items()}
     told_["sample_ratio"] = dict(found.ratio.facts)
-    return {
-        name: {key: _plain(value) for key, value in facts.items()} for name, facts in told_.items()
-    }
+    return {name: {key: _plain(value) for key, value in facts.items()} for name, facts in told_.items()}
 
 
 def _plain(value: Any) -> Any:

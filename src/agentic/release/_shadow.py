@@ -23,11 +23,11 @@ from agentic._folding import blocks_of
 from agentic._offpolicy import SNIPW, Estimate, Logged, judge, overlap, standard_error
 from agentic._plan import bind, checked, remembering
 from agentic._records import DecisionBatch, found_batch
+from agentic._releases import Evidence
 from agentic._statistics import student_t
 from agentic._whatif import Changes, Tally
 from agentic.arrays import F64, I64, Bools, Proposal
 from agentic.errors import ConfigurationError, reason
-from agentic.evaluation import Difference
 from agentic.features import Schema
 from agentic.protocols import Policy
 from agentic.release._watchable import Watchable, end_of
@@ -47,6 +47,25 @@ _ROW: Final = np.dtype(
     ]
 )
 _FINAL: Final = np.dtype([*_ROW.descr, ("reward", "f8")])
+
+
+@attrs.frozen
+class Gain:
+    """By how much a policy would earn more per decision than was earned, and how sure that is.
+
+    Attributes:
+        value: What it would earn, less what was earned by the same decisions.
+        low: Lower bound.
+        high: Upper bound.
+        standard_error: Of the value, between subjects; infinite without support, and the bounds with it.
+        level: Share of samples in which the bounds are to hold, in (0, 1).
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    level: float
 
 
 @attrs.frozen(eq=False)
@@ -87,7 +106,7 @@ class Shadowed:
     other: float
     changes: Changes
     value: Estimate | None
-    gain: Difference | None
+    gain: Gain | None
     earned: float
     pending: int
     cost_us: float
@@ -124,6 +143,20 @@ class Shadowed:
             name: None if isinstance(fact, float) and not math.isfinite(fact) else fact
             for name, fact in told.items()
         }
+
+    def as_evidence(self) -> Evidence:
+        """What a registry keeps of it.
+
+        It passes when the policy was asked, failed on at most 1 % of what it was asked, and is not shown to
+        earn less; it is weak where nothing can be said of its worth.
+        """
+        if not self.weighed or self.failed > 0.01 * (self.weighed + self.failed):
+            verdict = "fail"
+        elif self.value is None or self.gain is None or self.value.diagnostics.verdict != "ok":
+            verdict = "weak"
+        else:
+            verdict = "fail" if self.gain.high < 0.0 else "pass"
+        return Evidence("shadow", verdict, self.facts)
 
     def __str__(self) -> str:
         lines = [
@@ -413,7 +446,7 @@ class _Seen:
             dearest_us=self.dearest_ns / 1e3,
         )
 
-    def _worth(self, level: float = 0.95) -> tuple[Estimate | None, Difference | None, float]:
+    def _worth(self, level: float = 0.95) -> tuple[Estimate | None, Gain | None, float]:
         rows = np.concatenate(self.final) if self.final else np.zeros(0, _FINAL)
         if not len(rows):
             return None, None, math.nan
@@ -433,9 +466,9 @@ class _Seen:
         many = len(np.unique(rows["key"]))
         gap = found.value - earned
         if found.diagnostics.verdict == "unsupported" or many < 2 or not error > 0.0:
-            return found, Difference(gap, -math.inf, math.inf, math.inf, level), earned
+            return found, Gain(gap, -math.inf, math.inf, math.inf, level), earned
         margin = student_t(level, many - 1) * error
-        return found, Difference(gap, gap - margin, gap + margin, error, level), earned
+        return found, Gain(gap, gap - margin, gap + margin, error, level), earned
 
 
 def _fits(agent: Watchable, part: DecisionBatch) -> bool:

@@ -44,7 +44,11 @@ class Trail:
         """Read what the log holds more than the last time."""
         begin, end = self.next, end_of(self.agent.log)
         for kind, names, take in (
-            ("decision", ("key", "at", "arm", "policy_failed", "action", "cost", "compute_us", "score"), self._decide),
+            (
+                "decision",
+                ("key", "at", "arm", "policy_failed", "action", "cost", "compute_us", "score"),
+                self._decide,
+            ),
             ("reward", ("decision", "slot", "reward"), self._reward),
             ("outcome", ("decision", "goal", "at"), self._happen),
         ):

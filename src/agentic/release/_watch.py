@@ -131,7 +131,9 @@ def observe(
     columns = _columns(trail, rows, metrics, window)
     values = {
         metric.name: metric.count(
-            np.bincount(who[kept], weights=columns[metric.source][kept], minlength=len(first)).astype(np.float64)
+            np.bincount(who[kept], weights=columns[metric.source][kept], minlength=len(first)).astype(
+                np.float64
+            )
         )
         for metric in metrics
     }
@@ -164,7 +166,9 @@ def _columns(trail: Trail, rows: NDArray[Any], metrics: Sequence[Metric], window
             events, where = events[there], order[at_[there]]
             decided = rows["at"][where]
             # What came after the reward was final, or out of the window, does not count, as for the reward.
-            counts = (events["told"] < told[where]) & (events["at"] >= decided) & (events["at"] < decided + window)
+            counts = (
+                (events["told"] < told[where]) & (events["at"] >= decided) & (events["at"] < decided + window)
+            )
             total = np.zeros(len(rows))
             np.add.at(total, where[counts], 1.0)
             found[metric.source] = total
@@ -191,7 +195,13 @@ class Weighed:
 
 
 def weigh(
-    observed: Observed, steps: Sequence[Step], metrics: Sequence[Metric], *, closed: int, alpha: float, skew: float
+    observed: Observed,
+    steps: Sequence[Step],
+    metrics: Sequence[Metric],
+    *,
+    closed: int,
+    alpha: float,
+    skew: float,
 ) -> Weighed:
     """Compare the sides, batch by batch, as if somebody had looked after every batch.
 
