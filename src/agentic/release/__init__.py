@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from agentic.release._builders import evaluation_evidence, simulation_evidence
     from agentic.release._metrics import Happens, Reward, Spent, Tripwires
     from agentic.release._registry import Registry
-    from agentic.release._rollout import Look, Rollout
-    from agentic.release._shadow import Shadow, Shadowed
+    from agentic.release._rollout import Rollout
+    from agentic.release._shadow import Gain, Shadow, Shadowed
     from agentic.release._story import Move
     from agentic.release._training import training_digest
+    from agentic.release._verdict import Look
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -50,10 +51,11 @@ else:
             "._builders": ["evaluation_evidence", "simulation_evidence"],
             "._metrics": ["Happens", "Reward", "Spent", "Tripwires"],
             "._registry": ["Registry"],
-            "._rollout": ["Look", "Rollout"],
-            "._shadow": ["Shadow", "Shadowed"],
+            "._rollout": ["Rollout"],
+            "._shadow": ["Gain", "Shadow", "Shadowed"],
             "._story": ["Move"],
             "._training": ["training_digest"],
+            "._verdict": ["Look"],
         },
     )
 
@@ -65,6 +67,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Evidential",
+    "Gain",
     "Happens",
     "Look",
     "Move",

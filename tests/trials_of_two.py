@@ -24,7 +24,8 @@ METRICS = (Happens("sale", CountTest(worse="lower", margin=0.2)), Happens("compl
 
 
 def parts(**more: Any) -> dict[str, Any]:
-    return {"features": [Number("x", low=0, high=1)], "policy": OLD, "goals": GOALS, "clock": lambda: NOON} | more
+    made = {"features": [Number("x", low=0, high=1)], "policy": OLD, "goals": GOALS, "clock": lambda: NOON}
+    return made | more
 
 
 def shop(**more: Any) -> Agent:
@@ -43,7 +44,7 @@ def at(day: float) -> datetime:
 
 def serve(
     agent: Agent,
-    day: int,
+    day: float,
     n: int = 2000,
     *,
     first: int = 0,
@@ -52,7 +53,7 @@ def serve(
     seed: int = 0,
 ) -> Any:  # a DecisionBatch
     """A day: everybody is decided for, some answer, and rewards of two days ago are final."""
-    dice = np.random.default_rng([seed, day])
+    dice = np.random.default_rng([seed, round(10 * day)])
     agent.learn(now=at(day))
     names = [f"customer-{i}" for i in range(first, first + n)]
     batch = agent.decide_many(names, {"x": dice.random(n)}, now=at(day))
