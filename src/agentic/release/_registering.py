@@ -43,7 +43,9 @@ def tell_registry(
     now = None if at is None else instant(at)
     known = registry.get(version)
     wanted = "champion" if move is Move.PROMOTE else stage_of(share)
-    if known.stage != "retired" and STAGES.index(known.stage) >= STAGES.index(wanted):
+    if known.stage == "retired":
+        return ("the registry has retired it: register it anew",)
+    if STAGES.index(known.stage) >= STAGES.index(wanted):
         return ()
     for kind in ("canary", "promotion") if move is Move.PROMOTE else ("canary",):
         # More evidence than once would ask for another approval each time.
@@ -53,7 +55,9 @@ def tell_registry(
             evidence = Evidence(kind, "pass", {**summary, "tests": facts_of(found)})
             registry.attach(version, evidence, by=by, now=now)
     try:
-        registry.advance(version, wanted, by=by, now=now)
+        while STAGES.index(registry.stage(version)) < STAGES.index(wanted):
+            onward = "champion" if move is Move.PROMOTE else None
+            registry.advance(version, onward, by=by, now=now)
     except ReleaseError as error:
         missing = error.facts.get("missing")
         told = missing if isinstance(missing, tuple) and missing else (str(error),)

@@ -170,7 +170,7 @@ class Shadowed:
         if self.unreadable:
             lines.append(f"  {self.unreadable:,} could not be read with the agent's actions and features")
         if self.value is not None and self.gain is not None:
-            lines.append(f"  worth {self.value} where {self.earned:.6g} was earned")
+            lines.append(f"  {self.earned:.6g} was earned; it would be worth {self.value}")
             lines.append(
                 f"  gain {self.gain.value:+.6g}, {100 * self.gain.level:g} % interval {self.gain.low:+.6g} to"
                 f" {self.gain.high:+.6g}; {self.pending:,} without a final reward"

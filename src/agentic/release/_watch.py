@@ -28,7 +28,7 @@ from agentic.release._trail import Trail, places
 
 BATCH: Final = 50
 """Subjects of the challenger that a test waits for between two looks, at least."""
-_GROWTH: Final = 0.05
+GROWTH: Final = 0.05
 _RATIO_BATCH: Final = 1000
 _COLLAPSED: Final = 0.9  # of the challenger's commonest share, the champion's may be at most this
 
@@ -242,7 +242,7 @@ def _batches(side: I64, *, whole: bool) -> list[tuple[int, int]]:
     """Where batches begin and end: after 50 of the challenger's, later after 5 % more than there were."""
     ours = (side == 1).nonzero()[0]
     ends, count = [], 0
-    while (count := max(count + BATCH, int(count * (1 + _GROWTH)))) <= len(ours):
+    while (count := max(count + BATCH, int(count * (1 + GROWTH)))) <= len(ours):
         ends.append(int(ours[count - 1]) + 1)
     if whole and (not ends or ends[-1] < len(side)):
         ends.append(len(side))
