@@ -423,6 +423,7 @@ class Agent:
         self._process = os.getpid()
         self._requests.forked()
         self._chair.desk.forked()
+        self._following.forked()
         if self._teaching is not None:
             self._teaching.forked()
         self._books.tear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +12,6 @@ from agentic._archive import Archive
 from agentic._folding import SharedBooks, blocks_of, books
 from agentic._publishing import Chair
 from agentic._records import catalogue_of
-from agentic._releases import LINEAGE, RELEASE, Lines, Releases, State, pairs_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
 from agentic.arrays import I64, U64, Block
@@ -20,6 +19,7 @@ from agentic.protocols import Policy, ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
 if TYPE_CHECKING:
+    from agentic._releases import Lines, Releases, State
     from agentic.privacy import Restrictions
 
 OFTEN: Final = 10_000
@@ -65,7 +65,7 @@ class Following:
         self.books = books(log, self.hear, undone, self._anew, self._settle)
         self.chair: Chair
         self.teaching: Teaching | None = None
-        self._lines = Lines(name, log)
+        self._lines: Lines | None = None
         self._releases: Releases | None = None
         self._there = False  # what is in charge is what the log says
 
@@ -73,14 +73,16 @@ class Following:
     def releases(self) -> Releases:
         """What the log says of releases."""
         if self._releases is None:
-            chair = self.chair
+            from agentic._releases import Lines, Releases  # only for who governs them
+
+            self._lines = Lines(self._name, self._log, self.chair.after)
             self._releases = Releases(
-                self._name, self._log, self.books, self._roots, self._in_charge, chair.now
+                self._name, self._log, self.books, self._roots, self._in_charge, self.chair.now
             )
         return self._releases
 
     def _roots(self, version: str, state: State) -> tuple[str, ...]:
-        return self._lines.roots(version, state.versions)
+        return () if self._lines is None else self._lines.roots(version, state.versions)
 
     def _in_charge(self) -> str:
         if self.chair.shared:
@@ -89,27 +91,42 @@ class Following:
 
     def _admit(self, policy: Policy) -> None:
         """Refuse a policy that whoever governs releases did not let through."""
-        if self._releases is None and next(blocks_of(self._log, RELEASE), None) is None:
-            return
-        self.releases.admit(policy)
+        if self._releases is not None or self._tells_releases():
+            self.releases.admit(policy)
 
-    def _learned(self, policy: Policy, before: Policy) -> list[list[str]]:
-        """Take note of what was learned from what."""
-        pairs = pairs_of(policy, before)
-        self._lines.note(pairs)
-        return pairs
+    def _admit_stand_ins(self) -> None:
+        """Hold whoever decides for the holdout, or where the policy fails, to the same."""
+        plan = self.chair.desk.plan
+        for policy in (plan.control, plan.fallback):
+            self._admit(policy)
+
+    def forked(self) -> None:
+        """In a child process: nobody holds these locks."""
+        if self._releases is not None and self._lines is not None:
+            self._releases.forked()
+            self._lines.forked()
+
+    def _tells_releases(self) -> bool:
+        """Whether there are releases in the log that nobody has asked for."""
+        if isinstance(self.books, SharedBooks):
+            return next(blocks_of(self._log, "release"), None) is not None
+        if isinstance(self._log, Sized) and not len(self._log):
+            return False
+        return any(block.kind == "release" for _, block in self._log.read())
 
     def take_up(self) -> None:
         """Go on where a shared log ends: hear what is still open, and find what was learned."""
-        self.chair.admit, self.chair.learned = self._admit, self._learned
+        self.chair.admit = self._admit
         if not isinstance(self.books, SharedBooks):
             self._admit(self.chair.published.policy)
+            self._admit_stand_ins()
             self._there = True
             return
         begin = self._anew()
         self.books.start_at(begin)
         with self.books.writing():  # hears the log
             self.chair.take_up()
+            self._admit_stand_ins()
             if not begin:
                 self.chair.mark(0)  # whoever drops old records must know that this agent needs them
         self.mark(10 * OFTEN)
@@ -187,12 +204,14 @@ class Following:
             self._restrict(block)
         elif block.kind == "erasure" and self._restrictions is not None:
             self._restrict_all()  # who was forgotten is a stranger
-        elif block.kind == RELEASE:
+        elif block.kind == "release":
             self.releases.hear(first, block)
-        elif block.kind == LINEAGE:
-            self._lines.hear(block)
+        elif block.kind == "lineage":
+            if self._lines is not None:
+                self._lines.hear(block)
         elif block.kind == "policy":
-            self._lines.hear(block)
+            if self._lines is not None:
+                self._lines.hear(block)
             learned = int(columns["learned"][-1])
             self.chair.hear(meta["policy"], learned)
             if self.teaching is not None:

@@ -125,7 +125,7 @@ def test_a_policy_goes_from_draft_to_champion_and_a_harmful_one_back(
     # A policy that was taught with the wrong sign: evaluation shows it, and the gate refuses it.
     bad = teach(agent, LinearThompson(), attrs.evolve(first, reward=-first.reward))
     worse = registry.register(bad, owner="olga", training=first).version
-    registry.attach(worse, evaluation_evidence(evaluate(agent, bad, rows=second), training=first), by="olga")
+    registry.attach(worse, judged(agent, bad, first, second), by="olga")
     with pytest.raises(ReleaseError):
         registry.advance(worse, by="olga")
 

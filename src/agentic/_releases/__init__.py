@@ -3,12 +3,13 @@
 Its public names are those of ``agentic.release``.
 """
 
+from agentic._releases._carrying import carried_over
 from agentic._releases._events import KIND as RELEASE
 from agentic._releases._events import Event
 from agentic._releases._evidence import EVIDENCE_KINDS, Evidence, Evidential
 from agentic._releases._gate import is_learned, parts_of
 from agentic._releases._journal import Releases
-from agentic._releases._lines import LINEAGE, Lines, pairs_of
+from agentic._releases._lines import LINEAGE, Lines, members_learned
 from agentic._releases._people import person
 from agentic._releases._requirements import Need, Requirements
 from agentic._releases._stages import CANARY, STAGES, checked_stage, share_of
@@ -30,9 +31,10 @@ __all__ = [
     "Requirements",
     "State",
     "Version",
+    "carried_over",
     "checked_stage",
     "is_learned",
-    "pairs_of",
+    "members_learned",
     "parts_of",
     "person",
     "share_of",

@@ -158,6 +158,7 @@ class Told:
     carried: bool
     event: Event | None
     previous: str
+    text: str
     why: str
 
 
@@ -166,13 +167,13 @@ def told(first: int, block: Block, /) -> Iterator[Told]:
     at, texts = block.columns.get("at"), block.columns.get("event")
     carried = block.meta.get("carried") is True
     if at is None or texts is None or at.ndim != 1 or texts.ndim != 1 or at.dtype.kind != "i":
-        yield Told(first, carried, None, "", "it has no columns `at` and `event`")
+        yield Told(first, carried, None, "", "", "it has no columns `at` and `event`")
         return
     for row, (moment, text) in enumerate(zip(at.tolist(), texts.tolist(), strict=False)):
         event, previous, why = _read(text, moment)
         if event is not None:
             event = attrs.evolve(event, position=first + row)
-        yield Told(first + row, carried, event, previous, why)
+        yield Told(first + row, carried, event, previous, text if event else "", why)
 
 
 def _read(text: object, moment: int) -> tuple[Event | None, str, str]:

@@ -11,7 +11,7 @@ from agentic._releases._events import Json, canonical_json, digest_of
 from agentic.errors import ReleaseError
 
 EVIDENCE_KINDS: Final = ("evaluation", "simulation", "shadow", "canary", "promotion")
-"""What evidence can be of: the log, a simulation, shadow weighing, a share of the traffic, non-inferiority."""
+"""What evidence can be of: logged rows, a simulation, shadow weighing, a share tried, non-inferiority."""
 VERDICTS: Final = ("pass", "weak", "fail")
 _MOST: Final = 1 << 15
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -12,7 +12,8 @@ from agentic._folding import Books, SharedBooks, blocks_of
 from agentic._logger import logger
 from agentic._releases._events import KIND, Event, Json, Told, block_of, told, written
 from agentic._releases._gate import clearance, refuse, ruling
-from agentic._releases._state import KNOWN, State
+from agentic._releases._state import State
+from agentic._releases._steps import KNOWN, after
 from agentic.arrays import Block
 from agentic.errors import LogError, ReleaseError, reason
 from agentic.protocols import Policy, ProvenanceLog
@@ -31,6 +32,42 @@ class Refused:
 
     position: int
     why: str
+
+
+class Fold:
+    """The events of one agent that were believed, and what they add up to.
+
+    Attributes:
+        events: The oldest first.
+        texts: As they stand in the log.
+        state: What they add up to.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.texts: list[str] = []
+        self.state = State()
+
+    def take(self, one: Told, /) -> str:
+        """Believe the next event; why it counts for nothing, or nothing where it does or is known."""
+        event = one.event
+        if event is None:
+            return one.why
+        if event.number < len(self.events):
+            known = self.events[event.number].digest == event.digest
+            return "" if known else f"there is another event {event.number}"
+        if event.number > len(self.events):
+            return f"event {len(self.events)} is missing before it"
+        if one.previous != self.state.tail:
+            return "it does not follow the event before it"
+        try:
+            state = after(self.state, event)
+        except ReleaseError as error:
+            return str(error)
+        self.texts.append(one.text)
+        self.events.append(event)
+        self.state = state
+        return ""
 
 
 class Releases:
@@ -63,18 +100,21 @@ class Releases:
         self._roots = roots
         self._in_charge = in_charge
         self.now = now
-        self._events: list[Event] = []
-        self._state = State()
+        self._fold = Fold()
         self._ahead: State | None = None  # of this transaction, until it is heard
         self._refused: dict[int, Refused] = {}
         self._lock = threading.RLock()
         self._end = 0  # log number after the last record of the kind that was looked at
         self.refresh()
 
+    def forked(self) -> None:
+        """In a child process: nobody holds this lock, or is in a transaction."""
+        self._lock, self._ahead = threading.RLock(), None
+
     @property
     def state(self) -> State:
         """What the events add up to, as far as they have been heard."""
-        return self._state
+        return self._fold.state
 
     @property
     def refused(self) -> tuple[Refused, ...]:
@@ -87,7 +127,7 @@ class Releases:
         Args:
             what: Only these; a prefix that ends in a dot for all that begin with it.
         """
-        found = tuple(self._events)
+        found = tuple(self._fold.events)
         if what is None:
             return found
         if what.endswith("."):
@@ -105,9 +145,9 @@ class Releases:
             outermost = self._ahead is None
             if outermost:
                 self._catch_up()
-                self._ahead = self._state
+                self._ahead = self._fold.state
             try:
-                yield self._state
+                yield self._fold.state
             finally:
                 if outermost:
                     self._ahead = None
@@ -126,11 +166,11 @@ class Releases:
             LogError: The log failed; it did not happen.
         """
         with self.writing():
-            state = self._state if self._ahead is None else self._ahead
+            state = self._fold.state if self._ahead is None else self._ahead
             _check_known(what, state)
             moment = self.now() if at is None else at
             event, text = written(what, facts, by=by, at=moment, number=state.count, previous=state.tail)
-            after = state.after(event)
+            following = after(state, event)
             try:
                 entry = self._books.append(block_of(self._agent, [(event, text)]))
             except LogError:
@@ -139,12 +179,12 @@ class Releases:
                 raise LogError(
                     f"the log refused an event of a release ({reason(error)}): it did not happen, try again"
                 ) from error
-            self._ahead = after
+            self._ahead = following
         return attrs.evolve(event, position=entry.receipt.first)
 
     def root(self, version: str, /) -> str | None:
         """The registered version that a version is, or was learned from; ``None`` if there is none."""
-        return next(iter(self._roots(version, self._state)), None)
+        return next(iter(self._roots(version, self._fold.state)), None)
 
     def line(self, version: str, /) -> str | None:
         """The registered version whose stage a version goes by; ``None`` if there is none.
@@ -152,12 +192,12 @@ class Releases:
         That is itself or the nearest one it was learned from, of those that are beyond shadow: registering
         what a champion has learned takes nothing from it.
         """
-        return ruling(self._state, self._roots(version, self._state))
+        return ruling(self._fold.state, self._roots(version, self._fold.state))
 
     def clearance(self, policy: Policy, /) -> tuple[str, ...]:
         """Why a bound policy would not be let in charge now; nothing if it would."""
         self.refresh()
-        return self._clearance(policy, self._state)
+        return self._clearance(policy, self._fold.state)
 
     def _clearance(self, policy: Policy, state: State) -> tuple[str, ...]:
         return clearance(state, policy, lambda version: self._roots(version, state), self._in_charge())
@@ -169,7 +209,7 @@ class Releases:
             ReleaseError: It may not.
         """
         self._catch_up()
-        state = self._state if self._ahead is None else self._ahead
+        state = self._fold.state if self._ahead is None else self._ahead
         if missing := self._clearance(policy, state):
             raise refuse(policy, missing)
 
@@ -182,13 +222,13 @@ class Releases:
     def refresh(self) -> None:
         """Take note of what others logged since this was last looked at."""
         with self._lock:
-            found = []
+            found: list[Told] = []
             for receipt, block in blocks_of(self._log, KIND, after=self._end):
                 if block.meta.get("agent") == self._agent:
                     found += told(receipt.first, block)
                 self._end = receipt.first + receipt.count
             # After records were dropped the oldest events stand at the end, written once more.
-            for one in sorted(found, key=_order):
+            for one in in_order(found):
                 self._take(one)
 
     def _catch_up(self) -> None:
@@ -197,27 +237,9 @@ class Releases:
             self.refresh()
 
     def _take(self, one: Told) -> None:
-        event = one.event
-        if event is None:
-            self._refuse(one, one.why)
-            return
-        if event.number < len(self._events):
-            if self._events[event.number].digest != event.digest:
-                self._refuse(one, f"there is another event {event.number}")
-            return
-        if event.number > len(self._events):
-            self._refuse(one, f"event {len(self._events)} is missing before it")
-            return
-        if one.previous != self._state.tail:
-            self._refuse(one, "it does not follow the event before it")
-            return
-        try:
-            state = self._state.after(event)
-        except ReleaseError as error:
-            self._refuse(one, str(error))
-            return
-        self._events.append(event)
-        self._state = state
+        why = self._fold.take(one)
+        if why:
+            self._refuse(one, why)
 
     def _refuse(self, one: Told, why: str) -> None:
         if one.position in self._refused or len(self._refused) >= _SHOWN:
@@ -239,6 +261,11 @@ def _check_known(what: str, state: State) -> None:
             " those, use it; events of your own have a dot in their name",
             value=state.newer or what,
         )
+
+
+def in_order(found: Iterable[Told], /) -> list[Told]:
+    """As they are to be believed: by number, and what was written once more first."""
+    return sorted(found, key=_order)
 
 
 def _order(one: Told) -> tuple[int, bool, int]:

@@ -68,8 +68,8 @@ class Requirements:
         canary_10: As before.
         canary_25: As before.
         canary_50: As before.
-        champion: To decide for all. Where ``"promotion"`` is asked for, proven non-inferiority, it may come at
-            any canary step; where it is not, after the last.
+        champion: To decide for all. Where ``"promotion"`` is asked for, proven non-inferiority, it may come
+            at any canary step; where it is not, after the last.
         override: To let a version through without what its stage needs. It is logged in any case.
         approvers: Who may approve; anybody but the owner and whoever makes the move, where empty.
     """

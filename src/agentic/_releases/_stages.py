@@ -60,7 +60,7 @@ def reachable(stage: str, /, *, proven: bool) -> tuple[str, ...]:
 
     Args:
         stage: Where it is.
-        proven: Whether becoming champion asks for proven non-inferiority; then it may come at any canary step.
+        proven: Whether a champion needs proven non-inferiority; then it may become so at any canary step.
     """
     after = following(stage)
     if after is None or after == "retired":

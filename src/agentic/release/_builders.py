@@ -27,14 +27,14 @@ def evaluation_evidence(
     Args:
         estimate: ``agent.evaluate(policy, rows=rows)``, or ``evaluation.evaluate(agent, policy, rows=rows)``.
         rows: The rows it was judged by.
-        training: The rows it was trained on, as they were told to ``registry.register``; ``None`` for a policy
-            that was trained on nothing.
+        training: The rows it was trained on, as they were told to ``registry.register``; ``None`` for a
+            policy that was trained on nothing.
         at_least: What the lower bound must reach, such as what the champion earns less a margin; below it the
             verdict is ``"fail"``. By default any value will do that the log supports.
 
     Returns:
-        Evidence of kind ``"evaluation"``. ``summary["seen"]`` counts the rows that it was trained on and judged
-        by; with one of these it lets nothing through.
+        Evidence of kind ``"evaluation"``. ``summary["seen"]`` counts the rows that it was trained on and
+        judged by; with one of these it lets nothing through.
     """
     seen = 0 if training is None else int(np.isin(rows.position, training.position).sum())
     facts = estimate.diagnostics
@@ -72,7 +72,7 @@ def simulation_evidence(
     """What simulated campaigns say for a policy beside the champion, pair by pair.
 
     Args:
-        candidate: What each campaign was worth with the policy, such as ``trial.benefit`` by seed; at least 2.
+        candidate: What each campaign was worth with the policy, such as ``trial.benefit`` by seed; 2 or more.
         champion: The same campaigns with the champion, in the same order.
         margin: How much worse it may be, in the same unit, not negative.
         world: Which world that was, in a few words.

@@ -145,19 +145,33 @@ class Registry:
             now: The time; the agent's clock by default.
 
         Raises:
-            ReleaseError: A challenger in charge is not cleared for its share, or requirements are changed by
-                one person.
+            ReleaseError: A challenger in charge is not cleared for its share, whoever decides for the holdout
+                or where the policy fails is learned, or requirements are changed by one person.
         """
         wanted = Requirements() if requirements is None else requirements
         if not isinstance(wanted, Requirements):
             raise ReleaseError(f"requirements must be Requirements(...), got a {type(wanted).__name__}")
         with self._releases.writing() as state:
+            self._check_stand_ins(state)
             facts: dict[str, Any] = {
                 "requirements": wanted.to_data(),
                 "approved_by": approved_by,
                 "adopted": None if state.governed else self._adopted(state),
             }
             self._log("governed", facts, by, now)
+
+    def _check_stand_ins(self, state: State) -> None:
+        """Refuse to govern an agent in which something learned decides beside the policy in charge."""
+        plan = self._agent.plan
+        for what, policy in (("control", plan.control), ("fallback", plan.fallback)):
+            root = self._releases.line(fingerprint(policy)) if is_learned(policy) else None
+            if is_learned(policy) and (root is None or state.get(root).share < 1):
+                raise ReleaseError(
+                    f"the {what} policy of the agent, {policy.name}, learned or can learn and is no champion:"
+                    " make the agent with another one, or take it through its stages first",
+                    version=fingerprint(policy),
+                    missing=(f"clearance of the {what} policy",),
+                )
 
     def _adopted(self, state: State) -> dict[str, Any] | None:  # JSON-compatible
         """The policy in charge, if it is to become champion by being so."""
@@ -365,8 +379,9 @@ class Registry:
     def rollback(
         self, to: str | Policy | None = None, *, by: str, reason: str, now: datetime | None = None
     ) -> Version:
-        """Make a former champion champion again, without more evidence; nobody rolls back to the one it replaces.
+        """Make a former champion champion again, without more evidence.
 
+        Nobody rolls back to the one it replaces: that one has to be registered anew.
         It is put in charge by assigning it: ``agent.policy = policy``. That is always let through.
 
         Args:
@@ -441,7 +456,7 @@ class Registry:
         prove: Any = getattr(self._agent.log, "evidence", None)
         if not callable(prove):
             raise ConfigurationError(
-                f"a {type(self._agent.log).__name__} proves nothing: open the agent on a file, Agent.open(...)",
+                f"a {type(self._agent.log).__name__} proves nothing: keep it in a file, Agent.open(...)",
                 value=type(self._agent.log).__name__,
             )
         proof: Proof = prove(found.position)
