@@ -440,29 +440,56 @@ def test_money_spent_is_a_metric() -> None:
     assert run(agent, rollout, range(1, 12))[-1].reasons == ("spent is worse, that is proven",)
 
 
-def governed(agent: Agent) -> Registry:
-    registry = Registry(agent)
-    evidence = Requirements(evaluated=Need(), canary_1=Need((), 1), champion=Need(("promotion",), 1))
-    registry.govern(evidence, by="gil")
-    registry.register(NEW, owner="olga")
-    return registry
+def governed(agent: Agent) -> tuple[Registry, Any, str]:
+    """A learned challenger that needs an approval to begin and one to end."""
+    registry, challenger = Registry(agent), LinearThompson()
+    needs = Requirements(evaluated=Need(), canary_1=Need((), 1), champion=Need(("promotion",), 1))
+    registry.govern(needs, by="gil")
+    version = registry.register(challenger, owner="olga").version
+    return registry, challenger, version
 
 
 def test_the_registry_goes_along_and_people_have_the_last_word() -> None:
-    """Canary by canary with evidence; approvals are waited for; the champion changes."""
-    agent = shop()
-    registry = governed(agent)
-    rollout = trying(agent, registry=registry, steps=(0.1, 0.5))
-    version = registry.version_of(NEW)
+    """Canary by canary with evidence; approvals are waited for, and asked for once; the champion changes."""
+    agent = shop(policy=Fixed({"old": 1.0, "new": 1.0}))
+    registry, challenger, version = governed(agent)
+    rollout = trying(agent, challenger, registry=registry, steps=(0.01, 0.05, 0.1), least=20)
     waits = rollout.start(now=at(0))
-    assert waits.move is Move.HOLD
+    assert (waits.move, waits.share, agent.policy.name) == (Move.HOLD, 0.0, "fixed")
     assert all(reason.startswith("the registry waits for") for reason in waits.reasons)
-    assert agent.policy == OLD
-    for _ in range(2):
-        registry.advance(version, by="gil")
+    assert rollout.look(now=at(0)).reasons == waits.reasons
     registry.approve(version, "canary_1", by="ann")
+    assert rollout.look(now=at(0)).move is Move.RAMP
+    assert registry.stage(version) == "canary_1"
+    looks = run(agent, rollout, range(1, 14))
+    assert looks[-1].reasons[0].startswith("the registry waits for")
+    assert (looks[-1].share, registry.stage(version)) == (0.1, "canary_10")
+    kinds = [(each.kind, each.summary["share"]) for each in registry.get(version).evidence]
+    assert kinds == [("canary", 0.01), ("canary", 0.05), ("canary", 0.1), ("promotion", 0.1)]
+    registry.approve(version, "champion", by="ann")
+    last = rollout.look(now=at(14))
+    assert (last.move, last.ended) == (Move.PROMOTE, True)
+    champion = registry.champion
+    assert champion is not None
+    assert champion.version == version
+
+
+def test_a_rollback_retires_it_and_only_people_bring_it_back() -> None:
+    """Registered anew it may be tried again, under another name."""
+    agent = shop(policy=Fixed({"old": 1.0, "new": 1.0}))
+    registry, challenger, version = governed(agent)
+    rollout = trying(agent, challenger, registry=registry, steps=(0.01,))
     registry.advance(version, by="gil")
-    del rollout
+    registry.advance(version, by="gil")
+    registry.approve(version, "canary_1", by="ann")
+    rollout.start(now=at(0))
+    rollout.roll_back("a call", by="ann", now=at(1))
+    assert registry.stage(version) == "retired"
+    again = trying(agent, challenger, registry=registry, name="again", steps=(0.01,))
+    with pytest.raises(ReleaseError, match="was rolled back"):
+        again.start(now=at(2))
+    registry.register(challenger, owner="olga", now=at(2))
+    assert again.start(now=at(3)).reasons[0].startswith("the registry waits for")
 
 
 @pytest.mark.parametrize(
@@ -480,6 +507,7 @@ def test_the_registry_goes_along_and_people_have_the_last_word() -> None:
         ({"least": 0}, "least must be"),
         ({"name": ""}, "name must be"),
         ({"observe": timedelta(0)}, "observe"),
+        ({"registry": "here"}, "with a registry the steps are"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -14,6 +14,7 @@ from typing import Any, Final
 from agentic._codec import fingerprint
 from agentic._inputs import checked_time
 from agentic._plan import bind, checked
+from agentic._releases import CANARY
 from agentic.arrays import I64, U64
 from agentic.errors import ConfigurationError, ReleaseError
 from agentic.policies import Fixed, Split
@@ -27,7 +28,7 @@ from agentic.release._verdict import Look, Rule, facts_of, margin_of
 from agentic.release._watch import Weighed, observe, tripped, weigh
 from agentic.types import NO_ACTION, span
 
-STEPS: Final = (0.01, 0.05, 0.10, 0.25, 0.50)
+STEPS: Final = tuple(CANARY.values())
 _NOBODY: Final = Fixed(NO_ACTION)
 _ASKED: Final = ("margin", "relative_margin", "worse", "low", "high", "tuned_at", "least_rows")
 
@@ -54,7 +55,7 @@ class Rollout:
             among the agent's ``challengers``.
         metrics: What may not get worse; each has its test.
         name: Of the rollout, unique in the agent's log; the challenger's version by default.
-        steps: Shares, growing, above 0 and below 1.
+        steps: Shares, growing, above 0 and below 1; with a registry its canary stages, or the first of them.
         alpha: The largest chance of a false rollback; shared among the metrics.
         observe: How long a subject's decisions count from its first one in a step. A longer time says more
             of each subject, and later.
@@ -63,7 +64,7 @@ class Rollout:
         skew: The largest chance of pausing a sound rollout for its sample ratio.
         tripwires: What ends it at once.
         registry: Where the challenger is registered, if anywhere: canary steps, promotion and rollback are
-            told there, and a ramp waits for its approvals.
+            told there, and a move waits for the approvals that it needs. Nowhere by default.
         by: Who is named in the log.
 
     Raises:
@@ -98,6 +99,12 @@ class Rollout:
         self._version = fingerprint(self._challenger)
         self._name = self._version if name is None else name
         self._steps = _checked_steps(steps)
+        if registry is not None and self._steps != STEPS[: len(self._steps)]:
+            raise ConfigurationError(
+                f"with a registry the steps are its canary stages, {STEPS!r} or the first of them, got"
+                f" {self._steps!r}: leave steps out",
+                value=self._steps,
+            )
         self._metrics = _checked_metrics(metrics, agent.goals.names)
         for field, value, most in (("alpha", alpha, 1.0), ("skew", skew, 1.0)):
             if isinstance(value, bool) or not isinstance(value, float) or not 0.0 < value < most:
