@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic._archive import Archive
+from agentic._flow import LEVELS, SUGGEST_ONLY, UNATTENDED, Leave, leave_of
 from agentic._folding import SharedBooks, blocks_of, books
 from agentic._publishing import Chair
 from agentic._records import catalogue_of
@@ -68,6 +70,7 @@ class Following:
         self._lines: Lines | None = None
         self._releases: Releases | None = None
         self._there = False  # what is in charge is what the log says
+        self.halted = False  # somebody in this process is stopping it and waits for the log
 
     @property
     def releases(self) -> Releases:
@@ -122,6 +125,8 @@ class Following:
             self._admit_stand_ins()
             self._there = True
             return
+        if self._tells_releases():
+            self.releases.refresh()
         begin = self._anew()
         self.books.start_at(begin)
         with self.books.writing():  # hears the log
@@ -190,6 +195,8 @@ class Following:
                 if meta is not self.chair.published.meta:
                     catalogue = catalogue_of(meta, catalogue)
                 self.ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
+                if meta.get("autonomy") == SUGGEST_ONLY:  # nothing was done, so nothing comes of it
+                    self._finish(np.arange(first, first + len(block)), columns["action"].shape[1])
                 if np.count_nonzero(columns["tag"]) < len(block):  # erased since
                     gone = np.flatnonzero(columns["tag"] == 0) + first
                     self._finish(gone, columns["action"].shape[1])
@@ -205,7 +212,7 @@ class Following:
         elif block.kind == "erasure" and self._restrictions is not None:
             self._restrict_all()  # who was forgotten is a stranger
         elif block.kind == "release":
-            self.releases.hear(first, block)
+            self._hear_release(first, block)
         elif block.kind == "lineage":
             if self._lines is not None:
                 self._lines.hear(block)
@@ -217,6 +224,34 @@ class Following:
             if self.teaching is not None:
                 self.teaching.hear_policy(meta["cause"], learned)
         return None
+
+    def _hear_release(self, first: int, block: Block) -> None:
+        """Take note of what was done to policies, and that nothing comes of decisions that were set aside."""
+        from agentic._releases import set_aside, told  # as for `releases`
+
+        self.releases.hear(first, block)
+        for one in told(first, block):
+            aside = None if one.event is None else set_aside(one.event)
+            if aside is not None and one.event is not None and self.releases.stands(one.event):
+                self._finish(np.array(aside[:1]), aside[1])
+
+    @property
+    def level(self) -> str:
+        """How much people leave to the agent, one of ``LEVELS``."""
+        if self.halted:
+            return LEVELS[0]
+        return UNATTENDED if self._releases is None else self._releases.level
+
+    def leave(self, level: str) -> Leave:
+        """What a level means for the flow; nothing is left to the agent once somebody stops it."""
+        return leave_of(LEVELS[0] if self.level == LEVELS[0] else level)
+
+    @contextmanager
+    def halting(self) -> Iterator[None]:
+        """Stop deciding in this process while that is being logged; where it cannot be, stay so."""
+        self.halted = True
+        yield
+        self.halted = False
 
     def _hear_erasure(self, block: Block) -> None:
         """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.

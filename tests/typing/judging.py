@@ -19,6 +19,15 @@ from agentic.evaluation import (
 )
 from agentic.experiments import Difference, difference, paired_difference
 from agentic.policies import SquareCB
+from agentic.release import (
+    Event,
+    Evidential,
+    Need,
+    Registry,
+    Requirements,
+    Version,
+    evaluation_evidence,
+)
 from agentic.simulation import BEST_GUESS, Trial, Trials, playbook, templates
 
 agent = Agent("name", [Action("sms")])
@@ -41,3 +50,12 @@ found = frontier(
 assert_type(found, Frontier)
 assert_type(found.efficient("compute"), tuple[Row, ...])
 assert_type(plot(found), str)
+
+registry = Registry(agent)
+registry.govern(Requirements(canary_1=Need(("shadow",), 2), approvers=["Ann", "Bob", "Carl"]), by="Zoe")
+assert_type(registry.register(SquareCB(), owner="Bob", training=rows), Version)
+shown: Evidential = evaluation_evidence(evaluate(agent, SquareCB(), rows=rows), rows=rows)
+assert_type(registry.attach(SquareCB(), shown, by="Bob"), Version)
+assert_type(registry.missing(SquareCB()), tuple[str, ...])
+assert_type(registry.champion, Version | None)
+assert_type(agent.releases.events("rollout."), tuple[Event, ...])

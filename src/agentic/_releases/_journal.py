@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 import attrs
 
+from agentic._flow import UNATTENDED
 from agentic._folding import Books, SharedBooks, blocks_of
 from agentic._logger import logger
 from agentic._releases._events import KIND, Event, Json, Told, block_of, told, written
 from agentic._releases._gate import clearance, refuse, ruling
+from agentic._releases._oversight import LEVEL, level_of
 from agentic._releases._state import State
 from agentic._releases._steps import KNOWN, after
 from agentic.arrays import Block
@@ -41,12 +43,14 @@ class Fold:
         events: The oldest first.
         texts: As they stand in the log.
         state: What they add up to.
+        level: How much people leave to the agent, one of ``LEVELS``.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.texts: list[str] = []
         self.state = State()
+        self.level = UNATTENDED
 
     def take(self, one: Told, /) -> str:
         """Believe the next event; why it counts for nothing, or nothing where it does or is known."""
@@ -66,6 +70,8 @@ class Fold:
             return str(error)
         self.texts.append(one.text)
         self.events.append(event)
+        if event.what == LEVEL:
+            self.level = level_of(event)
         self.state = state
         return ""
 
@@ -115,6 +121,16 @@ class Releases:
     def state(self) -> State:
         """What the events add up to, as far as they have been heard."""
         return self._fold.state
+
+    @property
+    def level(self) -> str:
+        """How much people leave to the agent, one of ``LEVELS``, as far as it has been heard."""
+        return self._fold.level
+
+    def stands(self, event: Event, /) -> bool:
+        """Whether this is one of the events that were heard, and counts."""
+        heard = self._fold.events
+        return event.number < len(heard) and heard[event.number].digest == event.digest
 
     @property
     def refused(self) -> tuple[Refused, ...]:

@@ -25,8 +25,8 @@ from agentic.protocols import Policy
 from agentic.release._training import digest_of_training
 
 if TYPE_CHECKING:
+    from agentic import provenance
     from agentic._agent import Agent
-    from agentic.provenance import Evidence as Proof
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -442,7 +442,7 @@ class Registry:
         root = self._named(version)
         return tuple(event for event in events if _is_about(event, root))
 
-    def proof(self, event: Event, /) -> Proof:
+    def proof(self, event: Event, /) -> provenance.Evidence:
         """What proves an event to who does not trust you; its ``to_json()`` is the audit bundle.
 
         Raises:
@@ -459,7 +459,7 @@ class Registry:
                 f"a {type(self._agent.log).__name__} proves nothing: keep it in a file, Agent.open(...)",
                 value=type(self._agent.log).__name__,
             )
-        proof: Proof = prove(found.position)
+        proof: provenance.Evidence = prove(found.position)
         return proof
 
     def to_json(self) -> str:
