@@ -9,8 +9,13 @@ from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
     DR,
     IPW,
+    AcceleratedBootstrap,
+    Bootstrap,
+    CountsUnseen,
+    EmpiricalLikelihood,
     Estimate,
     Estimator,
+    Interval,
     Joined,
     ModelFree,
     evaluate,
@@ -39,6 +44,8 @@ assert_type(evaluate(agent, SquareCB(), rows=rows, estimator=IPW()), Estimate)
 assert_type(difference(np.ones(2), np.zeros(2)), Difference)
 assert_type(paired_difference(np.ones(2), np.zeros(2)), Difference)
 
+bounds: list[Interval] = [Bootstrap(seed=1), AcceleratedBootstrap(), EmpiricalLikelihood(weight_cap=20.0)]
+aware: CountsUnseen = EmpiricalLikelihood()
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
 
