@@ -3,8 +3,8 @@
     python benchmarks/rollout.py [--runs 2000] [--rate 0.05] [--subjects 50000] [--seed 1] [--json]
 
 Every run is a rollout of its own: a metric of yes and no, and one complaint in two hundred as a guardrail
-metric, by the tests and in the batches of ``release.Rollout``; the moves follow from them. Customers are drawn,
-not simulated one by one, so thousands of rollouts take seconds. What is left out is that a ramp is put off
+metric, by the tests and in the batches of ``release.Rollout``; the moves follow from them. Customers are
+drawn, not simulated one by one, so thousands of rollouts take seconds. What is left out is that a ramp is put off
 while an e-value of harm is at least 4, which makes rollouts longer and errs on the safe side.
 """
 
@@ -26,8 +26,8 @@ from agentic.release._watch import BATCH, GROWTH
 STEPS = (0.01, 0.05, 0.10, 0.25, 0.50)
 COMPLAINTS = 0.005
 
-# What tests did in a study at a rate of 5 %, alpha 5 % and one metric, with an even split, 200 looks and up to
-# 50,000 subjects a side: share rolled back, and median subjects of the challenger until then.
+# What tests did in a study at a rate of 5 %, alpha 5 % and one metric, with an even split, 200 looks and up
+# to 50,000 subjects a side: share rolled back, and median subjects of the challenger until then.
 REFERENCE = {
     "z-test, peeked": {0.0: (0.354, None), -0.1: (0.997, 4_300), -0.2: (1.0, 1_500), -0.5: (1.0, 500)},
     "asymptotic, tuned at 20,000": {
@@ -64,7 +64,7 @@ class Outcome:
 
 
 def batches(steps: Sequence[float], least: int, most: int) -> tuple[NDArray[Any], NDArray[Any], int]:
-    """The challenger's subjects in each batch, their chance to be the challenger's, and where the last step begins."""
+    """Subjects of the challenger in each batch, the chance to be one, and where the last step begins."""
     ours, chance, before, total, begin = [], [], 0.0, 0, 0
     for place, step in enumerate(steps):
         last, count = place == len(steps) - 1, 0
@@ -153,8 +153,8 @@ def table(title: str, outcomes: Sequence[Outcome]) -> str:
         met = "-" if one.met is None else f"{one.met:,.0f} ({one.met_90:,.0f})"
         decided = "-" if one.decided is None else f"{one.decided:,.0f}"
         lines.append(
-            f"    {one.change:+6.0%}      {one.rolled_back:6.1%}  {error:4.1%}   {met:>24}        {one.promoted:8.1%}"
-            f"  {decided:>7}"
+            f"    {one.change:+6.0%}      {one.rolled_back:6.1%}  {error:4.1%}   {met:>24}"
+            f"        {one.promoted:8.1%}  {decided:>7}"
         )
     return "\n".join(lines)
 
@@ -186,9 +186,9 @@ def main() -> None:
         print(json.dumps({name: [attrs.asdict(one) for one in some] for name, some in found.items()}))
         return
     print(
-        f"{asked.runs:,} rollouts each, rate {asked.rate:.1%}, alpha 5 %, margin 10 %, up to {asked.subjects:,} of its"
+        f"{asked.runs:,} rollouts each, rate {asked.rate:.1%}, alpha 5 %, margin 10 %, up to {asked.subjects:,}"
     )
-    print("subjects. A challenger that is worse by the margin should be promoted in at most 5 % of them.\n")
+    print("subjects of the challenger. If it is worse by the margin, at most 5 % should be promoted.\n")
     print(table("An even split from the start, one metric:", found["even"]))
     print("  beside it, from a study of tests at a rate of 5 %:")
     for name, known in REFERENCE.items():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         share_of,
     )
     from agentic.release._builders import evaluation_evidence, simulation_evidence
-    from agentic.release._metrics import Happens, Reward, Spent, Tripwires
+    from agentic.release._metrics import Happens, Metric, Reward, Spent, Tripwires
     from agentic.release._registry import Registry
     from agentic.release._rollout import Rollout
     from agentic.release._shadow import Gain, Shadow, Shadowed
@@ -55,7 +55,7 @@ else:
                 "share_of",
             ],
             "._builders": ["evaluation_evidence", "simulation_evidence"],
-            "._metrics": ["Happens", "Reward", "Spent", "Tripwires"],
+            "._metrics": ["Happens", "Metric", "Reward", "Spent", "Tripwires"],
             "._registry": ["Registry"],
             "._rollout": ["Rollout"],
             "._shadow": ["Gain", "Shadow", "Shadowed"],
@@ -76,6 +76,7 @@ __all__ = [
     "Gain",
     "Happens",
     "Look",
+    "Metric",
     "Move",
     "Need",
     "Refused",
