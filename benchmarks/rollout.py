@@ -4,8 +4,8 @@
 
 Every run is a rollout of its own: a metric of yes and no, and one complaint in two hundred as a guardrail
 metric, by the tests and in the batches of ``release.Rollout``; the moves follow from them. Customers are
-drawn, not simulated one by one, so thousands of rollouts take seconds. What is left out is that a ramp is put off
-while an e-value of harm is at least 4, which makes rollouts longer and errs on the safe side.
+drawn, not simulated one by one, so thousands of rollouts take seconds. What is left out is that a ramp is put
+off while an e-value of harm is at least 4, which makes rollouts longer and errs on the safe side.
 """
 
 from __future__ import annotations
@@ -186,9 +186,9 @@ def main() -> None:
         print(json.dumps({name: [attrs.asdict(one) for one in some] for name, some in found.items()}))
         return
     print(
-        f"{asked.runs:,} rollouts each, rate {asked.rate:.1%}, alpha 5 %, margin 10 %, up to {asked.subjects:,}"
+        f"{asked.runs:,} rollouts each, rate {asked.rate:.1%}, margin 10 %, up to {asked.subjects:,} subjects"
     )
-    print("subjects of the challenger. If it is worse by the margin, at most 5 % should be promoted.\n")
+    print("of the challenger. If it is worse by the margin, at most 5 % should be promoted.\n")
     print(table("An even split from the start, one metric:", found["even"]))
     print("  beside it, from a study of tests at a rate of 5 %:")
     for name, known in REFERENCE.items():

@@ -34,7 +34,13 @@ def shop(**more: Any) -> Agent:
 
 def trying(agent: Agent, challenger: Any = NEW, **more: Any) -> Rollout:
     """A rollout in few and large steps."""
-    settings: dict[str, Any] = {"metrics": METRICS, "steps": (0.1, 0.5), "least": 50, "observe": DAY}
+    settings: dict[str, Any] = {
+        "name": "trial",
+        "metrics": METRICS,
+        "steps": (0.1, 0.5),
+        "least": 50,
+        "observe": DAY,
+    }
     return Rollout(agent, challenger, **(settings | more))
 
 

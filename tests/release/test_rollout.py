@@ -453,7 +453,7 @@ def test_the_registry_goes_along_and_people_have_the_last_word() -> None:
     """Canary by canary with evidence; approvals are waited for, and asked for once; the champion changes."""
     agent = shop(policy=Fixed({"old": 1.0, "new": 1.0}))
     registry, challenger, version = governed(agent)
-    rollout = trying(agent, challenger, registry=registry, steps=(0.01, 0.05, 0.1), least=20)
+    rollout = trying(agent, challenger, registry=registry, steps=(0.01, 0.05, 0.1), least=20, doubt=1e9)
     waits = rollout.start(now=at(0))
     assert (waits.move, waits.share, agent.policy.name) == (Move.HOLD, 0.0, "fixed")
     assert all(reason.startswith("the registry waits for") for reason in waits.reasons)

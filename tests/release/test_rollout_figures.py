@@ -67,7 +67,7 @@ def test_a_ramp_finds_grave_harm_while_few_meet_it(figures: Any) -> None:
     grave = of(figures, "ramped", -0.5)
     assert grave["rolled_back"] >= 0.999
     assert grave["met_90"] <= 1_500
-    assert of(figures, "ramped", 0.1)["promoted"] >= 0.98
+    assert of(figures, "ramped", 0.1)["promoted"] >= 0.9
 
 
 def test_a_guardrail_metric_ends_it_though_sales_are_the_same(figures: Any) -> None:
@@ -125,7 +125,7 @@ def test_subjects_who_come_often_do_not_make_luck_look_like_harm() -> None:
     """Counted by decision, one harmless challenger in four would be rolled back; by subject hardly any is."""
     dice, step = np.random.default_rng(8), Step(0.5, 0.0, 0)
     naive = ours = 0
-    for _ in range(200):
+    for _ in range(120):
         trail = visited(dice, step)
         sides = dice.permutation(2)
 
@@ -144,8 +144,8 @@ def test_subjects_who_come_often_do_not_make_luck_look_like_harm() -> None:
         naive += (
             weigh(one_by_one, [every], [SALE], closed=1 << 40, alpha=0.05, skew=0.001).tests["sale"].harmed
         )
-    assert ours <= 200 * most(0.05, 200)
-    assert naive > 3 * 200 * 0.05
+    assert ours <= 120 * most(0.05, 120)
+    assert naive > 3 * 120 * 0.05
 
 
 @pytest.mark.parametrize("whole", [False, True])
