@@ -64,9 +64,20 @@ from agentic.policies import SquareCB
 from agentic.release import (
     Event,
     Evidential,
+    Gain,
+    Happens,
+    Look,
+    Metric,
+    Move,
     Need,
     Registry,
     Requirements,
+    Reward,
+    Rollout,
+    Shadow,
+    Shadowed,
+    Spent,
+    Tripwires,
     Version,
     evaluation_evidence,
 )
@@ -158,3 +169,12 @@ assert_type(registry.attach(SquareCB(), shown, by="Bob"), Version)
 assert_type(registry.missing(SquareCB()), tuple[str, ...])
 assert_type(registry.champion, Version | None)
 assert_type(agent.releases.events("rollout."), tuple[Event, ...])
+
+shadow = Shadow(agent, SquareCB(), share=0.1, most_us=5.0)
+assert_type(shadow.look(), Shadowed)
+assert_type(shadow.look().gain, Gain | None)
+metrics: list[Metric] = [Reward(MeanTest(margin=0.1)), Happens("unsubscribe"), Spent()]
+rollout = Rollout(agent, SquareCB(), metrics=metrics, tripwires=Tripwires(failed=0.001), registry=registry)
+assert_type(rollout.start(), Look)
+assert_type(rollout.look().move, Move)
+assert_type(rollout.roll_back("a call", by="Ann").matured, tuple[int, int])
