@@ -38,6 +38,7 @@ MODULES = {
     "growth": "benchmarks.growth",
     "limits": "benchmarks.limits",
     "personal": "benchmarks.personal",
+    "coverage": "benchmarks.coverage",
     "profile": "benchmarks.stages",
     "sequential": "benchmarks.sequential",
 }

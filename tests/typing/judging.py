@@ -9,7 +9,11 @@ from agentic.economics import Frontier, Prices, Row, frontier, ladder, plot
 from agentic.evaluation import (
     DR,
     IPW,
+    AcceleratedBootstrap,
     AnytimeBetting,
+    Bootstrap,
+    CountsUnseen,
+    EmpiricalLikelihood,
     Estimate,
     Estimator,
     Interval,
@@ -50,6 +54,8 @@ assert_type(SampleRatioTest().observe(counts=(9, 1), shares=(0.9, 0.1)), SampleR
 assert_type(betting_sequence([0.5, 1.0]), ConfidenceSequence)
 anytime: Interval = AnytimeBetting()
 
+bounds: list[Interval] = [Bootstrap(seed=1), AcceleratedBootstrap(), EmpiricalLikelihood(weight_cap=20.0)]
+aware: CountsUnseen = EmpiricalLikelihood()
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
 

@@ -4,6 +4,7 @@ Its public names are those of ``agentic.evaluation``.
 """
 
 from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, AnytimeHedged
+from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
@@ -39,9 +40,11 @@ __all__ = [
     "IPW",
     "SNDR",
     "SNIPW",
+    "AcceleratedBootstrap",
     "AnytimeBernstein",
     "AnytimeBetting",
     "AnytimeHedged",
+    "Bootstrap",
     "Contributions",
     "CountsUnseen",
     "CressieRead",
@@ -72,5 +75,6 @@ __all__ = [
     "judge",
     "overlap",
     "reject",
+    "resampled",
     "standard_error",
 ]

@@ -125,12 +125,22 @@ def _reward(values: npt.ArrayLike) -> Floats:
 
 
 def _probability(values: npt.ArrayLike) -> Floats:
-    array = as_array("probability", values, ndim=1).astype(np.float64, copy=False)
+    remedy = "log the probability with which the final action was drawn, or drop the row"
+    return _chances("probability", values, remedy)
+
+
+def _kept(values: npt.ArrayLike | None) -> Floats | None:
+    if values is None:
+        return None
+    return _chances("kept", values, "give the chance with which the row came into the sample")
+
+
+def _chances(field: str, values: npt.ArrayLike, remedy: str) -> Floats:
+    array = as_array(field, values, ndim=1).astype(np.float64, copy=False)
     # Written so that NaN, which fails every comparison, fails this one.
     if not (array.min() > 0.0 and array.max() <= 1.0):
         row = int(np.argmin((array > 0.0) & (array <= 1.0)))
-        remedy = "log the probability with which the final action was drawn, or drop the row"
-        reject("probability", row, array[row], "more than 0 and at most 1", remedy)
+        reject(field, row, array[row], "more than 0 and at most 1", remedy)
     return _read_only(array)
 
 
@@ -156,6 +166,8 @@ class Logged:
         probability: Shape (n,), float64, in (0, 1]: with which the logging policy drew that action.
         groups: Shape (n,), integers or strings, or None: rows of one group (a subject) are not
             independent, so standard errors are computed between groups.
+        kept: Shape (n,), float64, in (0, 1], or None: of a log of which only a sample was kept, the
+            chance with which each of these rows was. Each then stands for 1 / kept rows.
 
     Raises:
         EvaluationError: A column is empty, ragged, of another length, or holds a value out of range.
@@ -167,6 +179,7 @@ class Logged:
     reward: Floats = attrs.field(converter=_reward)
     probability: Floats = attrs.field(converter=_probability, kw_only=True)
     groups: npt.NDArray[np.generic] | None = attrs.field(default=None, converter=_groups, kw_only=True)
+    kept: Floats | None = attrs.field(default=None, converter=_kept, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Refuse columns of different lengths."""
@@ -174,6 +187,8 @@ class Logged:
         check_length("probability", self.probability.size, self.n)
         if self.groups is not None:
             check_length("groups", self.groups.size, self.n)
+        if self.kept is not None:
+            check_length("kept", self.kept.size, self.n)
 
     @property
     def n(self) -> int:
@@ -195,6 +210,9 @@ class Rows:
         groups: Shape (n,), int64 codes 0 to g - 1 of dependent rows, or None.
         weight_cap: The largest weight that could have occurred: the target's highest probability of
             any action over the lowest logged probability. None when unknown.
+        stands: Shape (n,), float64, or None: for how many rows of the whole log each stands, where only a
+            sample was kept. Weights and averaged predictions are in proportion to it already, so that
+            plain means of the rows are those of the whole log.
 
     .. versionadded:: 0.1
     """
@@ -206,6 +224,7 @@ class Rows:
     unseen_mass: float = float("nan")
     groups: Ints | None = None
     weight_cap: float | None = None
+    stands: Floats | None = None
 
 
 def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = None) -> Rows:
@@ -265,13 +284,16 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
     weight, cap = _divide(chosen, logged), _cap(likeliest, logged)
     if model is None:
-        return Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged), cap)
+        return _standing(
+            Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged), cap), logged
+        )
     source, predicted, modelled, _ = model
     if not np.isfinite(modelled).all():
         as_floats("q", source, ndim=2, remedy="predict every action of every row")
         row = int(np.argmin(np.isfinite(modelled)))
         reject("q", row, modelled[row], "predictions whose mean is finite", "scale the rewards down")
-    return Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged), cap)
+    found = Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged), cap)
+    return _standing(found, logged)
 
 
 def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.ArrayLike | None) -> Rows:
@@ -284,7 +306,23 @@ def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.A
         row = int(np.argmin((chosen >= 0.0) & (chosen <= 1.0)))
         reject("target", row, chosen[row], "a probability from 0 to 1", "check the policy being evaluated")
     # Of the actions not taken nothing is known: the target may take any of them for sure.
-    return Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged), weight_cap=_cap(1.0, logged))
+    found = Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged), weight_cap=_cap(1.0, logged))
+    return _standing(found, logged)
+
+
+def _standing(rows: Rows, logged: Logged) -> Rows:
+    """Let rows of a sample weigh as the rows they stand for."""
+    if logged.kept is None:
+        return rows
+    stands = 1.0 / logged.kept
+    share = stands / stands.mean()
+    return attrs.evolve(
+        rows,
+        weight=rows.weight * share,
+        modelled=None if rows.modelled is None else rows.modelled * share,
+        weight_cap=None if rows.weight_cap is None else rows.weight_cap * float(share.max()),
+        stands=stands,
+    )
 
 
 def _cap(likeliest: float, logged: Logged) -> float:
