@@ -84,7 +84,6 @@ from agentic.release import (
 from agentic.simulation import (
     BEST_GUESS,
     FearedLoop,
-    Gain,
     Lifetime,
     Observation,
     Rehearsal,
@@ -98,6 +97,9 @@ from agentic.simulation import (
     rehearse,
     scenario,
     templates,
+)
+from agentic.simulation import (
+    Gain as Gained,
 )
 
 agent = Agent("name", [Action("sms")])
@@ -152,7 +154,7 @@ market = scenario("retail")
 assert_type(market, Scenario)
 rehearsed = rehearse(SquareCB(), playbook(), market, seeds=(1, 2))
 assert_type(rehearsed, Rehearsal)
-assert_type(rehearsed.gains["value"], Gain)
+assert_type(rehearsed.gains["value"], Gained)
 assert_type(rehearsed.harms, tuple[str, ...])
 loop = feared_loop(scenario=market)
 assert_type(loop, FearedLoop)
