@@ -135,9 +135,9 @@ def logit(share: float) -> float:
 
 
 def chance(log_odds: Floats) -> Floats:
-    """Return the chances of log-odds, without overflow."""
-    half: Floats = 0.5 + 0.5 * np.tanh(0.5 * log_odds)
-    return half
+    """Return the chances of log-odds, without overflow and exact near 0."""
+    chances: Floats = np.exp(-np.logaddexp(0.0, -log_odds))
+    return chances
 
 
 def newton(x: Floats, y: Floats, mass: Floats, offset: float, penalty: float) -> tuple[float, Floats]:
@@ -164,13 +164,15 @@ def newton(x: Floats, y: Floats, mass: Floats, offset: float, penalty: float) ->
 
     def loss(at: Floats) -> float:
         eta = design @ at + offset
-        return float(mass @ (np.logaddexp(0.0, eta) - y * eta)) + 0.5 * penalty * float(at @ at)
+        each = y * np.logaddexp(0.0, -eta) + (1.0 - y) * np.logaddexp(0.0, eta)
+        return float(mass @ each) + 0.5 * penalty * float(at @ at)
 
     now = loss(theta)
     for _ in range(_MOST_STEPS):
-        fitted = chance(design @ theta + offset)
-        slope = design.T @ (mass * (fitted - y)) + penalty * theta
-        curve = (design * (mass * fitted * (1.0 - fitted))[:, None]).T @ design
+        eta = design @ theta + offset
+        hit, miss = chance(eta), chance(-eta)  # both, as one less the other loses what is left of it
+        slope = design.T @ (mass * ((1.0 - y) * hit - y * miss)) + penalty * theta
+        curve = (design * (mass * hit * miss)[:, None]).T @ design
         curve[np.diag_indices_from(curve)] += penalty
         step = np.linalg.solve(curve, slope)
         if np.abs(step).max() <= _SMALL * (1.0 + np.abs(theta).max()):
@@ -179,7 +181,7 @@ def newton(x: Floats, y: Floats, mass: Floats, offset: float, penalty: float) ->
         size = 1.0
         after = loss(theta - step)
         # Rounding of a large loss is no climb.
-        while after > now + 1e-12 * abs(now) and size > 1e-6:
+        while after > now + 1e-12 * abs(now) and size > 1e-12:
             size /= 2.0
             after = loss(theta - size * step)
         theta, now = theta - size * step, after
