@@ -11,6 +11,7 @@ from agentic.evaluation import (
     DR,
     IPW,
     AcceleratedBootstrap,
+    AnytimeBetting,
     Bootstrap,
     CountsUnseen,
     EmpiricalLikelihood,
@@ -26,6 +27,9 @@ from agentic.evaluation import (
 from agentic.experiments import (
     Assignment,
     Before,
+    BettingTest,
+    ConfidenceSequence,
+    CountTest,
     Difference,
     Experiment,
     GrowthBook,
@@ -35,13 +39,16 @@ from agentic.experiments import (
     Keyed,
     Lift,
     MeanBaseline,
+    MeanTest,
     Proportion,
     RateDifference,
     Ratio,
     SampleRatio,
+    SampleRatioTest,
     SampleSize,
     Shares,
     Unleash,
+    betting_sequence,
     cuped,
     difference,
     guardrail_report,
@@ -84,6 +91,14 @@ assert_type(Experiment("name", {"control": 0.5}).assign_keys(rows.key), I64)
 
 bounds: list[Interval] = [Bootstrap(seed=1), AcceleratedBootstrap(), EmpiricalLikelihood(weight_cap=20.0)]
 aware: CountsUnseen = EmpiricalLikelihood()
+for test in (CountTest(margin=0.1), MeanTest(), BettingTest(low=0.0, high=1.0)):
+    assert_type(test.harmed, bool)
+    assert_type(test.bounds, tuple[float, float])
+assert_type(CountTest().observe(control=[0, 1], treatment=[1]), CountTest)
+assert_type(SampleRatioTest().observe(counts=(9, 1), shares=(0.9, 0.1)), SampleRatioTest)
+assert_type(betting_sequence([0.5, 1.0]), ConfidenceSequence)
+anytime: Interval = AnytimeBetting()
+
 frugal: ModelFree = IPW()
 thorough: Estimator = DR()
 
