@@ -199,7 +199,7 @@ class TestEvidence:
             ({"seen": 3, "training": None}, "rows it did not learn from"),
             ({"training": None}, "rows it did not learn from"),
             ({"seen": 0, "training": "cd" * 32}, "names the rows it was trained on"),
-            ({"seen": 0, "training": None, "verdict": "unsupported"}, "that the log supports"),
+            ({"seen": 0, "training": None, "verdict": "insufficient support"}, "that the log supports"),
         ],
         ids=["seen", "unknown", "other-training", "unsupported"],
     )

@@ -23,6 +23,10 @@ class CressieRead:
     valid under peeking. When all weights are equal the added row has no force; equal rewards are
     then bounded by `alike_bounds`.
 
+    Of a log of which only a sample was kept, the rows that were not count as rows without weight. Rows of
+    groups it refuses, because no floor of the log bounds what a whole unseen group weighs; use
+    `EmpiricalLikelihood`, which takes the heaviest one seen.
+
     Attributes:
         weight_cap: The largest weight that can occur, not the largest that did: 1 over the lowest
             probability the logging policy gives, when it explores by a floor. Infinity is safe and
@@ -72,16 +76,16 @@ class CressieRead:
         if contributions.modelled or contributions.weight is not rows.weight:
             message = (
                 "the Cressie-Read interval bounds plain weighted rewards, expected the estimator IPW() "
-                "or SNIPW(); use Normal() with an estimator that predicts, clips or shrinks"
+                "or SNIPW(); use EmpiricalLikelihood() with one that predicts, clips or shrinks"
             )
             raise EvaluationError(message, expected="IPW() or SNIPW()")
         if not independent(rows):
             message = (
                 "the Cressie-Read interval takes rows as independent, expected no groups of several rows; "
-                "give one row of each subject, or use Normal()"
+                "use EmpiricalLikelihood(), or give one row of each subject"
             )
             raise EvaluationError(message, field="groups", expected="one row each")
-        self._check(rows.weight)
+        self._check(rows.weight if rows.stands is None else rows.weight * (rows.stands.mean() / rows.stands))
         low, high = reward_range
         lower = self._bound(rows, low, sign=1.0, level=level)
         upper = self._bound(rows, high, sign=-1.0, level=level)
@@ -98,16 +102,21 @@ class CressieRead:
                 reject("weight", row, weight[row], expected, remedy)
 
     def _bound(self, rows: Rows, worst: float, *, sign: float, level: float) -> float:
-        w, n = rows.weight, rows.weight.size
+        w, missing, most = rows.weight, 0.0, 1.0
+        if rows.stands is not None:
+            w, most = w * float(rows.stands.mean()), float(rows.stands.max())
+            missing = float(rows.stands.sum()) - w.size
+        n = w.size + missing
         # Shifting by the worst reward makes the added row contribute nothing, whatever its weight.
         gain = sign * w * (rows.reward - worst)
-        ends = (min(self.weight_floor, float(w.min())), max(self.weight_cap, float(w.max())))
-        nearest = _Added.of(w, gain, ends[1] if w.sum() < n else ends[0])
+        floor = 0.0 if missing else self.weight_floor
+        ends = (min(floor, float(w.min())), max(self.weight_cap * most, float(w.max())))
+        nearest = _Added.of(w, gain, ends[1] if w.sum() < n else ends[0], missing)
         # A unit of divergence beyond the least needed to bring the mean weight to one.
-        budget = nearest.needed + student_t(level, n) ** 2 / (1 + n)
+        budget = nearest.needed + _quantile(level, n) ** 2 / (1 + n)
         found = []
         for end in ends:
-            added = _Added.of(w, gain, end)
+            added = _Added.of(w, gain, end, missing)
             if budget >= added.needed:
                 found.append(added.centre - math.sqrt((budget - added.needed) * added.residual))
         return worst + sign * max(0.0, min(found))
@@ -115,25 +124,32 @@ class CressieRead:
 
 @attrs.frozen
 class _Added:
-    """What the sample looks like once a row of weight `end` and gain 0 is added to it."""
+    """The sample once a row of weight `end` and gain 0 is added, and so many `missing` of weight 0."""
 
     centre: float
     residual: float
     needed: float
 
     @classmethod
-    def of(cls, w: Floats, gain: Floats, end: float) -> _Added:
-        n = w.size
+    def of(cls, w: Floats, gain: Floats, end: float, missing: float) -> _Added:
+        n = w.size + missing
         if math.isinf(end):  # the limit: the added row takes up any missing weight at no gain
-            mean = float(gain.mean())
-            spread = float(((gain - mean) ** 2).sum()) / (1 + n)
+            mean = float(gain.sum()) / n
+            spread = (float(((gain - mean) ** 2).sum()) + missing * mean**2) / (1 + n)
             return cls(mean, spread, 1.0 / n)
         mean_w, mean_g = (float(w.sum()) + end) / (1 + n), float(gain.sum()) / (1 + n)
         off_w, off_g = w - mean_w, gain - mean_g
-        var_w = (float(off_w @ off_w) + (end - mean_w) ** 2) / (1 + n)
-        var_g = (float(off_g @ off_g) + mean_g**2) / (1 + n)
-        cov = (float(off_w @ off_g) - (end - mean_w) * mean_g) / (1 + n)
+        var_w = (float(off_w @ off_w) + missing * mean_w**2 + (end - mean_w) ** 2) / (1 + n)
+        var_g = (float(off_g @ off_g) + missing * mean_g**2 + mean_g**2) / (1 + n)
+        cov = (float(off_w @ off_g) + missing * mean_w * mean_g - (end - mean_w) * mean_g) / (1 + n)
         if var_w <= 0.0:  # every weight equals this end: no reweighting brings their mean to one
             return cls(mean_g, var_g, math.inf)
         centre = mean_g + (1.0 - mean_w) * cov / var_w
         return cls(centre, max(0.0, var_g - cov * cov / var_w), (1.0 - mean_w) ** 2 / var_w)
+
+
+def _quantile(level: float, degrees: float) -> float:
+    """Return Student's t between those of whole degrees of freedom."""
+    whole = math.floor(degrees)
+    low = student_t(level, whole)
+    return low if whole == degrees else low + (degrees - whole) * (student_t(level, whole + 1) - low)

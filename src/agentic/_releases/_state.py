@@ -202,7 +202,7 @@ def _lacking(found: Version, kind: str) -> str:
 
 def _unfit(found: Version, last: Evidence) -> str:
     """What is wrong with an evaluation that does not fail."""
-    if last.summary.get("verdict") == "unsupported":
+    if last.summary.get("verdict") == "insufficient support":
         return "evaluation evidence that the log supports"
     if last.summary.get("seen") != 0:
         return "evaluation evidence by rows it did not learn from"

@@ -1,4 +1,7 @@
-"""The life of a policy: who registers it, what is known of it, who lets it go on, and back."""
+"""The life of a policy: who registers it, what is known of it, who lets it go on, and back.
+
+Watched in the shadows first, then share by share.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -23,8 +26,13 @@ if TYPE_CHECKING:
         share_of,
     )
     from agentic.release._builders import evaluation_evidence, simulation_evidence
+    from agentic.release._metrics import Happens, Metric, Reward, Spent, Tripwires
     from agentic.release._registry import Registry
+    from agentic.release._rollout import Rollout
+    from agentic.release._shadow import Gain, Shadow, Shadowed
+    from agentic.release._story import Move
     from agentic.release._training import training_digest
+    from agentic.release._verdict import Look
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -47,8 +55,13 @@ else:
                 "share_of",
             ],
             "._builders": ["evaluation_evidence", "simulation_evidence"],
+            "._metrics": ["Happens", "Metric", "Reward", "Spent", "Tripwires"],
             "._registry": ["Registry"],
+            "._rollout": ["Rollout"],
+            "._shadow": ["Gain", "Shadow", "Shadowed"],
+            "._story": ["Move"],
             "._training": ["training_digest"],
+            "._verdict": ["Look"],
         },
     )
 
@@ -60,12 +73,23 @@ __all__ = [
     "Event",
     "Evidence",
     "Evidential",
+    "Gain",
+    "Happens",
+    "Look",
+    "Metric",
+    "Move",
     "Need",
     "Refused",
     "Registry",
     "Releases",
     "Requirements",
+    "Reward",
+    "Rollout",
+    "Shadow",
+    "Shadowed",
+    "Spent",
     "State",
+    "Tripwires",
     "Version",
     "evaluation_evidence",
     "is_learned",
