@@ -45,10 +45,10 @@ class GuardrailPrice:
         struck: Share of decisions in which it alone struck out a candidate.
         changed: Share of decisions that would have come out otherwise.
         messages_saved: Messages per decision that it kept back; less than 0 where more was sent with it.
-        modelled: Of the probability that moves to what it struck out, the share for which only the model
-            speaks: all but what was hardly moved; 1 where nothing was logged there.
-        extrapolated: Of the same, the share on actions that were hardly ever taken, or in states unlike any
-            in which they were.
+        modelled: Probability per decision that moves to what it struck out: there nothing was logged, and
+            only the reward model speaks.
+        extrapolated: Share of that which goes to actions that were hardly ever taken, or to states unlike
+            any in which they were; beyond 10 % the support is insufficient.
         verdict: ``"it costs"``, ``"it pays"``, ``"no price proven"``, ``"insufficient support"``, ``"never
             alone"``, or ``"not for sale"``.
     """
@@ -64,6 +64,7 @@ class GuardrailPrice:
     struck: float
     changed: float
     messages_saved: float
+    modelled: float
     extrapolated: float
     verdict: str
 
@@ -108,7 +109,7 @@ def guardrail_prices(
         policy: The one in charge.
         rows: Decisions of the policy arm; their reward is what counts.
         q: Shape (n, k): predicted reward of every action at these rows.
-        taught: Of the rows that predictions were learned from: features (N, d), actions, rewards and subjects.
+        taught: Of the rows that predictions were learned from: features (N, d), actions, rewards, subjects.
         X: Shape (n, d): features of these rows.
         level: Of the bounds.
     """
@@ -149,7 +150,7 @@ def guardrail_prices(
             one = moved[name]
             one.row.append(rows_here + where.start)
             one.change.append(after - before[rows_here])
-            one.fresh.append(np.where(denied[rows_here] != 0, after, 0.0))
+            one.fresh.append(after * (denied[rows_here] != 0))
     support = _Support.of(*taught, q.shape[1])
     return tuple(
         _priced(name, agent.plan, moved[name], rows, q, X, support, counted, level) for name in names
@@ -192,13 +193,16 @@ def _priced(
 
     def untold(verdict: str) -> GuardrailPrice:
         nan = math.nan
-        return GuardrailPrice(name, nan, nan, nan, nan, 1.0, level, counted, struck, nan, nan, nan, verdict)
+        return GuardrailPrice(
+            name, nan, nan, nan, nan, 1.0, level, counted, struck, nan, nan, nan, nan, verdict
+        )
 
     if isinstance(plan.guardrails[name], LAWFUL):
         return untold("not for sale")
     if not moved.row:
         return untold("never alone")
-    row, change, fresh = (np.concatenate(part) for part in (moved.row, moved.change, moved.fresh))
+    row = np.concatenate(moved.row)
+    change, fresh = np.concatenate(moved.change), np.concatenate(moved.fresh)
     at = row, rows.action[row]
     gap = np.zeros(len(rows))
     corrected = change[np.arange(len(row)), rows.action[row]] / rows.probability[row]
@@ -228,6 +232,7 @@ def _priced(
         struck,
         float(np.abs(change).sum()) / 2.0 / counted,
         float(change[:, sends].sum()) / counted,
+        mass / counted,
         beyond,
         verdict,
     )

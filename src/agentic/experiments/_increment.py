@@ -109,7 +109,7 @@ class Increment:
             f" {self.total.value:+,.6g} ({low:+,.6g} to {high:+,.6g})"
         )
         lines.append(
-            f"  computing: {self.compute_us:,.4g} us per decision, {self.compute_cost:.3g} in money (not in net)"
+            f"  computing: {self.compute_us:,.4g} us per decision, {self.compute_cost:.3g} in money (not net)"
         )
         return "\n".join(lines)
 

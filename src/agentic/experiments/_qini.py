@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic import arrays
-from agentic._offpolicy import as_array, check_length, reject
+from agentic._offpolicy import check_length, reject
 from agentic._statistics import normal_quantile, normal_tail
 from agentic.arrays import F64, Bools
 from agentic.evaluation import cross_fit
@@ -110,17 +110,17 @@ def qini(
     the treated among those taken so far; here per subject, with the straight line of chance. The error is
     that of the influence function of Yadlowsky, Fleming, Shah, Brunskill and Wager 2025, Evaluating treatment
     prioritization rules via rank-weighted average treatment effects, worked out for the difference of the two
-    groups' means. Normalised as the area for a curve that rises at once to its end (Radcliffe's optimum without
-    downlift, for rewards of any size).
+    groups' means. Normalised as the area for a curve that rises at once to its end (Radcliffe's optimum
+    without downlift, for rewards of any size).
     """
     check_level(level)
     scores, rewards = sample("score", score), sample("reward", reward)
-    given = as_array("treated", treated, ndim=1)
-    if given.dtype != np.bool_:
-        reject("treated", None, given.dtype.name, "bool", "say True for who was treated")
-    check_length("treated", len(given), len(scores))
+    which = np.asarray(treated)
+    if which.ndim != 1 or which.dtype != np.bool_:
+        found = f"{which.dtype.name} {which.shape}"
+        reject("treated", None, found, "one bool for each subject", "say True for who was treated")
+    check_length("treated", len(which), len(scores))
     check_length("reward", len(rewards), len(scores))
-    which: Bools = given.astype(np.bool_)
     whole = difference(rewards[which], rewards[~which], level=level)
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0.0, True).nonzero()[0]  # of each score the last subject

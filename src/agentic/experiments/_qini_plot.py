@@ -74,17 +74,17 @@ def qini_plot(found: Qini, /, *, title: str = "Who is worth treating: the Qini c
             f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{_BOTTOM}"/>',
             f'<text class="soft" x="{at:.1f}" y="{_BOTTOM + 18}" text-anchor="middle">{percent} %</text>',
         ]
+    axis = "share of subjects treated, highest score first"
+    foot = f"Band: {100 * found.level:g} % interval of each point by itself."
     band = " ".join([*line(above), *reversed(line(below))])
     parts += [
         f'<text class="soft" x="{_LEFT}" y="{_TOP - 10}">gain per subject, of all</text>',
-        f'<text x="{(_LEFT + _RIGHT) / 2}" y="{_BOTTOM + 42}" text-anchor="middle">'
-        "share of subjects treated, highest score first</text>",
+        f'<text x="{(_LEFT + _RIGHT) / 2}" y="{_BOTTOM + 42}" text-anchor="middle">{axis}</text>',
         f'<polygon class="band" points="{band}"/>',
         f'<line class="chance" x1="{x(0):.1f}" y1="{y(0):.1f}" x2="{x(1):.1f}" y2="{y(end):.1f}"/>',
         f'<polyline class="edge" points="{" ".join(line(found.gain))}"/>',
         f'<text class="name soft" x="{x(0.6):.1f}" y="{y(0.6 * end) + 18:.1f}">at random</text>',
-        f'<text class="soft" x="22" y="{_HEIGHT - 12}">Band: {100 * found.level:g} % interval of each point by'
-        " itself.</text>",
+        f'<text class="soft" x="22" y="{_HEIGHT - 12}">{foot}</text>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

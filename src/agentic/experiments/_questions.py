@@ -11,7 +11,7 @@ import numpy as np
 
 from agentic._codec import fingerprint
 from agentic._flow import ARMS, COMPARED
-from agentic._offpolicy import UNSUPPORTED, reject
+from agentic._offpolicy import reject
 from agentic._plan import bind, fields_of
 from agentic.errors import CodecError, EvaluationError
 from agentic.evaluation import Joined, joined
@@ -28,6 +28,7 @@ from agentic.protocols import Policy
 
 FEWEST: Final = 30
 """Subjects of a group with fewer are too few for the delta method."""
+UNSUPPORTED: Final = "insufficient support"
 AHEAD, BEHIND, UNANSWERED = "ahead", "behind", "cannot be answered"
 
 
@@ -157,9 +158,9 @@ def standing_questions(
 
     Args:
         agent: Whose log it is.
-        rules: The rules alone, such as ``Rules([...])``; where the holdout is decided by the very same, it is
-            compared directly.
-        champion: An earlier policy; not asked where a ``Split`` is in charge, for then its sides are compared.
+        rules: The rules alone, such as ``Rules([...])``; where the holdout is decided by the very same, they
+            are compared directly.
+        champion: An earlier policy; not asked where a ``Split`` is in charge: then its sides are compared.
         value: Money for one unit of reward; 1 where rewards are money.
         level: Share of samples in which the bounds of one answer are to hold, in (0, 1); ``adjusted``
             corrects for several.
@@ -263,7 +264,7 @@ class _Asker:
                 return self._unanswered(question, note)
             return self._direct(question, contrast, notes)
         if champion is None:
-            note = "put Split(champion, [(challenger, 0.1)]) in charge, or pass champion=... to value it off-policy"
+            note = "put Split(champion, [(challenger, 0.1)]) in charge, or pass champion=... to value it"
             return self._unanswered(question, note)
         return self._off_policy(question, champion)
 
@@ -273,9 +274,8 @@ class _Asker:
         if few < FEWEST:
             return self._unanswered(question, f"a group has {few} subjects, fewer than {FEWEST}: wait")
         found = ratio_difference(*(Ratio(one.reward, one.decisions) for one in groups), level=self.level)
-        how = (
-            f"{contrast.treatment} and {contrast.control}, {len(groups[0].key):,} and {len(groups[1].key):,}"
-        )
+        many = [f"{len(one.key):,}" for one in groups]
+        how = f"{many[0]} subjects of {contrast.treatment}, {many[1]} of {contrast.control}, delta method"
         verdict = _verdict(found)
         own = contrast.check
         if own.mismatch or (self.check is not None and self.check.mismatch):
@@ -289,7 +289,7 @@ class _Asker:
             found.p_value,
             self.level,
             verdict,
-            f"{how} subjects, delta method",
+            how,
             notes,
         )
 
@@ -298,11 +298,8 @@ class _Asker:
         facts = found.diagnostics
         notes = facts.reasons
         if found.seen:
-            notes = (
-                f"it may have learned from {found.seen:,} of these {found.n:,} decisions, so it looks better"
-                " than it is",
-                *notes,
-            )
+            learned = f"it may have learned from {found.seen:,} of these {found.n:,} decisions"
+            notes = (f"{learned}, so it looks better than it is", *notes)
         how = f"DR, the same {found.n:,} decisions, worth {facts.effective_rows:,.0f}"
         if facts.verdict == UNSUPPORTED:
             more = "let the agent explore: exploration_floor=0.02, or random_control=0.05"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -107,7 +108,7 @@ def uplift(
     Raises:
         EvaluationError: There is no such feature, the edges do not ascend, or a value is out of range.
 
-    Source: Cochran 1954, The combination of estimates from different experiments, for whether segments differ.
+    Source: Cochran 1954, The combination of estimates from different experiments: do segments differ?
     """
     _, columns = contrast.seen_first()
     if by not in columns:
@@ -189,7 +190,7 @@ def _parted(column: Column, edges: npt.ArrayLike | None) -> tuple[I64, list[str]
     ends = [f"{cut:.4g}" for cut in cuts.tolist()]
     names = [
         f"below {ends[0]}",
-        *(f"{a} to {b}" for a, b in zip(ends, ends[1:], strict=False)),
+        *(f"{a} to {b}" for a, b in itertools.pairwise(ends)),
         f"from {ends[-1]}",
     ]
     return np.where(missing, len(names), codes), [*names, "missing"]

@@ -94,7 +94,7 @@ class Contrast:
         return sample_ratio([len(self.treated.key), len(self.plain.key)], self.shares)
 
     def seen_first(self) -> tuple[F64, Mapping[str, Column]]:
-        """What was known of each subject when it was first decided for: what was decided cannot have moved it.
+        """What was known of each subject when it was first decided for: nothing that was decided moved it.
 
         Returns:
             Encoded, X, shape (m + n, d), and each feature as rules see it; of ``treated``, then of ``plain``.
@@ -185,20 +185,17 @@ def by_side(
     if treatment == control:
         reject("control", None, control, "another side", "compare a challenger with the champion, 0")
     found = (joined(agent) if rows is None else rows).of(["policy"])
-    if since is None:
-        mine = _made_by(agent, split, found)
-    else:
-        mine = found.at >= micros(since)
+    mine = _made_by(agent, split, found) if since is None else found.at >= micros(since)
     if not mine.any():
         remedy = "give the split that was in charge, or since=... when its members learn"
         reject("split", None, "no decision", "decisions of this split with final rewards", remedy)
     found = found.take(mine)
-    side = split.side(found.key)
+    sides = split.side(found.key)
     names = [f"{split.members[place].name} (side {place})" for place in (treatment, control)]
     return _contrast(
         agent,
         found,
-        [side == treatment, side == control],
+        [sides == treatment, sides == control],
         (names[0], names[1]),
         (split.shares[treatment], split.shares[control]),
     )
