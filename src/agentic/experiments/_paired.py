@@ -13,7 +13,7 @@ from agentic._plan import bind
 from agentic._statistics import normal_quantile, normal_tail
 from agentic.arrays import F64, I64
 from agentic.evaluation import Joined, cross_fit, target_probabilities
-from agentic.experiments._worth import Deciding
+from agentic.experiments._worth import Deciding, logged_parts
 from agentic.protocols import Policy
 
 
@@ -77,7 +77,7 @@ def ahead_of(agent: Deciding, policy: Policy, rows: Joined, q: F64, /, *, level:
     )
 
 
-def predicted(agent: Deciding, rows: Joined, judged: I64, /, *, folds: int, seed: int) -> tuple[F64, F64]:
+def predicted(agent: Deciding, rows: Joined, judged: I64, /, *, folds: int, seed: int) -> F64:
     """Predict the reward of every action at some rows, by models of all rows but those of the same subjects.
 
     Args:
@@ -88,16 +88,29 @@ def predicted(agent: Deciding, rows: Joined, judged: I64, /, *, folds: int, seed
         seed: Of the parts.
 
     Returns:
-        q, shape (m, k), and the features of all rows, X, shape (n, d).
+        q, shape (m, k).
     """
-    from agentic.experiments._worth import logged_parts
+    X = features_of(agent, rows)
+    k = len(agent.plan.catalogue)
+    q = cross_fit(
+        X,
+        rows.action,
+        rows.reward,
+        k,
+        folds=folds,
+        seed=seed,
+        groups=rows.key.view(np.int64),
+        weight=1.0 / rows.probability,  # a policy that learns left early what was unlucky
+    )
+    return q[judged]
 
+
+def features_of(agent: Deciding, rows: Joined, /) -> F64:
+    """The encoded features of logged decisions, X, shape (n, d)."""
     X = np.empty((len(rows), agent.plan.space.width))
     for where, found in logged_parts(agent, rows.position):
         X[where] = agent.schema.encode(np.asfortranarray(found.columns["values"]))
-    k = len(agent.plan.catalogue)
-    q = cross_fit(X, rows.action, rows.reward, k, folds=folds, seed=seed, groups=rows.key.view(np.int64))
-    return q[judged], X
+    return X
 
 
 def bounds(value: float, error: float, level: float, /) -> tuple[float, float]:

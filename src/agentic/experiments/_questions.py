@@ -24,7 +24,7 @@ from agentic.experiments._ratios import Ratio, ratio_difference
 from agentic.experiments._samples import SampleRatio, sample_ratio
 from agentic.experiments._worth import Contrast, Deciding, by_arm, by_side
 from agentic.policies import Split
-from agentic.protocols import Policy
+from agentic.protocols import Learner, Policy
 
 FEWEST: Final = 30
 """Subjects of a group with fewer are too few for the delta method."""
@@ -123,7 +123,8 @@ class StandingAnswers:
             lines.append(f"  arms: {self.check}")
         lines += [f"  {one}" for one in (self.random, self.nothing, self.rules, self.champion)]
         lines.append("  what each guardrail costs (one step: what more messages do later is not in it):")
-        lines += [f"    {one}" for one in self.guardrails] or ["    there are none"]
+        lines += [f"    {one}" for one in self.guardrails] or ["    cannot be told"]
+        lines += [f"    {note}" for note in dict.fromkeys(n for one in self.guardrails for n in one.notes)]
         adjusted = ", ".join(f"{name} {p:.3g}" for name, p in self.adjusted.items())
         if adjusted:
             lines.append(f"  p-values corrected for all of these (Holm): {adjusted}")
@@ -141,6 +142,7 @@ def standing_questions(
     *,
     rules: Policy | None = None,
     champion: Policy | None = None,
+    untaught: Learner | None = None,
     value: float = 1.0,
     level: float = 0.95,
     rows: Joined | None = None,
@@ -161,6 +163,10 @@ def standing_questions(
         rules: The rules alone, such as ``Rules([...])``; where the holdout is decided by the very same, they
             are compared directly.
         champion: An earlier policy; not asked where a ``Split`` is in charge: then its sides are compared.
+        untaught: The policy in charge as it was before it learned anything. Prices of guardrails are then
+            those of this policy taught on a third of the subjects, with rewards learned from another third,
+            judged by the rest, each in turn. Without it a policy that learned from these decisions is priced as it
+            is, and prices look higher than they are.
         value: Money for one unit of reward; 1 where rewards are money.
         level: Share of samples in which the bounds of one answer are to hold, in (0, 1); ``adjusted``
             corrects for several.
@@ -180,16 +186,13 @@ def standing_questions(
     mine.logged()  # refuses an empty log
     net = attrs.evolve(found, reward=value * found.reward - found.cost)
     own = net.of(["policy"])
-    q, X = predicted(agent, net, (net.arm == ARMS.index("policy")).nonzero()[0], folds=folds, seed=seed)
+    q = predicted(agent, net, (net.arm == ARMS.index("policy")).nonzero()[0], folds=folds, seed=seed)
     check = _check(agent, found)
     asker = _Asker(agent, net, own, q, level, check)
     in_charge = agent.policy
     prices: tuple[GuardrailPrice, ...] = ()
     if not fields_of(bind(in_charge, agent.plan.space)):
-        X_own = X[net.arm == ARMS.index("policy")]
-        prices = guardrail_prices(
-            agent, in_charge, own, q, (X, net.action, net.reward, net.key), X_own, level=level
-        )
+        prices = guardrail_prices(agent, in_charge, net, q, untaught=untaught, level=level, seed=seed)
     return StandingAnswers(
         asker.arm("against random", "random_control"),
         asker.nothing(),
