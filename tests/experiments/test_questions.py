@@ -79,7 +79,7 @@ def test_every_question_is_answered_near_the_truth() -> None:
         answers = standing_questions(agent, rules=RULES, seed=seed)
         rows = joined(agent).of(["policy"])
         target, X = target_probabilities(agent, RULES, rows)
-        effect = 10.0 * LIFT * (X[:, -1] > 0.5) - COST
+        effect = 10.0 * LIFT * (X[:, 0] > 0.5) - COST
         texted = rows.action != rows.catalogue.idle
         earned = float((texted * effect).mean())
         column = rows.catalogue.column("sms")

@@ -29,6 +29,7 @@ from agentic.protocols import Learner, Policy
 FEWEST: Final = 30
 """Subjects of a group with fewer are too few for the delta method."""
 UNSUPPORTED: Final = "insufficient support"
+_NONE: Final = "    none, or of a policy that keeps something of each subject it cannot be told"
 AHEAD, BEHIND, UNANSWERED = "ahead", "behind", "cannot be answered"
 
 
@@ -123,7 +124,7 @@ class StandingAnswers:
             lines.append(f"  arms: {self.check}")
         lines += [f"  {one}" for one in (self.random, self.nothing, self.rules, self.champion)]
         lines.append("  what each guardrail costs (one step: what more messages do later is not in it):")
-        lines += [f"    {one}" for one in self.guardrails] or ["    cannot be told"]
+        lines += [f"    {one}" for one in self.guardrails] or [_NONE]
         notes = dict.fromkeys(note for one in self.guardrails for note in one.notes)
         lines += [f"    {note}" for note in notes]
         adjusted = ", ".join(f"{name} {p:.3g}" for name, p in self.adjusted.items())
