@@ -296,8 +296,11 @@ class Own:
 
     name = "own"
 
+    def __init__(self) -> None:
+        self.ask = lambda: 1.0
+
     def propose(self, batch: Batch) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
+        return Proposal(np.full(batch.allowed.shape, self.ask()))
 
 
 class Never:
@@ -372,3 +375,10 @@ def test_an_arm_without_rewards_yet_says_wait() -> None:
     bare = attrs.evolve(answers, guardrails=(), check=None, nothing=answers.random)
     assert bare.adjusted == {}
     assert "Holm" not in str(bare)
+
+
+def test_the_same_policy_is_not_ahead_of_itself() -> None:
+    """There is no difference, and no error to measure one by."""
+    answer = standing_questions(capped(15, policy=RULES), champion=RULES).champion
+    assert answer.value == pytest.approx(0.0, abs=1e-12)
+    assert answer.verdict == "no difference proven"
