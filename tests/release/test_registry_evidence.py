@@ -62,7 +62,7 @@ class TestEvaluation:
         """And so does what is below what was asked for."""
         agent, _, test = parts
         estimate = evaluate(agent, SquareCB(), rows=test)
-        facts = attrs.evolve(estimate.diagnostics, verdict="unsupported")
+        facts = attrs.evolve(estimate.diagnostics, verdict="insufficient support")
         blind: Estimate = attrs.evolve(estimate, low=float("nan"), diagnostics=facts)
         assert evaluation_evidence(blind, rows=test).verdict == "fail"
         assert evaluation_evidence(blind, rows=test).summary["low"] is None
