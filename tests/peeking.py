@@ -4,5 +4,5 @@ import math
 
 
 def allowed(alpha: float, runs: int) -> float:
-    """The share of wrong claims that an honest test exceeds once in about 700 times: three standard errors."""
+    """The share of wrong claims that an honest test hardly exceeds: alpha and three standard errors."""
     return alpha + 3.0 * math.sqrt(alpha * (1.0 - alpha) / runs)

@@ -57,9 +57,9 @@ def carried(registry: Registry, policy: Any, stage: str) -> Version:
     return registry.get(policy)
 
 
-def taught(agent: Agent, n: int = 30) -> None:
+def taught(agent: Agent, n: int = 30, day: int = 0) -> None:
     """Have it decide for some, let some of them buy, and learn."""
-    at = NOON
+    at = NOON + timedelta(days=2 * day)
     batch = agent.decide_many([f"customer-{i}" for i in range(n)], now=at)
     agent.record_many(batch.ids[::3], "purchase", at=at)
     agent.learn(now=at + timedelta(days=1))

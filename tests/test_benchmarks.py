@@ -26,7 +26,7 @@ FIGURES = {
     "coverage": ["eps, n=200: coverage", "offset, n=2000: width", "  bootstrap: coverage"],
     "limits": ["splitmix64 in numpy, a word", "exp f32, a number"],
     "profile": ["  propose", "    win probabilities", "  everything else"],
-    "sequential": ["count, no harm", "mean, -20 %: customers of an arm", "count, a look"],
+    "sequential": ["count, no harm: accused all the same", "mean, -50 %: found", "count, a look"],
     "personal": ["tastes: Personal", "nobody differs: LinearThompson", "a subject's record, of it Personal"],
 }
 

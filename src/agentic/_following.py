@@ -85,7 +85,15 @@ class Following:
         return self._releases
 
     def _roots(self, version: str, state: State) -> tuple[str, ...]:
-        return () if self._lines is None else self._lines.roots(version, state.versions)
+        if self._lines is None:
+            return ()
+        roots, versions = self._lines.roots(version, state.versions), self.chair.versions
+        if not roots and self.chair.shared:  # as was stored, before it was fitted to other actions?
+            for known in state.versions:
+                versions.get(known)
+            stored, _ = versions.fitted.get(version, ("", None))
+            roots = self._lines.roots(stored, state.versions)
+        return roots
 
     def _in_charge(self) -> str:
         if self.chair.shared:

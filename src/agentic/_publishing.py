@@ -181,8 +181,9 @@ class Chair:
         version = fingerprint(policy)
         with self._books.writing():
             if after is None:
+                self._fitted(policy, version)
+                self.admit(policy)  # who may find out what it was fitted from
                 line = self._fitted(policy, version)
-                self.admit(policy)
             else:
                 line = _pairs(policy, version, self.published.policy, after)
             published = self._serve(policy, version)

@@ -89,7 +89,7 @@ def test_an_estimate_takes_them_as_its_interval(name: str) -> None:
     n = 600
     action = generator.integers(0, 2, n)
     reward = 3.0 * (generator.random(n) < 0.3 + 0.2 * action) - 1.0
-    log = Logged(action=action, reward=reward, propensity=np.full(n, 0.5))
+    log = Logged(action=action, reward=reward, probability=np.full(n, 0.5))
     target = np.tile([0.2, 0.8], (n, 1))
     method = METHODS[name]
     assert isinstance(method, Interval)
@@ -106,10 +106,10 @@ def test_an_estimate_takes_them_as_its_interval(name: str) -> None:
 
 
 def misuse(options: dict[str, Any]) -> None:
-    log = Logged(action=np.array([0, 1, 0]), reward=np.array([0.0, 1.0, 1.0]), propensity=np.full(3, 0.5))
-    target = np.full((3, 2), 0.5)
+    groups = options.pop("groups", None)
+    log = Logged(action=[0, 1, 0], reward=[0.0, 1.0, 1.0], probability=np.full(3, 0.5), groups=groups)
     defaults = {"estimator": IPW(), "interval": AnytimeBetting(), "reward_range": (0.0, 1.0)}
-    estimate(log, target, **{**defaults, **options})
+    estimate(log, np.full((3, 2), 0.5), **{**defaults, **options})
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,14 @@ def misuse(options: dict[str, Any]) -> None:
     [
         pytest.param({"reward_range": None}, "the ends of the reward", id="no range"),
         pytest.param({"estimator": IPW(clip=1.0)}, "plain weighted rewards", id="clipped"),
-        pytest.param(
-            {"estimator": DM(), "predictions": np.zeros((3, 2))}, "plain weighted rewards", id="modelled"
-        ),
+        pytest.param({"estimator": DM(), "q": np.zeros((3, 2))}, "plain weighted rewards", id="modelled"),
         pytest.param({"groups": ["a", "b", "a"]}, "rows as independent", id="groups"),
     ],
 )
 def test_what_it_cannot_bound_is_refused(options: dict[str, Any], what: str) -> None:
     """As by the other intervals of weighted rewards."""
     with pytest.raises(EvaluationError, match=what):
-        misuse(options)
+        misuse(dict(options))
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ class TestEvidence:
             ({"seen": 3, "training": None}, "rows it did not learn from"),
             ({"training": None}, "rows it did not learn from"),
             ({"seen": 0, "training": "cd" * 32}, "names the rows it was trained on"),
-            ({"seen": 0, "training": None, "verdict": "unsupported"}, "that the log supports"),
+            ({"seen": 0, "training": None, "verdict": "insufficient support"}, "that the log supports"),
         ],
         ids=["seen", "unknown", "other-training", "unsupported"],
     )
@@ -434,6 +434,26 @@ class TestRequirements:
         registry.govern(loose, by="Bob", approved_by="Ann")
         assert registry.requirements == loose
         assert registry.governed
+
+    def test_the_second_one_must_be_one_who_may(self) -> None:
+        """Where there is a list of them."""
+        registry = Registry(made())
+        registry.govern(Requirements(approvers=["Ann", "Carl"]), by="Bob")
+        with pytest.raises(ReleaseError, match="not among those who may"):
+            registry.govern(Requirements(), by="Bob", approved_by="Mallory")
+        registry.govern(Requirements(), by="Bob", approved_by="Carl")
+        wrong: Any = {"canary_1": 3}
+        with pytest.raises(ReleaseError, match="got a dict"):
+            registry.govern(wrong, by="Bob", approved_by="Carl")
+
+    def test_what_is_adopted_may_be_registered_already(self) -> None:
+        """It keeps its owner."""
+        registry = Registry(made(policy=SquareCB()))
+        registry.register(SquareCB(), owner="Bob")
+        registry.govern(by="Ann")
+        champion = registry.champion
+        assert champion is not None
+        assert (champion.owner, champion.stage) == ("Bob", "champion")
 
     @pytest.mark.parametrize(
         "make",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 import pytest
 
 from agentic import NO_ACTION, Action, Agent, F
-from agentic.arrays import Batch, Feedback, Proposal
 from agentic.errors import ReleaseError
 from agentic.policies import (
     BetaThompson,
@@ -63,46 +62,36 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 class Written:
     """A policy whose owner says where it comes from."""
 
+    propose: ClassVar[Any] = Uniform.propose
     learned: bool
     name: str = "written"
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
 
 
 @attrs.frozen
 class Table:
     """Numbers that somebody fitted elsewhere."""
 
+    propose: ClassVar[Any] = Uniform.propose
     weights: Any
     name: str = "table"
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.tile(self.weights, (len(batch), 1)))
 
 
 class Plain:
     """A learner that declares nothing."""
 
     name = "plain"
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
-
-    def learn(self, feedback: Feedback, /) -> Plain:
-        return self
+    propose: ClassVar[Any] = Uniform.propose
+    learn: ClassVar[Any] = BetaThompson.learn
 
 
 class Wrapped:
     """Something that hides a policy in an attribute."""
 
     name = "wrapped"
+    propose: ClassVar[Any] = Uniform.propose
 
     def __init__(self, policy: Any) -> None:
         self.policy = policy
-
-    def propose(self, batch: Batch, /) -> Proposal:
-        return Proposal(np.ones(batch.allowed.shape))
 
 
 WRITTEN = Rules([Rule(F("age") >= 18, "push")])
@@ -437,6 +426,20 @@ class TestOpening:
         with Agent.open(path, "shop", more, policy=BetaThompson(), goals=GOALS, clock=lambda: NOON) as agent:
             assert agent.policy_version != version
             assert Registry(agent).get(agent.policy_version) == Registry(agent).champion
+
+    def test_a_former_champion_comes_back_to_other_actions(self, tmp_path: Path) -> None:
+        """The rules are in charge, the catalogue has changed, and the champion before is asked for."""
+        path = tmp_path / "agent.db"
+        with made(path, policy=SquareCB()) as agent:
+            Registry(agent).govern(by="Ann")
+            agent.policy = RULES
+        more = [Action("push", channel="push"), Action("mail"), Action("sms", channel="sms", cost=0.1)]
+        parts: dict[str, Any] = {"policy": RULES, "challengers": [SquareCB()], "clock": lambda: NOON}
+        with Agent.open(path, "shop", more, **parts) as agent:
+            agent.policy = SquareCB()
+            assert Registry(agent).get(agent.policy_version) == Registry(agent).champion
+            with pytest.raises(ReleaseError):
+                agent.policy = EpsilonGreedy()
 
     def test_every_process_knows_at_once(self, tmp_path: Path) -> None:
         """Two agents on one file: what one is told, the other holds to."""

@@ -14,17 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentic import Agent
-from agentic._releases import LINEAGE, RELEASE
+from agentic import Agent, _publishing
+from agentic._releases import LINEAGE, RELEASE, _lines, _steps, members_learned
 from agentic._releases._events import START, told, written
 from agentic.arrays import Block, Receipt
 from agentic.errors import LogError, ReleaseError
-from agentic.policies import BetaThompson, EpsilonGreedy, SquareCB
+from agentic.policies import BetaThompson, EpsilonGreedy, Split, SquareCB
 from agentic.provenance import HmacKey, MemoryLog, check_bundle
-from agentic.release import Evidence, Registry
+from agentic.release import Evidence, Registry, Requirements
 from releasing import NOON, PASSED, RULES, carried, made, taught
 from torture.herd import environment
 
+_REGISTERED = ("learned", "notes", "owner", "parent", "policy", "training", "version")
+_ADOPTED = {"version": "x", "policy": "x", "learned": True}
 KEY = HmacKey("shop.example/a", bytes(range(16)))
 
 
@@ -147,23 +149,63 @@ class TestForged:
             ("evidenced", {"version": "V", "evidence": PASSED["shadow"].to_data(), "digest": "0" * 64}),
             ("governed", {"requirements": {}, "approved_by": None, "adopted": None}),
             ("governed", {}),
+            ("governed", {"requirements": "R", "approved_by": "Zoe", "adopted": {"version": "V"}}),
+            (
+                "governed",
+                {
+                    "requirements": "R",
+                    "approved_by": "Zoe",
+                    "adopted": {"version": 1, "policy": "x", "learned": 1},
+                },
+            ),
+            ("registered", dict.fromkeys(_REGISTERED, "V") | {"notes": "", "learned": 1, "version": "new"}),
             ("stepped_back", {"version": "V", "stage": "shadow", "reason": "x"}),
             ("revoked", {"version": "V", "stage": "shadow", "reason": "x"}),
         ],
-        ids=list(map(str, range(17))),
+        ids=list(map(str, range(20))),
     )
     def test_nor_what_the_registry_would_have_refused(
         self, agent: Agent, what: str, facts: dict[str, Any]
     ) -> None:
         """The fold holds to the same rules as the door."""
         version = Registry(agent).version_of(SquareCB())
-        facts = {name: version if value == "V" else value for name, value in facts.items()}
+        words = {"V": version, "R": Requirements().to_data()}
+        facts = {
+            name: words.get(value, value) if isinstance(value, str) else value
+            for name, value in facts.items()
+        }
         before = Registry(agent).to_json()
         forged(agent, event(agent, what, facts))
         assert Registry(agent).to_json() == before
         assert len(agent.releases.refused) == 1
         with pytest.raises(ReleaseError):
             agent.policy = SquareCB()
+
+    @pytest.mark.parametrize("part", ["version", "policy", "learned"])
+    def test_who_begins_to_govern_by_hand_adopts_a_policy(self, part: str) -> None:
+        """And nothing else."""
+        agent = made()
+        facts = {"requirements": Requirements().to_data(), "approved_by": None}
+        forged(agent, event(agent, "governed", {**facts, "adopted": {**_ADOPTED, part: 7}}))
+        assert not Registry(agent).governed
+
+    @pytest.mark.parametrize(
+        "change", [{"learned": 1}, {"parent": "x"}, {}], ids=["learned", "parent", "twice"]
+    )
+    def test_who_registers_by_hand_says_what_it_takes(self, agent: Agent, change: dict[str, Any]) -> None:
+        """Whether it learned, a parent that there is, and a version that there is not."""
+        version = Registry(agent).version_of(SquareCB()) if not change else "new"
+        facts = {
+            **_ADOPTED,
+            "version": version,
+            "owner": "Eve",
+            "parent": None,
+            "training": None,
+            "notes": "",
+        }
+        forged(agent, event(agent, "registered", {**facts, **change}))
+        assert len(agent.releases.refused) == 1
+        assert len(Registry(agent).versions) == 2
 
     def test_blocks_of_another_shape_count_for_nothing(self, agent: Agent) -> None:
         """No columns, other columns, other types."""
@@ -202,6 +244,7 @@ class TestForged:
     def test_events_of_other_agents_are_theirs(self, agent: Agent) -> None:
         """Agents that share a log have a registry each."""
         forged(agent, event(agent, "rollout.x", {}), name="another")
+        agent.releases.refresh()
         assert agent.releases.state.count == 2
         assert agent.releases.refused == ()
 
@@ -228,6 +271,53 @@ class TestForged:
         column[:] = texts
         block = Block(RELEASE, {"at": np.zeros(len(texts), dtype), "event": column}, {"agent": "a"})
         assert all(one.event is None for one in told(0, block))
+
+
+class TestLimits:
+    def test_there_is_an_end_to_versions_and_evidence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody fills the memory of every process."""
+        monkeypatch.setattr(_steps, "_MOST_VERSIONS", 1)
+        monkeypatch.setattr(_steps, "_MOST_EVIDENCE", 1)
+        registry = Registry(made())
+        registry.register(SquareCB(), owner="Bob")
+        registry.attach(SquareCB(), PASSED["shadow"], by="Bob")
+        with pytest.raises(ReleaseError, match="that is all"):
+            registry.attach(SquareCB(), PASSED["shadow"], by="Bob")
+        with pytest.raises(ReleaseError, match="at most 1"):
+            registry.register(EpsilonGreedy(), owner="Bob")
+
+    @pytest.mark.parametrize("kept", [1, 50])
+    def test_of_what_was_learned_the_last_is_known(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: int
+    ) -> None:
+        """A version further back than that has to be registered to come back."""
+        monkeypatch.setattr(_lines, "KEPT", kept)
+        monkeypatch.setattr(_publishing, "_LEARNED", kept)
+        for path in (None, tmp_path / "agent.db"):
+            with made(path, policy=BetaThompson()) as agent:
+                registry = Registry(agent)
+                registry.govern(by="Ann")
+                for turn in range(3):
+                    taught(agent, 30, turn)
+                last = agent.policy_version
+                found = agent.releases.root(last)
+                assert (found == registry.champion.version) is (kept == 50)  # type: ignore[union-attr]
+
+    def test_members_of_another_split_were_learned_from_nobody(self) -> None:
+        """Who parted nobody has no members to learn from."""
+        assert members_learned(Split(RULES, [(SquareCB(), 0.1)]), RULES) == []
+
+    def test_a_child_process_goes_on(self, tmp_path: Path) -> None:
+        """Whoever held a lock is not there any more."""
+        with made(tmp_path / "agent.db") as agent:
+            registry = Registry(agent)
+            registry.govern(by="Ann")
+            agent.releases._lock.acquire()
+            agent._process = 0
+            agent.decide("customer", now=NOON)
+            agent.releases.refresh()
+            with pytest.raises(ReleaseError):
+                agent.policy = SquareCB()
 
 
 class TestOwnEvents:
@@ -288,21 +378,21 @@ class TestOwnEvents:
         """The registry is as before, and goes on when the log does."""
 
         class Down(MemoryLog):
-            down = False
+            down: Exception | None = None
 
             def append(self, block: Block, /) -> Receipt:
                 if self.down:
-                    raise OSError("down")
+                    raise self.down
                 return super().append(block)
 
         log = Down()
         agent = Agent("shop", made().plan.catalogue.actions[1:], policy=RULES, log=log, clock=lambda: NOON)
         registry = Registry(agent)
-        log.down = True
-        with pytest.raises(LogError, match="did not happen"):
-            registry.register(SquareCB(), owner="Bob")
+        for log.down in (OSError("down"), LogError("it did not happen")):
+            with pytest.raises(LogError, match="did not happen"):
+                registry.register(SquareCB(), owner="Bob")
         assert registry.versions == ()
-        log.down = False
+        log.down = None
         registry.register(SquareCB(), owner="Bob")
         assert len(registry.versions) == 1
 

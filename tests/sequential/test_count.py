@@ -7,7 +7,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic.errors import EvaluationError
@@ -142,6 +142,7 @@ def test_a_trajectory_is_the_test_step_by_step(seen: list[Batch]) -> None:
     assert test.safe_peak == pytest.approx(max(1.0, path.safe.max()), rel=1e-9)
 
 
+@settings(max_examples=40)
 @given(batches(), batches())
 def test_shards_merge_in_any_order(first: list[Batch], second: list[Batch]) -> None:
     """What both saw together is what one would have seen, peaks aside."""
@@ -158,6 +159,7 @@ def test_shards_merge_in_any_order(first: list[Batch], second: list[Batch]) -> N
         assert merged.peak == pytest.approx(max(1.0, merged.e_value))
 
 
+@settings(max_examples=40)
 @given(batches())
 def test_swapping_arms_and_direction_changes_nothing(seen: list[Batch]) -> None:
     """Fewer in the treatment is more in the control."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic.errors import EvaluationError
@@ -51,7 +51,7 @@ SINGLE: dict[str, Callable[[np.ndarray], ConfidenceSequence]] = {
     "betting": betting_sequence,
     "hedged": lambda x: hedged_sequence(x, breaks=200),
 }
-TIMES = np.unique(np.geomspace(20, 2000, 60).astype(np.int64))
+TIMES = np.unique([*np.geomspace(20, 2000, 60).astype(np.int64), 100, 500])
 
 
 @pytest.mark.parametrize("method", CLOSED)
@@ -77,9 +77,9 @@ def test_betting_rarely_misses_and_is_within_5_percent_of_the_best(population: s
     assert np.mean(missed) <= allowed(0.05, runs)
     told = shared("gold", "coverage_reference.json").read_text(encoding="utf-8")
     rows: dict[str, Any] = json.loads(told)["results"][population]
-    exact = [row for name, row in rows.items() if "asymptotic" not in name and "t interval" not in name]
+    exact = [row for name, row in rows.items() if "asymptotic" not in name and "naive" not in name]
     for time in (100, 500, 2000):
-        widths = [one.width[np.searchsorted(TIMES, time, side="right") - 1] for one in found]
+        widths = [one.width[np.searchsorted(TIMES, time)] for one in found]
         error = np.std(widths) / math.sqrt(runs)
         assert np.mean(widths) - 3.0 * error <= 1.05 * min(row["width"][str(time)] for row in exact)
 
@@ -98,10 +98,11 @@ def test_an_asymptotic_sequence_waits_where_outcomes_are_rare() -> None:
     """At 2 % it would miss in most runs if it spoke from the start; waiting for 30 mends that."""
     runs = 300
     x = (np.random.default_rng(84).random((runs, 2000)) < 0.02).astype(float)
-    hasty = asymptotic_sequence(x, least_carrying=2.0)
+    hasty = asymptotic_sequence(x, least_carrying=0.0)
     patient = asymptotic_sequence(x)
     truth = np.full(runs, 0.02)
-    assert hasty.misses(truth).mean() > 0.15
+    late = ConfidenceSequence(hasty.lower[:, 20:], hasty.upper[:, 20:])
+    assert late.misses(truth).mean() > 0.5
     assert patient.misses(truth).mean() <= allowed(0.05, runs)
     assert np.isinf(patient.width[:, 0]).all()
     assert np.isfinite(patient.width[:, -1]).any()
@@ -114,6 +115,7 @@ def test_an_asymptotic_sequence_may_be_shifted() -> None:
     assert far.lower - 2.0**20 == pytest.approx(near.lower, abs=1e-8)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=25))
 def test_mirrored_outcomes_have_mirrored_bounds(x: list[float]) -> None:
     """Nothing favours a side, the bounds hold the mean, and a single betting pass is many."""
@@ -136,6 +138,7 @@ def test_a_long_sequence_is_the_same_in_pieces() -> None:
     found = betting_sequence(x, at=at)
     direct = betting_sequence(x[:16_384], at=np.array([10, 16_384]))
     assert found.lower[:2] == pytest.approx(direct.lower)
+    assert betting_sequence(x, at=[40_000]).width[0] == pytest.approx(found.width[-1], rel=0.1)
     assert (np.diff(found.width) < 0.0).all()
     assert found.width[-1] < 0.02
 
@@ -219,7 +222,8 @@ def test_boundaries_are_those_of_the_authors() -> None:
         assert found == pytest.approx(expected, rel=1e-12 if closed else 1e-8), name
 
 
-@given(st.floats(0.001, 0.3), st.floats(1.0, 1e4), st.floats(0.5, 1e4))
+@settings(max_examples=12)
+@given(st.floats(0.001, 0.1), st.floats(1.0, 300.0), st.floats(1.0, 300.0))
 def test_one_side_is_tighter_than_two(alpha: float, v: float, tuned_at: float) -> None:
     """The one-sided normal mixture at alpha lies below the two-sided one; the gamma mixtures nest."""
     times = np.array([v])

@@ -10,7 +10,6 @@ import numpy as np
 
 from agentic._offpolicy._intervals import Contributions
 from agentic._offpolicy._logged import Floats, Ints, Rows, reject
-from agentic.errors import EvaluationError
 
 _NORMAL = NormalDist()
 # Rows, or groups, that are drawn one by one; above, rows that move the value alike share a cell.
@@ -135,9 +134,6 @@ def resampled(rows: Rows, contributions: Contributions, /, *, resamples: int, se
     Returns:
         Shape (resamples,), float64; shorter by the resamples that hold no weight to divide by.
 
-    Raises:
-        EvaluationError: No resample holds any weight.
-
     .. versionadded:: 0.1
     """
     parts = _Parts.of(rows, contributions)
@@ -152,11 +148,8 @@ def resampled(rows: Rows, contributions: Contributions, /, *, resamples: int, se
         if cells.root is not None:
             sums += dice.standard_normal((stop - start, cells.root.shape[0])) @ cells.root
         found[start:stop] = parts.value(sums)
-    found = found[np.isfinite(found)]
-    if not found.size:
-        message = "no resample holds a row with weight, expected some; the log has nothing of the target"
-        raise EvaluationError(message, field="weight")
-    return found
+    told = np.isfinite(found)
+    return found[told] if told.any() else found
 
 
 def _by_group(groups: Ints, column: Floats) -> Floats:

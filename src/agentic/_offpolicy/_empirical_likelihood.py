@@ -109,6 +109,8 @@ class _Observations:
 
 def _upper(found: _Observations, tail: float) -> float:
     """Return where the randomly weighted mean lies above with probability `tail`."""
+    if not (math.isfinite(found.mean) and math.isfinite(found.most)):
+        return math.inf  # too large for floating point: anything may be
     off = found.value - found.mean
     scale = max(found.most - found.mean, float(np.abs(off).max()))
     if not scale > 0.0:
@@ -136,11 +138,11 @@ def _crossing(draws: list[_Weighted], tail: float, most: float) -> float:
     if at_low <= 0.0:
         return low
     side, middle = 0, high
-    for _ in range(100):
+    for _ in range(100):  # pragma: no branch - a dozen will do
         middle = (low * at_high - high * at_low) / (at_high - at_low)
         found = excess(middle)
         if abs(found) < 1e-10 or high - low < 1e-13 * most:
-            return middle
+            break
         if found > 0.0:
             low, at_low, at_high = middle, found, at_high / 2.0 if side > 0 else at_high
             side = 1
@@ -167,22 +169,23 @@ class _Weighted:
             return 1.0
         # The sum of gamma variables g_i off_i exceeds 0: its cumulants are those of -sum log(1 - t off_i).
         low, high, t = 1.0 / least, 1.0 / most, 0.0
-        for _ in range(200):
+        for _ in range(200):  # pragma: no branch - a dozen will do
             part = off / (1.0 - t * off)
             slope, bend = float(self.count @ part), float(self.count @ (part * part))
             low, high = (low, t) if slope > 0.0 else (t, high)
             step = t - slope / bend
             if not low < step < high:
                 step = (low + high) / 2.0
-            if abs(step - t) <= 1e-12 * abs(step):
-                break
+            near = abs(step - t) * (most - least) <= 1e-13
             t = step
+            if near:
+                break
         rest = 1.0 - t * off
         part = off / rest
         root = math.copysign(math.sqrt(max(0.0, 2.0 * float(self.count @ np.log(rest)))), t)
         bend = float(self.count @ (part * part))
         if abs(root) < 1e-4:  # the limit of the correction
-            return _NORMAL.cdf(float(self.count @ part**3) / (3.0 * bend**1.5) - root)
+            return _NORMAL.cdf(-root - float(self.count @ part**3) / (3.0 * bend**1.5))
         return _NORMAL.cdf(-root - math.log(t * math.sqrt(bend) / root) / root)
 
 
@@ -239,14 +242,14 @@ def _size(rows: Rows) -> Floats:
 
 def _slope(off: Floats, gain: Floats, off_unseen: float, gain_unseen: float) -> float:
     """Regress gains on the weights, both less their means, with the row that was never drawn."""
-    squares = float(off @ off) + off_unseen**2
+    squares = float(off @ off) + off_unseen * off_unseen
     return (float(off @ gain) + off_unseen * gain_unseen) / squares if squares > 0.0 else 0.0
 
 
 def _gathered(term: Floats) -> tuple[Floats, Floats]:
     """Return distinct values and their counts, or two points for each cell, of its mean and variance."""
     least, most = float(term.min()), float(term.max())
-    if term.size > _CELLS and most > least:
+    if term.size > _CELLS and 0.0 < most - least < math.inf:
         code = np.minimum((term - least) * (_CELLS / (most - least)), _CELLS - 1).astype(np.int64)
         number = np.bincount(code, minlength=_CELLS).astype(np.float64)
         held = np.flatnonzero(number)

@@ -82,11 +82,6 @@ class Version:
         """For which share of the subjects it may decide, 0 to 1."""
         return 1.0 if self.former else share_of(self.stage)
 
-    def last(self, kind: str, /) -> Evidence | None:
-        """The last word of a kind of evidence."""
-        found = [each for each in self.evidence if each.kind == kind]
-        return found[-1] if found else None
-
 
 @attrs.frozen
 class State:
@@ -207,7 +202,7 @@ def _lacking(found: Version, kind: str) -> str:
 
 def _unfit(found: Version, last: Evidence) -> str:
     """What is wrong with an evaluation that does not fail."""
-    if last.summary.get("verdict") == "unsupported":
+    if last.summary.get("verdict") == "insufficient support":
         return "evaluation evidence that the log supports"
     if last.summary.get("seen") != 0:
         return "evaluation evidence by rows it did not learn from"

@@ -292,11 +292,10 @@ def _rolled_back(state: State, facts: _Facts) -> State:
             version=found.version,
             stage=found.stage,
         )
-    left, state = state.champion, state.crowned(found)
-    if left is not None:  # it did harm, or might have: nobody rolls back to it
-        gone = attrs.evolve(state.get(left), former=False)
-        state = attrs.evolve(state.with_(gone), left=tuple(v for v in state.left if v != left))
-    return state
+    # Whoever is left did harm, or might have: nobody rolls back to it. There is one, or nobody were former.
+    left, state = str(state.champion), state.crowned(found)
+    gone = attrs.evolve(state.get(left), former=False)
+    return attrs.evolve(state.with_(gone), left=tuple(v for v in state.left if v != left))
 
 
 def _retired(state: State, facts: _Facts) -> State:

@@ -3,6 +3,7 @@
 Its public names are those of ``agentic.experiments``.
 """
 
+from agentic._sequential._asymptotic import asymptotic_radius
 from agentic._sequential._betting import BettingTest
 from agentic._sequential._boundaries import (
     beta_binomial_boundary,
@@ -26,7 +27,8 @@ from agentic._sequential._bounded import (
 from agentic._sequential._checks import check_open_unit
 from agentic._sequential._count import CountTest
 from agentic._sequential._evidence import Evidences
-from agentic._sequential._mean import MeanTest, Moments, asymptotic_radius
+from agentic._sequential._mean import MeanTest
+from agentic._sequential._moments import Moments
 from agentic._sequential._msprt import MSPRT, msprt
 from agentic._sequential._ratio import SampleRatioTest, multinomial_e_value
 from agentic._sequential._wealth import betting_lower, betting_sequence, hedged_lower, hedged_sequence

@@ -9,13 +9,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic._sequential._asymptotic import tuning
 from agentic._sequential._boundaries import (
     gamma_exponential_boundary,
     log_beta_binomial,
     normal_boundary,
 )
 from agentic._sequential._checks import Floats, reject
-from agentic._sequential._mean import tuning
 
 _STEPS: Final = 60
 

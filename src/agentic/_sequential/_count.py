@@ -342,12 +342,14 @@ class CountTest:
         """Return the largest log ratio that, with all below it, is ruled out; minus the reach if none is."""
         # The likelihood is concave, so what speaks against "at most u" falls with u.
         low, high = -_REACH, _REACH
-        for _ in range(26):
-            middle = 0.5 * (low + high)
-            against = (
-                log_sum(_between(profile, middle + _STEPS) + _LOG_WEIGHTS) - _between(profile, [middle])[0]
-            )
-            low, high = (middle, high) if against >= -math.log(self.alpha) else (low, middle)
+        for _ in range(6):
+            points = np.linspace(low, high, 18)[1:-1]
+            terms = _between(profile, np.add.outer(points, _STEPS)) + _LOG_WEIGHTS
+            top = terms.max(axis=1)
+            against = top + np.log(np.exp(terms - top[:, None]).sum(axis=1)) - _between(profile, points)
+            out = int((against >= -math.log(self.alpha)).sum())
+            edges = np.concatenate([[low], points, [high]])
+            low, high = edges[out : out + 2].tolist()
         return low
 
 

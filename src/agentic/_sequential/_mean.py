@@ -10,10 +10,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic._sequential._asymptotic import asymptotic_radius, tuning
 from agentic._sequential._checks import (
     LARGEST_LOG,
     Floats,
-    as_outcomes,
     check_not_negative,
     check_open_unit,
     check_positive,
@@ -23,126 +23,7 @@ from agentic._sequential._checks import (
     reject,
 )
 from agentic._sequential._evidence import Evidences
-
-
-def tuning(tuned_at: float, *, alpha: float) -> float:
-    """Return the squared scale of the mixture that makes the sequence tightest at `tuned_at` rows.
-
-    Args:
-        tuned_at: Rows of both arms, above 0.
-        alpha: Two-sided error, in (0, 1); twice the error of a one-sided sequence.
-
-    Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2021, Time-uniform central limit theory and
-    asymptotic confidence sequences, appendix B.2, in the closed form that GrowthBook uses.
-    """
-    bend = -2.0 * math.log(alpha)
-    return (bend + math.log1p(bend)) / tuned_at
-
-
-def asymptotic_radius(
-    standard_error: float, rows: float, *, alpha: float, tuned_at: float, sides: Literal[1, 2]
-) -> float:
-    """Return how far the bound of an asymptotic confidence sequence lies from the estimate.
-
-    Args:
-        standard_error: Of the estimate, from all rows so far.
-        rows: Rows so far; of both arms for a difference.
-        alpha: Chance of ever missing in the limit of many rows, in (0, 1): of both bounds together with
-            two sides, of the one bound with one.
-        tuned_at: Rows at which the bound is tightest, above 0.
-        sides: 2 for an interval, 1 for a bound on one side.
-
-    Source: Waudby-Smith and others 2021 (arXiv 2103.06476), theorem 2.2 for two sides and its one-sided
-    form as GrowthBook states it.
-
-    .. versionadded:: 0.1
-    """
-    if not (rows > 0.0 and math.isfinite(standard_error)):
-        return math.inf
-    scaled = rows * tuning(tuned_at, alpha=alpha * (3 - sides))
-    root = math.sqrt(scaled + 1.0)
-    odds = math.log(root / alpha) if sides == 2 else math.log1p(root / (2.0 * alpha))
-    return standard_error * math.sqrt(2.0 * (scaled + 1.0) / scaled * odds)
-
-
-@attrs.frozen(kw_only=True)
-class Moments:
-    """Holds what a mean and its spread need of one arm.
-
-    Attributes:
-        rows: Number of rows.
-        mean: Their mean, 0 without rows.
-        squares: Sum of squared deviations from the mean.
-        zeros: Rows whose outcome is 0.
-        ones: Rows whose outcome is 1.
-
-    .. versionadded:: 0.1
-    """
-
-    rows: float = attrs.field(default=0.0, validator=check_not_negative)
-    mean: float = 0.0
-    squares: float = attrs.field(default=0.0, validator=check_not_negative)
-    zeros: float = attrs.field(default=0.0, validator=check_not_negative)
-    ones: float = attrs.field(default=0.0, validator=check_not_negative)
-
-    @classmethod
-    def of(cls, outcomes: npt.ArrayLike, /) -> Self:
-        """Return the moments of outcomes: shape (n,)."""
-        values = as_outcomes("outcomes", outcomes)
-        if not values.size:
-            return cls()
-        mean = float(values.mean())
-        return cls(
-            rows=float(values.size),
-            mean=mean,
-            squares=float(((values - mean) ** 2).sum()),
-            zeros=float(np.count_nonzero(values == 0.0)),
-            ones=float(np.count_nonzero(values == 1.0)),
-        )
-
-    @classmethod
-    def of_sums(
-        cls, rows: float, total: float, sum_of_squares: float, /, *, zeros: float, ones: float
-    ) -> Self:
-        """Return the moments from sums, as a database computes them.
-
-        Args:
-            rows: Number of rows.
-            total: Sum of the outcomes.
-            sum_of_squares: Sum of their squares.
-            zeros: Rows whose outcome is 0.
-            ones: Rows whose outcome is 1.
-        """
-        if not rows:
-            return cls()
-        mean = total / rows
-        return cls(
-            rows=rows, mean=mean, squares=max(0.0, sum_of_squares - total * mean), zeros=zeros, ones=ones
-        )
-
-    def merged(self, other: Moments, /) -> Moments:
-        """Return the moments of both sets of rows together."""
-        rows = self.rows + other.rows
-        if not rows:
-            return self
-        gap = other.mean - self.mean
-        return Moments(
-            rows=rows,
-            mean=self.mean + gap * other.rows / rows,
-            squares=self.squares + other.squares + gap * gap * self.rows * other.rows / rows,
-            zeros=self.zeros + other.zeros,
-            ones=self.ones + other.ones,
-        )
-
-    @property
-    def variance(self) -> float:
-        """Variance with n - 1; 0 with fewer than two rows."""
-        return self.squares / (self.rows - 1.0) if self.rows > 1.0 else 0.0
-
-    @property
-    def carrying(self) -> float:
-        """Rows that carry the spread: of 0 and 1 the rarer kind, otherwise those that are not 0."""
-        return self.rows - max(self.zeros, self.ones)
+from agentic._sequential._moments import Moments
 
 
 @attrs.frozen(kw_only=True)

@@ -16,6 +16,7 @@ _HALF_LOG_TAU: Final = 0.5 * math.log(2.0 * math.pi)
 _STIRLING: Final = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _TINY: Final = 1e-300
 _MOST_TERMS: Final = 200_000
+_RESOLVED: Final = 4e-16
 
 
 def log_gamma(x: npt.ArrayLike) -> Floats:
@@ -62,12 +63,11 @@ def gamma_shares(a: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 def _series(a: Floats, x: Floats) -> Floats:
     term = 1.0 / a
-    total = term.copy()
-    for step in range(1, _MOST_TERMS):
+    total, step = term.copy(), 0
+    while step < _MOST_TERMS and (term > total * 1e-17).any():
+        step += 1
         term = term * x / (a + step)
         total += term
-        if not (term > total * 1e-17).any():
-            break
     return total
 
 
@@ -75,8 +75,10 @@ def _fraction(a: Floats, x: Floats) -> Floats:
     b = x + 1.0 - a
     c = np.full_like(x, 1.0 / _TINY)
     d = 1.0 / np.where(np.abs(b) < _TINY, _TINY, b)
-    total = d.copy()
-    for step in range(1, _MOST_TERMS):
+    total, step = d.copy(), 0
+    change = np.full_like(x, np.inf)
+    while step < _MOST_TERMS and (np.abs(change - 1.0) > _RESOLVED).any():
+        step += 1
         an = -step * (step - a)
         b = b + 2.0
         d = an * d + b
@@ -85,6 +87,4 @@ def _fraction(a: Floats, x: Floats) -> Floats:
         c = np.where(np.abs(c) < _TINY, _TINY, c)
         change = c * d
         total = total * change
-        if not (np.abs(change - 1.0) > 4e-16).any():
-            break
     return total

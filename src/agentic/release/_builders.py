@@ -12,7 +12,7 @@ from agentic.errors import ReleaseError
 from agentic.evaluation import Estimate
 from agentic.release._training import Taught, training_digest
 
-_VERDICTS = {"ok": "pass", "weak": "weak", "unsupported": "fail"}
+_VERDICTS = {"ok": "pass", "weak": "weak", "insufficient support": "fail"}
 
 
 def evaluation_evidence(

@@ -465,7 +465,7 @@ class _Seen:
         error = standard_error(influence, degrees=len(reward) - 1, groups=weighed.groups)
         many = len(np.unique(rows["key"]))
         gap = found.value - earned
-        if found.diagnostics.verdict == "unsupported" or many < 2 or not error > 0.0:
+        if found.diagnostics.verdict == "insufficient support" or many < 2 or not error > 0.0:
             return found, Gain(gap, -math.inf, math.inf, math.inf, level), earned
         margin = student_t(level, many - 1) * error
         return found, Gain(gap, gap - margin, gap + margin, error, level), earned
