@@ -385,6 +385,7 @@ class Agent:
         if os.getpid() != self._process:
             self._forked()
         ready = bind(checked(policy), self.plan.space)
+        self._versions.meet(policy, ready)
         with nullcontext() if self._teaching is None else self._teaching.lock:
             # What is being learned meanwhile must not replace it.
             if expected is None:
