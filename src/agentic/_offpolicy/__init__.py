@@ -43,6 +43,7 @@ from agentic._offpolicy._slate_estimators import (
 )
 from agentic._offpolicy._slates import (
     LoggedSlates,
+    SlateLayout,
     SlateRows,
     SlateTarget,
     Weighing,
@@ -88,6 +89,7 @@ __all__ = [
     "Replay",
     "Rows",
     "SlateEstimator",
+    "SlateLayout",
     "SlateRows",
     "SlateTarget",
     "Slope",
