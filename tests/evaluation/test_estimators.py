@@ -215,6 +215,7 @@ def test_names_say_what_was_set() -> None:
         "IPW",
         "IPW(clip=2)",
         "SNIPW",
+        "B-IPW",
         "DM",
         "DR",
         "DR(clip=2)",
@@ -349,7 +350,7 @@ def test_replay_averages_the_rows_that_the_target_repeats() -> None:
 
 
 def test_replay_needs_a_target_that_does_not_draw() -> None:
-    """A drawn action is named by its row; without matches there is no value; without probabilities no rows."""
+    """A drawn action is named by its row; without matches there is no value."""
     logged = Logged([0, 1], [0.0, 1.0], probability=[0.5, 0.5])
     with pytest.raises(EvaluationError, match=r"target at row 1 is 0\.3, expected 0 or 1; use SNIPW"):
         estimate(logged, [[1.0, 0.0], [0.7, 0.3]], estimator=Replay())
