@@ -18,9 +18,9 @@ import pytest
 import agentic
 from agentic import _cli, _demo, _plugins, _report, _terminal
 from agentic.errors import ConfigurationError
-from agentic.evaluation import campaign, simulate
 from agentic.policies import Fixed
 from agentic.provenance import MemoryLog
+from agentic.simulation import campaign, simulate
 from logs import small, work
 
 SMALL = ["demo", "--customers", "400", "--weeks", "1"]

@@ -25,6 +25,7 @@ from agentic.policies import (
     LinearThompson,
     Mixture,
     Rules,
+    Split,
     TemplateRanking,
     Uniform,
 )
@@ -182,6 +183,8 @@ MAKES = {
     "rule": (Rules, {"rules": [(F("x") > 1, "a")]}, {"rules": [(F("x") > 2, "a")]}),
     "otherwise": (Rules, {"rules": [], "otherwise": "a"}, {"rules": [], "otherwise": "b"}),
     "share": (lambda share: Mixture([(Uniform(), share)]), {"share": 1.0}, {"share": 2.0}),
+    "split": (lambda share: Split(Uniform(), [(Fixed("a"), share)]), {"share": 0.1}, {"share": 0.2}),
+    "salt": (lambda salt: Split(Uniform(), [(Fixed("a"), 0.1)], salt=salt), {"salt": ""}, {"salt": "x"}),
     "member": (lambda a: FirstOf(Fixed(a), Uniform()), {"a": "x"}, {"a": "y"}),
     "template": (lambda c: TemplateRanking({"m": c}, Uniform()), {"c": None}, {"c": F("x") > 1}),
 }

@@ -47,6 +47,7 @@ from agentic.policies import (
     RandomFeatures,
     Rules,
     Softmax,
+    Split,
     SquareCB,
     TemplateRanking,
     Uniform,
@@ -70,6 +71,7 @@ POLICIES = {
     "random_features_waiting": lambda: RandomFeatures(policy=Personal(), width=5, warmup=10_000),
     "rules": lambda: Rules([(F("age") > 40, "a1"), (F("tier") == "gold", "a2")], otherwise="a0"),
     "softmax": Softmax,
+    "split": lambda: Split(LinearUCB(), [(SquareCB(), 0.4), (Uniform(), 0.2)], salt="s"),
     "template_ranking": lambda: TemplateRanking({"m0": None, "m1": F("age") > 40}, Softmax()),
     "uniform": Uniform,
 }

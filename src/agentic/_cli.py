@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from agentic import _cli_agent, _cli_export, _cli_log
+from agentic import _cli_agent, _cli_export, _cli_log, _cli_simulate
 from agentic._files import check_paths, write_whole
 from agentic._plugins import version
 from agentic._terminal import FAILED, WRONG_USE, Bar, complain, is_watched
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON document instead")
     demo.set_defaults(do=_demo)
     _add_frontier(commands.add_parser)
-    for part in (_cli_log, _cli_agent, _cli_export):
+    for part in (_cli_log, _cli_agent, _cli_export, _cli_simulate):
         part.add(commands.add_parser)
     plugins = commands.add_parser(
         "plugins", help="list installed plugins", description="List what is installed, importing none of it."
@@ -184,7 +184,7 @@ def _demo(asked: argparse.Namespace) -> int:
 
 
 def _frontier(asked: argparse.Namespace) -> int:
-    from agentic import economics, evaluation
+    from agentic import economics, simulation
     from agentic._demo import check_size
 
     check_size(asked.customers, asked.weeks)
@@ -200,8 +200,8 @@ def _frontier(asked: argparse.Namespace) -> int:
     bar = None if printed or not is_watched() else Bar(sys.stderr)
     try:
         found = economics.frontier(
-            economics.ladder(evaluation.BEST_GUESS, evaluation.playbook(), evaluation.templates()),
-            evaluation.Trials(customers=asked.customers, weeks=asked.weeks),
+            economics.ladder(simulation.BEST_GUESS, simulation.playbook(), simulation.templates()),
+            simulation.Trials(customers=asked.customers, weeks=asked.weeks),
             seeds=range(asked.seed, asked.seed + asked.seeds),
             prices=prices,
             progress=None if bar is None else lambda what, *steps: bar.show(f"{what:<16}", *steps),

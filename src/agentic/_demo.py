@@ -19,23 +19,11 @@ from agentic._plugins import load
 from agentic._records import DecisionBatch, batch_of, reason_bits
 from agentic.catalogue import MICROS
 from agentic.errors import ConfigurationError, PluginNotFoundError
-from agentic.evaluation import (
-    Difference,
-    Estimate,
-    Joined,
-    Simulated,
-    campaign,
-    difference,
-    evaluate,
-    joined,
-    one_step_value,
-    paired_difference,
-    playbook,
-    simulate,
-    templates,
-)
+from agentic.evaluation import Estimate, Joined, evaluate, joined
+from agentic.experiments import Difference, difference, paired_difference
 from agentic.policies import LinearThompson, SquareCB, Uniform
 from agentic.protocols import Policy
+from agentic.simulation import Simulated, campaign, one_step_value, playbook, simulate, templates
 from agentic.types import MARKETING
 
 Facts = dict[str, Any]  # JSON-compatible
@@ -55,6 +43,7 @@ _RECIPES: Final[Mapping[str, Callable[[Any], Any]]] = {  # classes out of `polic
     "beta_thompson": lambda kind: kind(low=-50.0, high=500.0),
     "first_of": lambda kind: kind(playbook(), SquareCB()),
     "mixture": lambda kind: kind([(LinearThompson(), 0.8), (playbook(), 0.2)]),
+    "split": lambda kind: kind(playbook(), [(LinearThompson(), 0.2)]),
     "template_ranking": lambda kind: kind(templates(), LinearThompson()),
 }
 _WORDS: Final[Mapping[str, str]] = {

@@ -1,9 +1,8 @@
-"""Which policy is in charge, which ones were, and how are they found again after a restart?"""
+"""Which policy is in charge, here and in other processes?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -15,14 +14,15 @@ from agentic._deciding import Desk
 from agentic._folding import Books
 from agentic._logger import logger
 from agentic._plan import bind, fields_of, remembering
-from agentic.arrays import Block, Layout, Space
-from agentic.errors import CodecError, ConfigurationError, DamagedError, LayoutError
+from agentic._versions import Versions
+from agentic.arrays import Block, Layout
+from agentic.errors import LayoutError
 from agentic.protocols import Policy, Unlearns
 
 if TYPE_CHECKING:
     from agentic.state import Shelf
 
-_VERSIONS: Final = 256
+_LEARNED: Final = 1 << 16  # pairs that are kept in mind
 
 
 @attrs.define(eq=False)
@@ -51,150 +51,18 @@ class Mark:
     version: str = ""
 
 
-class Versions:
-    """The policies of one agent by version: the last 256 in memory, all of them on a shelf if there is one.
+def _anybody(_: Policy, /) -> None:
+    """Let every policy in charge."""
 
-    A version that was learned belongs to the *template*, the policy as the application passed it, from which
-    learning began. After a restart the application passes the template again and finds what was learned.
 
-    Args:
-        agent: Whose they are.
-        space: What they are bound to.
-        shelf: Keeps them in a database.
-    """
+def _pairs(policy: Policy, version: str, before: Policy, after: str) -> list[list[str]]:
+    """What was learned from what: versions of the policy and, if it parts the subjects, of its members."""
+    pairs = [[version, after]]
+    if hasattr(policy, "shares") and hasattr(policy, "members"):
+        from agentic._releases import members_learned  # only where subjects are parted
 
-    def __init__(self, agent: str, space: Space, shelf: Shelf | None) -> None:
-        self._agent = agent
-        self._space = space
-        self._shelf = shelf
-        self._held: dict[str, Policy] = {}
-        self._templates: dict[str, Policy] = {}
-        self._origin: dict[str, str] = {}
-
-    def keep(self, policy: Policy, version: str, /, *, after: str | None = None) -> None:
-        """Remember a bound policy, on the shelf too.
-
-        Args:
-            after: The version it was learned from; without one, and if nobody knows it, it is a template.
-        """
-        self._hold(policy, version)
-        if self._shelf is None:
-            return
-        from agentic._restoring import dump, template_of  # only with a database
-
-        origin = self._origin.get(version if after is None else after)
-        body = None
-        try:
-            if origin is None:
-                origin = template_of(policy)
-                self._templates.setdefault(origin, policy)
-            body = dump(policy, self._templates[origin])
-        except CodecError as error:
-            logger.warning(
-                "agent %s: what policy %s learns cannot be stored and is lost when the process ends: %s",
-                self._agent,
-                policy.name,
-                error,
-            )
-            origin = origin or version
-        self._origin[version] = origin
-        self._shelf.put(self._agent, version, origin, body)
-
-    def get(self, version: str, /) -> Policy | None:
-        """The policy of this version, if it is still known and belongs to a template of this process."""
-        held = self._held.get(version)
-        if held is not None or self._shelf is None:
-            return held
-        found = self._shelf.get(self._agent, version)
-        policy, known = (None, "") if found is None else self._restored(version, *found)
-        # Bound to other actions it is another policy than the one that decided.
-        return policy if known == version else None
-
-    def forget(self, keys: Sequence[int], /) -> None:
-        """Let go of versions in which subjects can be found by their keys; these cannot be replayed then."""
-        if self._shelf is not None:
-            for version in self._shelf.forget(self._agent, keys):
-                self._held.pop(version, None)
-
-    def expect(self, template: Policy, version: str, /) -> None:
-        """Take note of a policy that the application passed: what was learned from it can be restored.
-
-        Args:
-            template: What the application passed.
-            version: Of it, bound.
-        """
-        from agentic._restoring import template_of  # only with a database
-
-        with suppress(CodecError):  # whoever keeps it will say so
-            origin = template_of(template)
-            self._templates[origin], self._origin[version] = template, origin
-
-    def last(self, ready: Policy, version: str, in_charge: str, /) -> tuple[Policy, str]:
-        """What was learned last from a policy that was expected, and its version; itself if nothing was.
-
-        Args:
-            ready: What the application passed, bound.
-            version: Of it.
-            in_charge: The version that the log says is in charge; ``""`` if it says nothing.
-
-        Raises:
-            DamagedError: That version is not on the shelf, or not what was put there.
-        """
-        origin, itself = self._origin.get(version), (ready, version)
-        if self._shelf is None:
-            return itself
-        held = self._shelf.get(self._agent, in_charge) if in_charge else None
-        if in_charge and held is None and self._shelf.has(self._agent):
-            raise DamagedError(
-                f"policy version {in_charge}, which is in charge of agent {self._agent!r}, is not in the file"
-                " any more: restore the file from a backup, or delete all rows of this agent from the table"
-                " policies to begin anew",
-                value=in_charge,
-            )
-        if origin is None:
-            return itself
-        if held is not None and held[0] == origin:
-            policy, known = self._restored(in_charge, *held)
-        elif (found := self._shelf.last(self._agent, origin)) is not None:
-            policy, known = self._restored(found[0], origin, found[1])
-        else:
-            return itself
-        return itself if policy is None else (policy, known)
-
-    def _hold(self, policy: Policy, version: str) -> None:
-        self._held.pop(version, None)
-        self._held[version] = policy
-        while len(self._held) > _VERSIONS:
-            del self._held[next(iter(self._held))]
-
-    def _restored(self, version: str, origin: str, body: bytes | None) -> tuple[Policy | None, str]:
-        """A stored policy, bound to this agent's actions, and its version: another if they changed."""
-        template = self._templates.get(origin)
-        if template is None or body is None:
-            return None, ""
-        from agentic._restoring import restore  # only with a database
-
-        try:
-            policy = restore(template, body, self._space)
-        except (CodecError, ConfigurationError) as error:
-            logger.warning(
-                "agent %s: policy version %s does not fit what this agent is made of: %s",
-                self._agent,
-                version,
-                error,
-            )
-            return None, ""
-        known = fingerprint(policy)
-        if known != version and fingerprint(restore(template, body)) != version:
-            raise DamagedError(
-                f"policy version {version} of agent {self._agent!r} was stored with another content: restore"
-                " the file from a backup, or delete all rows of this agent from the table policies to begin"
-                " anew",
-                value=version,
-            )
-        self._origin[known] = origin
-        self._hold(policy, known)
-        return policy, known
+        pairs += members_learned(policy, before)
+    return [pair for pair in pairs if pair[0] != pair[1]]
 
 
 def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
@@ -248,6 +116,8 @@ class Chair:
         self._books = books
         self._told = told
         self._clock = clock
+        self.admit: Callable[[Policy], None] = _anybody
+        self.after: dict[str, str] = {}
         self.published: Published
         self.seen = Mark()
         self._heard = False  # of somebody who is not deciding yet
@@ -257,8 +127,12 @@ class Chair:
         """Who is in charge is kept in a database, for other processes and for later."""
         return self._shelf is not None
 
-    def take(self, passed: Policy) -> None:
-        """Begin with a policy that the application passed."""
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return self._clock()
+
+    def take(self, passed: Policy, challengers: Sequence[Policy] = ()) -> None:
+        """Begin with a policy that the application passed, and know others that may be put in charge."""
         policy: Policy = bind(passed, self.desk.plan.space)
         version = fingerprint(policy)
         self.published, self._taken = self._serve(policy, version), (policy, version)
@@ -266,6 +140,8 @@ class Chair:
             self.versions.keep(policy, version)
         else:
             self.versions.expect(passed, version)
+            for each in challengers:
+                self.versions.expect(each, fingerprint(bind(each, self.desk.plan.space)))
             marked = self._shelf.marked(self._agent)
             self.seen = self.seen if marked is None else Mark(*marked)
 
@@ -278,6 +154,14 @@ class Chair:
             self.published = self._serve(policy, version)
         else:
             self.put(policy, "configured")
+
+    def exchange(self, expected: str, policy: Policy) -> bool:
+        """Put a bound policy in charge if another one still is; whether it was."""
+        with self._books.writing():  # has heard what other processes put in charge
+            if expected != self.published.version or self.seen.version not in ("", expected):
+                return False
+            self.put(policy, "assigned")
+        return True
 
     def put(
         self, policy: Policy, cause: str, *, after: str | None = None, learned: int = 0, used: int = 0
@@ -292,24 +176,52 @@ class Chair:
 
         Raises:
             LogError: The log failed; the one before stays in charge.
+            ReleaseError: Who governs releases did not let it through; likewise.
         """
         version = fingerprint(policy)
-        published = self._serve(policy, version)
-        if self._shelf is None:
-            self.versions.keep(policy, version, after=after)
-            self.published = published
-            return
         with self._books.writing():
+            if after is None:
+                self._fitted(policy, version)
+                self.admit(policy)  # who may find out what it was fitted from
+                line = self._fitted(policy, version)
+            else:
+                line = _pairs(policy, version, self.published.policy, after)
+            published = self._serve(policy, version)
             self.versions.keep(policy, version, after=after)
-            self.log(version, cause, learned, used)
+            if self._shelf is None:
+                self.published = published
+                self._note(line)
+            else:
+                self.log(version, cause, learned, used, line)
 
-    def log(self, version: str, cause: str, learned: int, used: int = 0) -> None:
-        """Log who is in charge, and that rewards logged before a number have been learned from, so many."""
-        meta = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+    def log(
+        self, version: str, cause: str, learned: int, used: int = 0, line: Sequence[list[str]] = ()
+    ) -> None:
+        """Log who is in charge, and that rewards logged before a number have been learned from, so many.
+
+        Args:
+            line: Pairs of versions, of what was learned and what it was learned from.
+        """
+        meta: dict[str, Any] = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+        if line:
+            meta["after"] = list(line)
         learned = max(learned, self.seen.learned)
         now = self._clock()
         columns = {"at": np.array([now]), "learned": np.array([learned]), "used": np.array([used])}
         self._books.append(Block("policy", columns, meta))
+
+    def _fitted(self, policy: Policy, version: str) -> list[list[str]]:
+        """What a policy was when it was stored, if it has been fitted to other actions since."""
+        known = self.versions.fitted.get(version)
+        line = [] if known is None else _pairs(policy, version, known[1], known[0])
+        self._note(line)
+        return line
+
+    def _note(self, line: Sequence[list[str]]) -> None:
+        """Keep in mind what was learned from what, where the log does not tell it yet, or never does."""
+        self.after.update((version, other) for version, other in line)
+        while len(self.after) > _LEARNED:
+            del self.after[next(iter(self.after))]
 
     def mark(self, begin: int) -> None:
         """Note in the database from where the log has to be heard again after a restart."""

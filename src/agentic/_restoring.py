@@ -8,7 +8,7 @@ that the application passes, the template, and never from data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentic import _declared, _packing
@@ -19,7 +19,7 @@ from agentic.arrays import Space
 from agentic.catalogue import Catalogue
 from agentic.conditions import Condition
 from agentic.errors import CodecError, ConfigurationError
-from agentic.protocols import Binds, Policy, Storable
+from agentic.protocols import Binds, Leads, Policy, Storable
 
 
 def dump(policy: Policy, template: Policy, /) -> bytes:
@@ -43,7 +43,9 @@ def dump(policy: Policy, template: Policy, /) -> bytes:
     return _packing.pack(writer.form(policy, "policy", 0), writer.arrays)
 
 
-def restore(template: Policy, data: bytes, space: Space | None = None, /) -> Policy:
+def restore(
+    template: Policy, data: bytes, space: Space | None = None, /, *, beside: Sequence[Policy] = ()
+) -> Policy:
     """Read a policy from what ``dump`` wrote, trusting nothing about it but that it is no secret.
 
     Time and memory are bounded by the length of the data.
@@ -52,15 +54,18 @@ def restore(template: Policy, data: bytes, space: Space | None = None, /) -> Pol
         template: The policy as the application made it, bound or not: classes and code come from it.
         data: What ``dump`` wrote.
         space: What to bind the policy to; ``None`` leaves that to the caller.
+        beside: Templates of what the data may hold besides, where the template is only one of several
+            policies in charge together.
 
     Raises:
         CodecError: It does not fit the template, or is not what ``dump`` writes.
         ConfigurationError: It does not fit the space, as when features have changed.
     """
     document, arrays = _packing.unpack(data)
-    policy = Reader(Known.by(template), arrays).value(document, "policy")
+    policy = Reader(Known.by((template, *beside)), arrays).value(document, "policy")
     arrays.end()
-    if type(policy) is not type(template):
+    asked = policy.champion if beside and isinstance(policy, Leads) else policy
+    if type(asked) is not type(template):
         raise CodecError(
             f"the data hold a {type(policy).__qualname__}, the template is a {type(template).__qualname__}",
             value=type(policy).__qualname__,

@@ -84,6 +84,23 @@ class Remembers(Protocol):
 
 
 @runtime_checkable
+class Leads(Protocol):
+    """Capability of a policy in which challengers try for the place of a champion: say who they are.
+
+    What is in charge is then still of the champion's line: an application that passes champion and
+    challengers after a restart goes on with the whole.
+    """
+
+    @property
+    def champion(self) -> Policy:
+        """Whose place it is."""
+
+    @property
+    def members(self) -> Sequence[Policy]:
+        """The champion, then the challengers."""
+
+
+@runtime_checkable
 class Explainer(Protocol):
     """Capability: say what moved a row's scores."""
 

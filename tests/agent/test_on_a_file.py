@@ -183,7 +183,9 @@ class TestRestart:
             one.learn(now=at + 3.5 * DAY)
         restored = []
         monkeypatch.setattr(
-            _restoring, "restore", lambda *given: (restored.append(given), restore(*given))[1]
+            _restoring,
+            "restore",
+            lambda *given, **beside: (restored.append(given), restore(*given, **beside))[1],
         )
         assert on_file(database).policy_version == one.policy_version
         assert len(restored) <= 2

@@ -19,6 +19,7 @@ from agentic.policies import (
     RandomFeatures,
     Rules,
     Softmax,
+    Split,
     SquareCB,
     TemplateRanking,
     Uniform,
@@ -44,6 +45,7 @@ LEARNING = {
     "linear_ucb": LinearUCB,
     "mixture": lambda: Mixture([(Uniform(), 1.0), (LinearUCB(), 3.0), (SquareCB(), 2.0)]),
     "softmax": Softmax,
+    "split": lambda: Split(LinearUCB(), [(SquareCB(), 0.4), (Uniform(), 0.2)], salt="s"),
     "square_cb": SquareCB,
     "template_ranking": lambda: TemplateRanking({"m0": None, "m1": F("age") > 40}, Softmax()),
 }
@@ -62,6 +64,7 @@ TWISTS = {
     ),
     "first_of": lambda: FirstOf(Rules([(F("age") > 60, "a1")]), Personal()),
     "mixture": lambda: Mixture([(Personal(), 1.0), (Personal(name="other", guess=0.5), 3.0)]),
+    "split": lambda: Split(Personal(), [(Personal(guess=0.5), 0.4), (LinearThompson(), 0.2)]),
     "ranker": lambda: TemplateRanking({"m0": None, "m1": F("age") > 40}, Personal()),
 }
 """Others that remember: with other settings, and inside policies made of policies."""

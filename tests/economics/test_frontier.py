@@ -15,8 +15,8 @@ from scipy import stats
 
 from agentic.economics import Claim, Frontier, Prices, Rung, Step, facts, frontier, plot
 from agentic.errors import ConfigurationError
-from agentic.evaluation import Trials, alone_in_charge
 from agentic.policies import Fixed, Uniform
+from agentic.simulation import Trials, alone_in_charge
 from boards import Result, Written, board, found, row
 
 KINDS: tuple[Any, ...] = ("compute", "messages", "total")
@@ -83,8 +83,8 @@ def test_where_the_fixed_rule_is_optimal_its_share_is_one() -> None:
     from datetime import timedelta
 
     from agentic import Action, Agent
-    from agentic.evaluation import World
     from agentic.rewards import Goals
+    from agentic.simulation import World
 
     def make(policy: Any, /, *, customers: int, seed: int, more_features: Any) -> tuple[Agent, World]:
         agent = Agent(
@@ -114,9 +114,9 @@ def test_where_nothing_differs_nobody_is_better() -> None:
     from datetime import timedelta
 
     from agentic import Agent, product
-    from agentic.evaluation import World
     from agentic.policies import LinearThompson
     from agentic.rewards import Goals
+    from agentic.simulation import World
 
     def make(policy: Any, /, *, customers: int, seed: int, more_features: Any) -> tuple[Agent, World]:
         agent = Agent(

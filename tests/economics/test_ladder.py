@@ -13,8 +13,8 @@ from agentic.arrays import Layout
 from agentic.conditions import F
 from agentic.economics import Rung, WithoutFeatures, ladder
 from agentic.errors import ConfigurationError
-from agentic.evaluation import BEST_GUESS, campaign, playbook, templates
 from agentic.policies import LinearThompson, Personal, Rules, SquareCB, Uniform
+from agentic.simulation import BEST_GUESS, campaign, playbook, templates
 from agentic.testing import LearnerConformance, PolicyConformance, batch, feedback, space
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

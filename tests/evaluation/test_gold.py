@@ -27,9 +27,11 @@ from agentic.evaluation import (
     CressieRead,
     DRos,
     Estimator,
+    Interval,
     LeastError,
     Logged,
     LoggedSlates,
+    Normal,
     Replay,
     Rows,
     SlateEstimator,
@@ -43,6 +45,7 @@ from agentic.evaluation import (
     estimate_slates,
     judge,
     overlap,
+    standard_error,
     tuned,
     weighed,
 )
@@ -271,6 +274,54 @@ def test_cressie_read_bounds_agree_at_every_length_of_the_log(case: str) -> None
             rows, IPW().contribute(rows), standard_error=0.0, level=0.95, reward_range=(0.0, 1.0)
         )
         assert list(found) == pytest.approx(expected["cressieread"], rel=0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("case", ["vw_eps_s11_n2000", "vw_softmax_s12_n5000"])
+def test_normal_bounds_are_the_gaussian_ones_of_vowpal_wabbit(case: str) -> None:
+    """At both levels and at every length of the log they agree to 1e-8."""
+    arrays, answer = load("ope_vw", case)
+    weight, n = arrays["p_pred"] / arrays["p_log"], arrays["r"].size
+    wanted = [(0.95, int(length), one["gaussian"]) for length, one in answer["path_alpha0_05"].items()]
+    wanted += [(1.0 - float(alpha), n, one["gaussian"]) for alpha, one in answer["intervals"].items()]
+    for level, length, expected in wanted:
+        found = IPW().contribute(Rows(weight[:length], arrays["r"][:length]))
+        error = standard_error(found.influence, degrees=found.degrees)
+        rows = Rows(weight[:length], arrays["r"][:length])
+        bounds = Normal().bounds(rows, found, standard_error=error, level=level, reward_range=None)
+        assert list(bounds) == pytest.approx(expected, rel=0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("case", ["vw_eps_s11_n2000", "vw_softmax_s12_n5000"])
+@pytest.mark.parametrize("interval", [Normal(), CressieRead()], ids=["gaussian", "cressieread"])
+def test_bounds_of_a_sampled_log_are_those_of_vowpal_wabbit(case: str, interval: Interval) -> None:
+    """Where every row was kept with a chance of 0.75 they agree to 1e-8."""
+    arrays, answer = load("ope_vw", case)
+    n = arrays["r"].size
+    kept = np.full(n, 0.75)
+    logged = Logged(np.zeros(n, dtype=np.int64), arrays["r"], probability=arrays["p_log"], kept=kept)
+    expected = answer["p_drop_0_25_alpha0_05"]["gaussian" if interval == Normal() else "cressieread"]
+    found = estimate(logged, arrays["p_pred"], estimator=IPW(), interval=interval, reward_range=(0.0, 1.0))
+    assert found.value == pytest.approx(answer["estimators"]["ips"], rel=0.0, abs=1e-10)
+    assert [found.low, found.high] == pytest.approx(expected, rel=0.0, abs=1e-8)
+
+
+def test_dropped_rows_count_in_the_error_of_a_ratio() -> None:
+    """Of rows that stand for two, a ratio's error is that of twice as many, half of them without weight."""
+    dice = np.random.default_rng(3)
+    n = 400
+    weight, reward, q = dice.exponential(1.0, n), dice.random(n), dice.random(n)
+    part = Rows(weight, reward, q, q, stands=np.full(n, 2.0))
+    nothing = np.zeros(n)
+    whole = Rows(*(np.concatenate([one, nothing]) for one in (2.0 * weight, reward, q, 2.0 * q)))
+    for estimator in (SNIPW(), SNDR()):
+        few, all_of_them = estimator.contribute(part), estimator.contribute(whole)
+        assert few.value == pytest.approx(all_of_them.value)
+        error = standard_error(all_of_them.influence, degrees=all_of_them.degrees)
+        bounds = [
+            Normal().bounds(rows, found, standard_error=error, level=0.95, reward_range=None)
+            for rows, found in ((part, few), (whole, all_of_them))
+        ]
+        assert bounds[0] == pytest.approx(bounds[1])
 
 
 def test_missing_reference_data_skip_the_test_and_name_what_is_missing(

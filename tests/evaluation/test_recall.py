@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from agentic import Action, Agent
-from agentic.evaluation import DM, campaign, evaluate, joined, simulate, target_probabilities, teach
+from agentic.evaluation import DM, evaluate, joined, target_probabilities, teach
 from agentic.features import Number
 from agentic.policies import LinearThompson, Personal, Uniform
 from agentic.provenance import MemoryLog
 from agentic.rewards import Goals
+from agentic.simulation import campaign, simulate
 from agents import NOON, names
 from remembering import Counts
 

@@ -3,13 +3,17 @@
 Its public names are those of ``agentic.evaluation``.
 """
 
+from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, AnytimeHedged
+from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._calibration import Calibration, Miscalibrated
+from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
 from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
-    CressieRead,
+    CountsUnseen,
     Interval,
     Normal,
     alike_bounds,
@@ -67,14 +71,21 @@ __all__ = [
     "SNRIPS",
     "SNSIPS",
     "STRENGTHS",
+    "AcceleratedBootstrap",
     "Adaptive",
+    "AnytimeBernstein",
+    "AnytimeBetting",
+    "AnytimeHedged",
+    "Bootstrap",
     "Calibration",
     "CascadeDR",
     "Contributions",
+    "CountsUnseen",
     "CressieRead",
     "Criterion",
     "DRos",
     "Diagnostics",
+    "EmpiricalLikelihood",
     "Estimate",
     "Estimator",
     "Floats",
@@ -112,6 +123,7 @@ __all__ = [
     "overlap",
     "overlap_slates",
     "reject",
+    "resampled",
     "standard_error",
     "tuned",
     "weighed",

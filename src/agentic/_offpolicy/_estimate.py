@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._estimator import Estimator
-from agentic._offpolicy._intervals import Contributions, Interval, Normal, alike_bounds, standard_error
+from agentic._offpolicy._intervals import (
+    Contributions,
+    CountsUnseen,
+    Interval,
+    Normal,
+    alike_bounds,
+    standard_error,
+)
 from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
 from agentic._offpolicy._modelled import DR
 from agentic._offpolicy._tuning import Adaptive
@@ -159,7 +166,10 @@ def judge(
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
     name = chosen.name if chosen is estimator else f"{chosen.name} by {estimator.name}"
     base = Estimate(found.value, low, high, error, n, level, name, facts, chosen)
-    return concluded(base, rows, found, interval=interval.name, reward_range=reward_range)
+    unseen = isinstance(interval, CountsUnseen)
+    return concluded(
+        base, rows, found, interval=interval.name, reward_range=reward_range, counts_unseen=unseen
+    )
 
 
 def concluded(
@@ -170,12 +180,13 @@ def concluded(
     *,
     interval: str,
     reward_range: tuple[float, float] | None,
+    counts_unseen: bool = False,
 ) -> Estimate:
     """Cut or stretch the bounds to what the range allows, or withdraw them where support is missing."""
     facts, low, high = base.diagnostics, base.low, base.high
     if facts.verdict != UNSUPPORTED:
         if reward_range is not None:
-            if facts.alike:
+            if facts.alike and not counts_unseen:
                 low, high = _widened(low, high, rows, found, facts, base.level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
         if low <= high:

@@ -68,12 +68,22 @@ def _reward(values: npt.ArrayLike) -> Floats:
 
 
 def _probability(values: npt.ArrayLike) -> Floats:
-    array = as_array("probability", values, ndim=1).astype(np.float64, copy=False)
+    remedy = "log the probability with which the final action was drawn, or drop the row"
+    return _chances("probability", values, remedy)
+
+
+def _kept(values: npt.ArrayLike | None) -> Floats | None:
+    if values is None:
+        return None
+    return _chances("kept", values, "give the chance with which the row came into the sample")
+
+
+def _chances(field: str, values: npt.ArrayLike, remedy: str) -> Floats:
+    array = as_array(field, values, ndim=1).astype(np.float64, copy=False)
     # Written so that NaN, which fails every comparison, fails this one.
     if not (array.min() > 0.0 and array.max() <= 1.0):
         row = int(np.argmin((array > 0.0) & (array <= 1.0)))
-        remedy = "log the probability with which the final action was drawn, or drop the row"
-        reject("probability", row, array[row], "more than 0 and at most 1", remedy)
+        reject(field, row, array[row], "more than 0 and at most 1", remedy)
     return _read_only(array)
 
 
@@ -99,6 +109,8 @@ class Logged:
         probability: Shape (n,), float64, in (0, 1]: with which the logging policy drew that action.
         groups: Shape (n,), integers or strings, or None: rows of one group (a subject) are not
             independent, so standard errors are computed between groups.
+        kept: Shape (n,), float64, in (0, 1], or None: of a log of which only a sample was kept, the
+            chance with which each of these rows was. Each then stands for 1 / kept rows.
 
     Raises:
         EvaluationError: A column is empty, ragged, of another length, or holds a value out of range.
@@ -110,6 +122,7 @@ class Logged:
     reward: Floats = attrs.field(converter=_reward)
     probability: Floats = attrs.field(converter=_probability, kw_only=True)
     groups: npt.NDArray[np.generic] | None = attrs.field(default=None, converter=_groups, kw_only=True)
+    kept: Floats | None = attrs.field(default=None, converter=_kept, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Refuse columns of different lengths."""
@@ -117,6 +130,8 @@ class Logged:
         check_length("probability", self.probability.size, self.n)
         if self.groups is not None:
             check_length("groups", self.groups.size, self.n)
+        if self.kept is not None:
+            check_length("kept", self.kept.size, self.n)
 
     @property
     def n(self) -> int:
@@ -136,6 +151,11 @@ class Rows:
         unseen_mass: Mean probability the target gives to actions that no row took, 0 to 1;
             NaN when only the probability of the logged action is known.
         groups: Shape (n,), int64 codes 0 to g - 1 of dependent rows, or None.
+        weight_cap: The largest weight that could have occurred: the target's highest probability of
+            any action over the lowest logged probability. None when unknown.
+        stands: Shape (n,), float64, or None: for how many rows of the whole log each stands, where only a
+            sample was kept. Weights and averaged predictions are in proportion to it already, so that
+            plain means of the rows are those of the whole log.
         probability: Shape (n,), float64, in (0, 1], or None: with which the logging policy took the action.
         calibration: Sums that tell whether the logged probabilities can be right, or None.
 
@@ -148,6 +168,8 @@ class Rows:
     modelled: Floats | None = None
     unseen_mass: float = float("nan")
     groups: Ints | None = None
+    weight_cap: float | None = None
+    stands: Floats | None = None
     probability: Floats | None = None
     calibration: Calibration | None = None
 
@@ -199,7 +221,7 @@ def overlap(
     model = None
     if predictions is not None:
         model = predictions, np.empty(n), np.empty(n), np.empty((height, k))
-    hidden_mass = 0.0
+    hidden_mass = likeliest = 0.0
     every = max(1, n // _CALIBRATED_ROWS)
     counted: list[slice] = []
     totals, squares, upright = np.zeros(k), np.zeros(k), np.ones(height)
@@ -212,6 +234,7 @@ def overlap(
                 _reject_target(block, start)
             at = offsets[: stop - start] + logged.action[start:stop]
             chosen[start:stop] = block.reshape(-1).take(at)
+            likeliest = max(likeliest, float(block.max()))
             if hidden.size:
                 hidden_mass += float(block[:, hidden].sum())
             if start // height % every == 0:
@@ -223,23 +246,24 @@ def overlap(
                 guess = source[start:stop].astype(np.float64, copy=False)
                 predicted[start:stop] = guess.reshape(-1).take(at)
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
-    weight = _divide(chosen, logged)
+    weight, cap = _divide(chosen, logged), _cap(likeliest, logged)
     rows = Rows(
         weight,
         logged.reward,
         unseen_mass=hidden_mass / n,
         groups=_codes(logged.groups),
+        weight_cap=cap,
         probability=logged.probability,
         calibration=_calibrated(logged, weight, (totals, squares), counted, logging),
     )
     if model is None:
-        return rows
+        return _standing(rows, logged)
     source, predicted, modelled, _ = model
     if not np.isfinite(modelled).all():
         as_floats("q", source, ndim=2, remedy="predict every action of every row")
         row = int(np.argmin(np.isfinite(modelled)))
         reject("q", row, modelled[row], "predictions whose mean is finite", "scale the rewards down")
-    return attrs.evolve(rows, predicted=predicted, modelled=modelled)
+    return _standing(attrs.evolve(rows, predicted=predicted, modelled=modelled), logged)
 
 
 def weighed(weight: npt.ArrayLike, reward: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> Rows:
@@ -289,13 +313,35 @@ def _overlap_at_action(
     # A column of one action is a placeholder where the target is given by row.
     alone = logging is None and logged.action.min() == k - 1
     unknown = np.full(k, np.nan)
-    return Rows(
+    found = Rows(
         weight,
         logged.reward,
         groups=_codes(logged.groups),
+        weight_cap=_cap(1.0, logged),
         probability=logged.probability,
         calibration=None if alone else _calibrated(logged, weight, (unknown, unknown), counted, logging),
     )
+    return _standing(found, logged)
+
+
+def _standing(rows: Rows, logged: Logged) -> Rows:
+    """Let rows of a sample weigh as the rows they stand for."""
+    if logged.kept is None:
+        return rows
+    stands = 1.0 / logged.kept
+    share = stands / stands.mean()
+    return attrs.evolve(
+        rows,
+        weight=rows.weight * share,
+        modelled=None if rows.modelled is None else rows.modelled * share,
+        weight_cap=None if rows.weight_cap is None else rows.weight_cap * float(share.max()),
+        stands=stands,
+    )
+
+
+def _cap(likeliest: float, logged: Logged) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float64(likeliest) / logged.probability.min())
 
 
 def _calibrated(

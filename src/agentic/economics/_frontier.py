@@ -23,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Campaign(Protocol):
-    """Where policies are tried: ``agentic.evaluation.Trials``, or a simulation of your own.
+    """Where policies are tried: ``agentic.simulation.Trials``, or a simulation of your own.
 
     The same seed must be the same customers with the same luck, whoever decides.
     """

@@ -17,7 +17,6 @@ from typing import TypeVar
 import numpy as np
 
 from agentic._again import logged_batch
-from agentic._agent import Agent
 from agentic._archive import taught_by
 from agentic._flow import POLICIES, probabilities
 from agentic._learning import lessons_of, with_records
@@ -25,7 +24,8 @@ from agentic._offpolicy import DR, Estimate, Estimator, Interval, ModelFree, Nor
 from agentic._plan import bind, checked, fields_of, remembering
 from agentic.arrays import F64, Records
 from agentic.errors import ConfigurationError
-from agentic.evaluation._joined import Joined, archive, joined, logged_decisions
+from agentic.evaluation._joined import Joined, joined, logged_decisions
+from agentic.evaluation._judged import Judged, archive
 from agentic.evaluation._recall import logged_it, recall
 from agentic.evaluation._reward_models import cross_fit
 from agentic.protocols import Learner, Policy, Remembers
@@ -36,7 +36,7 @@ _DOUBLY_ROBUST = DR()
 _NORMAL = Normal()
 
 
-def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple[F64, F64]:
+def target_probabilities(agent: Judged, policy: Policy, rows: Joined, /) -> tuple[F64, F64]:
     """How likely another policy would have made each choice, by the rules and features as logged.
 
     A policy that remembers subjects knows of each what it knew then, if it made the log; what it would have
@@ -71,7 +71,7 @@ def target_probabilities(agent: Agent, policy: Policy, rows: Joined, /) -> tuple
     return target, X
 
 
-def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
+def teach(agent: Judged, policy: Learning, rows: Joined, /) -> Learning:
     """Return the policy that has also learned from these rows; the agent and its policy stay as they are.
 
     Feedback comes as in ``agent.learn()``: in the order of the log, without the holdout. Of a policy that
@@ -111,7 +111,7 @@ def teach(agent: Agent, policy: Learning, rows: Joined, /) -> Learning:
 
 
 def evaluate(
-    agent: Agent,
+    agent: Judged,
     policy: Policy,
     *,
     rows: Joined | None = None,

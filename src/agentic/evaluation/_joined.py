@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise
-from agentic._agent import Agent
-from agentic._archive import Archive
 from agentic._flow import ARMS, COMPARED
 from agentic._offpolicy import Logged, reject
 from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import EvaluationError
+from agentic.evaluation._judged import Judged, archive
 
 _CHUNK: Final = 8192
 _TAKEN: Final[Mapping[str, type]] = {
@@ -174,7 +173,7 @@ class BySubject:
         return len(self.key)
 
 
-def joined(agent: Agent, /) -> Joined:
+def joined(agent: Judged, /) -> Joined:
     """Join an agent's decisions with the rewards that are final, the holdout's too.
 
     Protected subjects are left out: what they get is not drawn, and nothing is to be learned about them.
@@ -227,7 +226,7 @@ def _places(then: Catalogue, now: Catalogue) -> I64 | None:
     return np.array([column.get(action_id, -1) for action_id in then.ids], dtype=np.int64)
 
 
-def logged_decisions(agent: Agent, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:
+def logged_decisions(agent: Judged, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:
     """Find logged decisions again, in parts: which of the positions, and the decisions.
 
     Args:
@@ -240,8 +239,3 @@ def logged_decisions(agent: Agent, position: I64, /) -> Iterator[tuple[slice, De
         for start in range(lo, hi, _CHUNK):
             stop = min(start + _CHUNK, hi)
             yield slice(start, stop), batch.take(position[start:stop] - first)
-
-
-def archive(agent: Agent, /) -> Archive:
-    """Where the agent's decisions and rewards are; agents may share a log."""
-    return Archive(agent.name, agent.log, agent.plan.catalogue)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from agentic._agent import Agent
 from agentic._flow import POLICIES, Plan
 from agentic._learning import lessons_of, with_records
 from agentic._plan import fields_of
 from agentic._records import DecisionBatch
 from agentic.arrays import Records
 from agentic.evaluation._joined import Joined
+from agentic.evaluation._judged import Judged
 from agentic.protocols import Policy, Remembers
 
 
@@ -29,7 +29,7 @@ def logged_it(policy: Policy, found: DecisionBatch, /) -> bool:
     )
 
 
-def recall(agent: Agent, plan: Plan, policy: Policy, rows: Joined, /) -> Records:
+def recall(agent: Judged, plan: Plan, policy: Policy, rows: Joined, /) -> Records:
     """What the records would hold at each of these decisions, had the policy listened: shape (n,).
 
     Args:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentic.policies._linear_model import LinearModel
     from agentic.policies._personal import Personal
     from agentic.policies._ridge import Solution
+    from agentic.policies._split import Split
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -41,6 +42,7 @@ else:
             "._linear_model": ["LinearModel"],
             "._personal": ["Personal"],
             "._ridge": ["Solution"],
+            "._split": ["Split"],
         },
     )
 
@@ -62,6 +64,7 @@ __all__ = [
     "Rules",
     "Softmax",
     "Solution",
+    "Split",
     "SquareCB",
     "TemplateRanking",
     "Uniform",

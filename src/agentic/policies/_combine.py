@@ -58,7 +58,7 @@ def _struck(weights: F64, batch: Batch) -> tuple[F64, F64]:
     return kept, total
 
 
-def _filled(values: F64 | None, more: F64 | None, rows: Any, shape: tuple[int, ...]) -> F64 | None:
+def filled(values: F64 | None, more: F64 | None, rows: Any, shape: tuple[int, ...], /) -> F64 | None:
     """``values`` with ``more`` in these rows; ``nan`` stands for what a policy does not give."""
     if values is None and more is None:
         return None
@@ -119,8 +119,8 @@ class FirstOf:
             part = batch.take(empty)
             other = policy.propose(part)
             weights[empty], total[empty] = _struck(other.weights, part)
-            score = _filled(score, other.score, empty, weights.shape)
-            spread = _filled(spread, other.spread, empty, weights.shape)
+            score = filled(score, other.score, empty, weights.shape)
+            spread = filled(spread, other.spread, empty, weights.shape)
         return Proposal(weights, score, spread)
 
 
