@@ -47,6 +47,7 @@ from agentic._offpolicy._slate_estimators import (
 )
 from agentic._offpolicy._slates import (
     LoggedSlates,
+    SlateLayout,
     SlateRows,
     SlateTarget,
     Weighing,
@@ -99,6 +100,7 @@ __all__ = [
     "Replay",
     "Rows",
     "SlateEstimator",
+    "SlateLayout",
     "SlateRows",
     "SlateTarget",
     "Slope",

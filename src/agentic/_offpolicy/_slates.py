@@ -148,7 +148,7 @@ class LoggedSlates:
             column = getattr(self, field)
             if column is not None:
                 check_length(field, column.size, self.action.size)
-        layout = Layout.of(self)
+        layout = SlateLayout.of(self)
         if self.joint is not None:
             layout.check_same("joint", self.joint, "one probability for all rows of a slate")
         if self.cascade is not None:
@@ -163,7 +163,7 @@ class LoggedSlates:
 
 
 @attrs.frozen(eq=False)
-class Layout:
+class SlateLayout:
     """Says which rows make up which slate, in the order of slates and places.
 
     Attributes:
@@ -179,7 +179,7 @@ class Layout:
     slates: int
 
     @classmethod
-    def of(cls, logged: LoggedSlates, /) -> Layout:
+    def of(cls, logged: LoggedSlates, /) -> SlateLayout:
         """Sort the rows.
 
         Raises:
@@ -272,7 +272,7 @@ class SlateRows:
     .. versionadded:: 0.1
     """
 
-    layout: Layout
+    layout: SlateLayout
     reward: Floats
     joint: Weighing | None = None
     item: Weighing | None = None
@@ -308,7 +308,7 @@ def overlap_slates(
 
     .. versionadded:: 0.1
     """
-    layout = Layout.of(logged)
+    layout = SlateLayout.of(logged)
     if target.joint is not None:
         check_length("target joint", target.joint.size, logged.n)
         layout.check_same("target joint", target.joint, "one probability for all rows of a slate")
