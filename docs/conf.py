@@ -51,6 +51,12 @@ nitpick_ignore = [
     ("py:class", "agentic._database.Participant"),  # a store or a log: read the file
     ("py:class", "agentic._folding.Books"),  # what is inside an agent: read the file
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
+    ("py:class", "agentic.evaluation._judged.Judged"),  # every agent is one
+    ("py:class", "agentic._offpolicy._slates.Layout"),  # how slates lie in rows: read the file
+    ("py:class", "agentic._deciding.Desk"),  # in the signature of Oversight, which nobody calls
+    ("py:class", "agentic._archive.Archive"),  # likewise
+    ("py:class", "agentic.release._mover.Released"),  # every agent is one
+    ("py:class", "agentic.release._watchable.Watchable"),  # likewise
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
     ("py:class", "agentic.evaluation._evaluate.Learning"),  # a type variable: any policy that learns
     ("py:class", "agentic.release._training.Taught"),  # rows such as Joined
@@ -59,6 +65,12 @@ nitpick_ignore = [
     ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls
 ]
 
+SHARED = {  # what rooms share stands below them
+    "agentic._offpolicy.": "agentic.evaluation.",
+    "agentic._oversight.": "agentic.release._oversight.",
+    "agentic._releases.": "agentic.release.",
+    "agentic._sequential.": "agentic.experiments.",
+}
 PRIVATE_FILE = re.compile(r"^(agentic(?:\.[a-z]\w*)?)\._\w+\.(\w.*)$")
 
 
@@ -66,8 +78,9 @@ def resolve_by_public_path(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
 ) -> nodes.reference | None:
     """Link `agentic.room._file.Name`, the path of a class, to `agentic.room.Name`, which is documented."""
-    path = node.get("reftarget", "").replace("agentic._offpolicy.", "agentic.evaluation.")  # shared below
-    path = path.replace("agentic._releases.", "agentic.release.")  # likewise
+    path = node.get("reftarget", "")
+    for below, room in SHARED.items():
+        path = path.replace(below, room)
     found = PRIVATE_FILE.match(path)
     if node.get("refdomain") != "py" or found is None:
         return None

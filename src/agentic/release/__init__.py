@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from agentic._doors import door
 
 if TYPE_CHECKING:
+    from agentic._flow import LEVELS
+    from agentic._oversight import Oversight
     from agentic._releases import (
         CANARY,
         EVIDENCE_KINDS,
@@ -37,6 +39,8 @@ else:
     __getattr__, __dir__ = door(
         __name__,
         {
+            "agentic._flow": ["LEVELS"],
+            "agentic._oversight": ["Oversight"],
             "agentic._releases": [
                 "CANARY",
                 "EVIDENCE_KINDS",
@@ -68,6 +72,7 @@ else:
 __all__ = [
     "CANARY",
     "EVIDENCE_KINDS",
+    "LEVELS",
     "STAGES",
     "Approval",
     "Event",
@@ -79,6 +84,7 @@ __all__ = [
     "Metric",
     "Move",
     "Need",
+    "Oversight",
     "Refused",
     "Registry",
     "Releases",
