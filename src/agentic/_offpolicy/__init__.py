@@ -30,6 +30,8 @@ from agentic._offpolicy._logged import (
     reject,
 )
 from agentic._offpolicy._modelled import DM, DR, SNDR, DRos, SubgaussianDR, SwitchDR
+from agentic._offpolicy._sums import SummedInterval, Sums
+from agentic._offpolicy._tally import Tally, keys_of
 from agentic._offpolicy._weighting import IPW, SNIPW, SubgaussianIPW
 
 __all__ = [
@@ -55,7 +57,10 @@ __all__ = [
     "Rows",
     "SubgaussianDR",
     "SubgaussianIPW",
+    "SummedInterval",
+    "Sums",
     "SwitchDR",
+    "Tally",
     "alike_bounds",
     "as_actions",
     "as_array",
@@ -66,6 +71,7 @@ __all__ = [
     "doubted",
     "estimate",
     "judge",
+    "keys_of",
     "overlap",
     "reject",
     "standard_error",
