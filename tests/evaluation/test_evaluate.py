@@ -17,12 +17,12 @@ from agentic.evaluation import (
     IPW,
     SNIPW,
     CressieRead,
-    difference,
     evaluate,
     joined,
     target_probabilities,
     teach,
 )
+from agentic.experiments import difference
 from agentic.policies import EpsilonGreedy, Fixed, LinearThompson, Uniform
 from agentic.rewards import Goals
 from agentic.testing import FailingPolicy

@@ -115,7 +115,7 @@ class ByRow:
         for part, frame in ((self, mine), (other, others)):
             if part.n:
                 # Frames are triangular with ones: what leads from one to the other is exact to rounding.
-                change = _lifted(np.linalg.solve(frame.T, both.T).T)
+                change = _lifted(np.asarray(np.linalg.solve(frame.T, both.T).T, dtype=np.float64))
                 gram += change @ part.gram @ change.T
         return type(self)(self.n + other.n, gram)
 
@@ -282,7 +282,8 @@ class Heights:
     def _made(cls, places: Ints, counts: Ints, totals: Floats) -> Self:
         place, where = np.unique(places, return_inverse=True)
         count = np.bincount(where, weights=counts, minlength=len(place)).astype(np.int64)
-        return cls(place, count, np.bincount(where, weights=totals, minlength=len(place)))
+        total = np.bincount(where, weights=totals, minlength=len(place)).astype(np.float64, copy=False)
+        return cls(place, count, total)
 
     def merge(self, other: Self, /) -> Self:
         """Of both together."""
