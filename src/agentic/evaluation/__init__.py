@@ -31,9 +31,14 @@ from agentic._offpolicy import (
     overlap,
     standard_error,
 )
+from agentic.evaluation._compare import compare
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
+from agentic.evaluation._forest import forest, forest_page
 from agentic.evaluation._joined import BySubject, Joined, joined
+from agentic.evaluation._matured import Progress
 from agentic.evaluation._reward_models import RewardModel, cross_fit, fit_ridge
+from agentic.evaluation._segments import Bins, By
+from agentic.evaluation._table import Compared, Comparison
 
 __all__ = [
     "DM",
@@ -41,7 +46,11 @@ __all__ = [
     "IPW",
     "SNDR",
     "SNIPW",
+    "Bins",
+    "By",
     "BySubject",
+    "Compared",
+    "Comparison",
     "Contributions",
     "CountsUnseen",
     "CressieRead",
@@ -55,6 +64,7 @@ __all__ = [
     "Logged",
     "ModelFree",
     "Normal",
+    "Progress",
     "RewardModel",
     "Rows",
     "SubgaussianDR",
@@ -64,11 +74,14 @@ __all__ = [
     "SwitchDR",
     "Tally",
     "alike_bounds",
+    "compare",
     "cross_fit",
     "diagnose",
     "estimate",
     "evaluate",
     "fit_ridge",
+    "forest",
+    "forest_page",
     "joined",
     "overlap",
     "standard_error",

@@ -1,0 +1,220 @@
+"""How do policies compare, on the whole and by segment: a table for people, and its figures."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+from agentic._offpolicy import Estimate
+
+INSUFFICIENT: Final = "insufficient support"
+AS_LOGGED: Final = "as logged"
+_NAME: Final = 28
+_COLUMNS: Final = 110
+
+
+@attrs.frozen
+class Compared:
+    """What one policy would have earned, on the whole or in one segment.
+
+    Attributes:
+        policy: Its name; of what was really done, ``"as logged"``.
+        by: What the segment is of: a feature, ``"arm"`` or ``"policy_version"``; empty for the whole.
+        segment: Which one; empty for the whole.
+        estimate: Reward per decision.
+        gain: By how much that is more than what the same decisions earned as they were logged.
+        gain_low: Lower bound of the gain, at the level of the estimate; infinite without support.
+        gain_high: Upper bound.
+
+    .. versionadded:: 0.1
+    """
+
+    policy: str
+    by: str
+    segment: str
+    estimate: Estimate
+    gain: float
+    gain_low: float
+    gain_high: float
+
+    @property
+    def supported(self) -> bool:
+        """Whether the log can say anything at all."""
+        return math.isfinite(self.estimate.standard_error)
+
+
+@attrs.frozen
+class Comparison:
+    """What policies would have earned per decision by one log, beside what was earned.
+
+    ``str()`` is a table, ``comparison["name"]`` a policy's row for the whole log; iterating yields all rows.
+
+    Attributes:
+        agent: Whose log it is.
+        level: Share of samples in which the bounds of each row are to hold, in (0, 1).
+        rows: As logged, and each policy, on the whole and then in every segment.
+        erased: Decisions left out because what was known of their subjects is erased.
+        features: Decisions left out because features were declared otherwise then.
+
+    .. versionadded:: 0.1
+    """
+
+    agent: str
+    level: float
+    rows: tuple[Compared, ...]
+    erased: int = 0
+    features: int = 0
+
+    def __iter__(self) -> Iterator[Compared]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, policy: str, /) -> Compared:
+        """The row of a policy for the whole log.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for row in self.rows:
+            if row.policy == policy and not row.by:
+                return row
+        raise KeyError(policy)
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names, as logged first."""
+        return tuple(dict.fromkeys(row.policy for row in self.rows))
+
+    def by(self, name: str, /) -> dict[str, dict[str, Compared]]:
+        """The rows of one feature's segments, of ``"arm"`` or ``"policy_version"``, by segment and policy."""
+        found: dict[str, dict[str, Compared]] = {}
+        for row in self.rows:
+            if row.by == name:
+                found.setdefault(row.segment, {})[row.policy] = row
+        return found
+
+    @property
+    def looks(self) -> int:
+        """How many intervals are looked at in segments, as logged left out."""
+        return sum(bool(row.by) and row.policy != AS_LOGGED for row in self.rows)
+
+    def __str__(self) -> str:
+        """Return a table of at most 110 columns, with the reasons to doubt its rows."""
+        return "\n".join(_laid_out(self))
+
+    def facts(self) -> dict[str, Any]:  # JSON
+        """Everything in the table, as JSON has it: what is infinite or unknown is ``None``."""
+        from agentic._codec import converter
+
+        told = {
+            "agent": self.agent,
+            "level": self.level,
+            "erased": self.erased,
+            "features": self.features,
+            "rows": [converter().unstructure(row) for row in self.rows],
+        }
+        return {name: _finite(value) for name, value in told.items()}
+
+
+def _finite(value: Any) -> Any:  # JSON
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number_of(value: float, /, sign: str = "-") -> str:
+    """A figure of the table; with the sign ``"+"``, also that of what is more than 0."""
+    return f"{value:{sign}.4g}" if abs(value) < 1e4 else f"{value:{sign},.0f}"
+
+
+def remarks(found: Comparison, weak: str, /) -> list[str]:
+    """What has to be said below: of weak rows, of many looks, of what was left out.
+
+    Args:
+        found: The comparison.
+        weak: How weak rows are told.
+    """
+    told = []
+    if any(row.estimate.diagnostics.verdict == "weak" for row in found.rows):
+        told.append(f"{weak}: read the reasons before using the interval")
+    if found.looks > 1:
+        missed, together = found.looks * (1.0 - found.level), 1.0 - (1.0 - found.level) / found.looks
+        told.append(
+            f"of {found.looks} intervals in segments some {missed:.2g} miss by chance alone: for all to hold"
+            f" together, ask for level={together:.6g}"
+        )
+    for count, why in (
+        (found.erased, "their subjects were erased"),
+        (found.features, "features were declared otherwise"),
+    ):
+        if count:
+            told.append(f"left out: {count:,} decisions, because {why}")
+    return told
+
+
+def _laid_out(found: Comparison) -> Iterator[str]:
+    percent = f"{100 * found.level:g} %"
+    first = found.rows[0].estimate
+    yield f"{found.agent}: reward per decision, {first.n:,} decisions, {percent} intervals"
+    head = f"{'':<{_NAME}}{'value':>11}{'interval':>23}{'gain':>11}{'interval':>23}{'rows worth':>12}"
+    group: tuple[str, str] | None = None
+    for row in found.rows:
+        if (row.by, row.segment) != group:
+            group = row.by, row.segment
+            yield ""
+            title = f"{row.by}: {row.segment}" if row.by else ""
+            yield (
+                f"{_cut(title):<{_NAME}}{head[_NAME:]}"
+                if not row.by
+                else f"{title[:_COLUMNS]}  ({row.estimate.n:,} decisions)"
+            )
+        yield _line(row)
+    yield from _doubts(found)
+    told = remarks(found, "? weak")
+    if told:
+        yield ""
+    for line in told:
+        yield from textwrap.wrap(line, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
+
+
+def _line(row: Compared) -> str:
+    found = row.estimate
+    name = f"  {_cut(row.policy):<{_NAME - 2}}"
+    worth = f"{found.diagnostics.effective_rows:>12,.0f}"
+    if not row.supported:
+        return f"{name}{INSUFFICIENT:>34}{'':>34}{worth}"
+    mark = " ?" if found.diagnostics.verdict == "weak" else ""
+    between = f"{number_of(found.low)} to {number_of(found.high)}"
+    if row.policy == AS_LOGGED:
+        return f"{name}{number_of(found.value):>11}{between:>23}{'':>34}{worth}"
+    gain = number_of(row.gain, sign="+")
+    bounds = " to ".join(number_of(each, sign="+") for each in (row.gain_low, row.gain_high))
+    return f"{name}{number_of(found.value):>11}{between:>23}{gain:>11}{bounds:>23}{worth}{mark}"
+
+
+def _cut(name: str) -> str:
+    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return shown if len(shown) <= _NAME - 3 else f"{shown[: _NAME - 6]}..."
+
+
+def _doubts(found: Comparison) -> Iterator[str]:
+    """The reasons of the rows for the whole log; those of segments are in their estimates."""
+    told = [
+        (row.policy, reason)
+        for row in found.rows
+        if not row.by
+        for reason in row.estimate.diagnostics.reasons
+    ]
+    if told:
+        yield ""
+    for policy, reason in told:
+        line = f"{_cut(policy)}: {reason}"
+        yield from textwrap.wrap(line, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
