@@ -9,10 +9,10 @@ from typing import Final
 import attrs
 
 from agentic._drawing import even_ticks, number, words
-from agentic.evaluation._table import AS_LOGGED, INSUFFICIENT, Compared, Comparison, number_of, remarks
+from agentic.evaluation._table import AS_LOGGED, INSUFFICIENT, Compared, Comparison, Figures, remarks
 
-_WIDTH: Final = 960
-_LEFT, _RIGHT = 232.0, 612.0
+_LEFT, _RIGHT = 232.0, 592.0
+_WIDE: Final = 7.4  # of a letter, on the safe side
 _TOP: Final = 84
 _ROW: Final = 26
 _GAP: Final = 12
@@ -44,10 +44,10 @@ _LAID: Final = f"""
   table {{ border-collapse: collapse; width: 100%; margin-top: 1rem; }}
   th, td {{ padding: .3rem .6rem .3rem 0; text-align: left; font-weight: 400; vertical-align: middle; }}
   thead th {{ color: var(--soft); border-bottom: 1px solid var(--grid); white-space: nowrap; }}
-  tbody th {{ overflow-wrap: anywhere; max-width: 16rem; }}
+  tbody th {{ overflow-wrap: anywhere; min-width: 9rem; max-width: 16rem; }}
   .group th {{ padding-top: 1.1rem; font-weight: 600; max-width: none; }}
   .figure {{ font-variant-numeric: tabular-nums; white-space: nowrap; }}
-  .plot {{ width: 42%; min-width: 12rem; padding-right: 1.2rem; }}
+  .plot {{ width: 38%; min-width: 11rem; padding-right: 1.4rem; }}
   .lane {{ position: relative; height: 1.5rem; }} .axis {{ height: 1.3rem; color: var(--soft); }}
   .axis span {{ position: absolute; transform: translateX(-50%); font-size: .8rem; white-space: nowrap; }}
   .lane i {{ position: absolute; top: 0; bottom: 0; width: 0; border-left: 1px dashed var(--other); }}
@@ -61,7 +61,7 @@ _LAID: Final = f"""
   .lane .more {{ right: -3px; border-left-color: var(--mark); border-right: 0; }}
   ul {{ padding-left: 1.2rem; }} li {{ margin: .2rem 0; }}
   @media (max-width: 46rem) {{
-    table, tbody, tr, th, td {{ display: block; width: auto; max-width: none; }}
+    table, tbody, tr, th, td {{ display: block; width: auto; min-width: 0; max-width: none; }}
     thead {{ display: block; }} thead th {{ display: none; border: 0; }} thead .plot {{ display: block; }}
     tbody tr {{ padding: .45rem 0; border-bottom: 1px solid var(--grid); }} th, td {{ padding: .1rem 0; }}
     .plot {{ width: auto; min-width: 0; padding: 0 .8rem; }} .group {{ border: 0; padding-bottom: 0; }}
@@ -119,14 +119,15 @@ def _logged(found: Comparison) -> float | None:
     return first.estimate.value if first.policy == AS_LOGGED and _drawable(first) else None
 
 
-def _figures(row: Compared) -> tuple[str, str]:
+def _figures(row: Compared, figures: Figures) -> tuple[str, str]:
     """Value and gain, each with its interval."""
     found = row.estimate
-    value = f"{number_of(found.value)} ({number_of(found.low)} to {number_of(found.high)})"
+    if not _drawable(row):
+        return INSUFFICIENT, ""
+    value = f"{figures.one(found.value)} ({figures.between(found.low, found.high)})"
     if row.policy == AS_LOGGED:
         return value, ""
-    gain, low, high = (number_of(each, sign="+") for each in (row.gain, row.gain_low, row.gain_high))
-    return value, f"{gain} ({low} to {high})"
+    return value, f"{figures.one(row.gain, '+')} ({figures.between(row.gain_low, row.gain_high, '+')})"
 
 
 def _title(found: Comparison) -> str:
@@ -152,10 +153,10 @@ def _groups(found: Comparison) -> Iterator[tuple[str, list[Compared]]]:
 
 def _told(found: Comparison) -> str:
     """The drawing in words."""
-    said = []
+    said, figures = [], Figures.of(found)
     for row in found.rows:
         where = f" where {row.by} is {row.segment}" if row.by else ""
-        said.append(f"{row.policy}{where}: {_figures(row)[0] if _drawable(row) else INSUFFICIENT}")
+        said.append(f"{row.policy}{where}: {_figures(row, figures)[0]}")
     return "; ".join(said)
 
 
@@ -168,13 +169,17 @@ def forest(found: Comparison, /) -> str:
     .. versionadded:: 0.1
     """
     axis, y, parts = _Axis.over(found), float(_TOP), list[str]()
+    figures = [_figures(row, Figures.of(found)) for row in found.rows]
+    gains = _RIGHT + 48 + _WIDE * max(len(value) for value, _ in figures)
+    width = math.ceil(max(gains + 20 + _WIDE * max(4, *(len(gain) for _, gain in figures)), 800))
+    texts = iter(figures)
     for title, rows in _groups(found):
         if title:
             y += _GAP
             parts.append(f'<text class="strong" x="20" y="{y + 17:.0f}">{words(_cut(title, 60))}</text>')
             y += _ROW
         for row in rows:
-            parts += _drawn(row, axis, y)
+            parts += _drawn(row, axis, y, next(texts), gains)
             y += _ROW
     notes = remarks(found, "hollow points are weak")
     height = y + 46 + 20 * len(notes)
@@ -182,7 +187,7 @@ def forest(found: Comparison, /) -> str:
         f'<text class="soft" x="20" y="{y + 46 + 20 * i:.0f}">{words(note)}</text>'
         for i, note in enumerate(notes)
     ]
-    size = f'viewBox="0 0 {_WIDTH} {height:.0f}" width="{_WIDTH}" height="{height:.0f}"'
+    size = f'viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}"'
     named = 'role="img" aria-labelledby="forest-title forest-desc"'
     return "\n".join(
         [
@@ -190,11 +195,11 @@ def forest(found: Comparison, /) -> str:
             f'<title id="forest-title">{words(_title(found))}</title>',
             f'<desc id="forest-desc">{words(_told(found))}</desc>',
             f"<style>{_COLOURS}{_DRAWN}</style>",
-            f'<rect class="back" width="{_WIDTH}" height="{height:.0f}"/>',
+            f'<rect class="back" width="{width}" height="{height:.0f}"/>',
             f'<text class="title" x="20" y="32">{words(_cut(_title(found), 90))}</text>',
             f'<text class="soft" x="20" y="53">{words(_subtitle(found))}</text>',
             f'<text class="soft" x="{_RIGHT + 24}" y="{_TOP - 8}">value</text>',
-            f'<text class="soft" x="{_RIGHT + 194}" y="{_TOP - 8}">gain</text>',
+            f'<text class="soft" x="{gains:.0f}" y="{_TOP - 8}">gain</text>',
             *_ruled(found, axis, y),
             *parts,
             *lines,
@@ -219,9 +224,9 @@ def _ruled(found: Comparison, axis: _Axis, bottom: float) -> Iterator[str]:
         yield f'<line class="zero" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom:.0f}"/>'
 
 
-def _drawn(row: Compared, axis: _Axis, y: float) -> Iterator[str]:
+def _drawn(row: Compared, axis: _Axis, y: float, figures: tuple[str, str], gains: float) -> Iterator[str]:
     middle, text = y + _ROW / 2, y + _ROW / 2 + 4.5
-    value, gain = _figures(row) if _drawable(row) else (INSUFFICIENT, "")
+    value, gain = figures
     yield f'<g class="{_kind(row)}"><title>{words(f"{row.policy}: {value}")}</title>'
     yield f'<text x="20" y="{text:.1f}">{words(_cut(row.policy, _LONGEST))}</text>'
     if _drawable(row):
@@ -237,7 +242,7 @@ def _drawn(row: Compared, axis: _Axis, y: float) -> Iterator[str]:
         yield f'<circle class="dot{weak}" cx="{x:.1f}" cy="{middle:.1f}" r="5"/>'
     soft = "" if _drawable(row) else " soft"
     yield f'<text class="figure{soft}" x="{_RIGHT + 24}" y="{text:.1f}">{words(value)}</text>'
-    yield f'<text class="figure" x="{_RIGHT + 194}" y="{text:.1f}">{words(gain)}</text></g>'
+    yield f'<text class="figure" x="{gains:.0f}" y="{text:.1f}">{words(gain)}</text></g>'
 
 
 def _cut(name: str, most: int) -> str:
@@ -252,12 +257,12 @@ def forest_page(found: Comparison, /) -> str:
 
     .. versionadded:: 0.1
     """
-    axis = _Axis.over(found)
+    axis, figures = _Axis.over(found), Figures.of(found)
     body: list[str] = []
     for title, rows in _groups(found):
         if title:
             body.append(f'<tr class="group"><th colspan="5" scope="rowgroup">{words(title)}</th></tr>')
-        body += [_laid(row, found, axis) for row in rows]
+        body += [_laid(row, found, axis, figures) for row in rows]
     reasons = [
         f"<li>{words(_whose(row))}: {words(reason)}</li>"
         for row in found.rows
@@ -293,13 +298,12 @@ def _whose(row: Compared) -> str:
     return f"{row.policy}, {row.by}: {row.segment}" if row.by else row.policy
 
 
-def _laid(row: Compared, found: Comparison, axis: _Axis) -> str:
+def _laid(row: Compared, found: Comparison, axis: _Axis, figures: Figures) -> str:
     earned, lane = _logged(found), []
     if earned is not None:
         lane.append(f'<i style="left:{100 * axis.place(earned):.2f}%"></i>')
-    value, gain = INSUFFICIENT, ""
+    value, gain = _figures(row, figures)
     if _drawable(row):
-        value, gain = _figures(row)
         each = row.estimate
         low, high = 100 * axis.place(each.low), 100 * axis.place(each.high)
         lane.append(f'<b style="left:{low:.2f}%;width:{high - low:.2f}%"></b>')

@@ -174,7 +174,9 @@ class Quarters:
         if len(found) <= _FEW:
             shown = tuple(f"{value:.6g}" for value in found.tolist())
             return _ByNumber(self.name, self._place, found[1:], shown or ("any",))
-        cuts = np.unique(np.quantile(self._value, [0.25, 0.5, 0.75], method="higher"))
+        # At three digits: nobody wants to read of ages below 36.1041.
+        quarters = np.quantile(self._value, [0.25, 0.5, 0.75], method="higher").tolist()
+        cuts = np.unique([float(f"{cut:.3g}") for cut in quarters])
         # What begins at the least value has nothing below it.
         bins = Bins(self.name, cuts[cuts > found[0]])
         return _ByNumber(self.name, self._place, np.array(bins.edges), bins.labels)

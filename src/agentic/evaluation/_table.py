@@ -130,9 +130,34 @@ def _finite(value: Any) -> Any:  # JSON
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def number_of(value: float, /, sign: str = "-") -> str:
-    """A figure of the table; with the sign ``"+"``, also that of what is more than 0."""
-    return f"{value:{sign}.4g}" if abs(value) < 1e4 else f"{value:{sign},.0f}"
+@attrs.frozen
+class Figures:
+    """Writes all figures of a comparison to the same place, which is as fine as what was earned is sure.
+
+    Attributes:
+        places: Digits after the point.
+    """
+
+    places: int
+
+    @classmethod
+    def of(cls, found: Comparison, /) -> Figures:
+        """As fine as the first row that has an interval."""
+        for row in found.rows:
+            width = row.estimate.high - row.estimate.low
+            if row.supported and 0.0 < width < math.inf:
+                return cls(min(max(2 - math.floor(math.log10(width)), 0), 9))
+        return cls(4)
+
+    def one(self, value: float, sign: str = "-") -> str:
+        """A figure; with the sign ``"+"``, also that of what is more than 0."""
+        if abs(value) >= 1e9 or not math.isfinite(value):
+            return f"{value:{sign}.4g}"
+        return f"{value + 0.0:{sign},.{self.places}f}"
+
+    def between(self, low: float, high: float, sign: str = "-") -> str:
+        """An interval."""
+        return f"{self.one(low, sign)} to {self.one(high, sign)}"
 
 
 def remarks(found: Comparison, weak: str, /) -> list[str]:
@@ -161,43 +186,48 @@ def remarks(found: Comparison, weak: str, /) -> list[str]:
 
 
 def _laid_out(found: Comparison) -> Iterator[str]:
-    percent = f"{100 * found.level:g} %"
-    first = found.rows[0].estimate
-    yield f"{found.agent}: reward per decision, {first.n:,} decisions, {percent} intervals"
-    head = f"{'':<{_NAME}}{'value':>11}{'interval':>23}{'gain':>11}{'interval':>23}{'rows worth':>12}"
+    percent, figures = f"{100 * found.level:g} %", Figures.of(found)
+    cells = [_cells(row, figures) for row in found.rows]
+    heads = ("value", "interval", "gain", "interval", "rows worth")
+    widths = [max(len(head), *(len(row[i]) for row in cells)) + 2 for i, head in enumerate(heads)]
+    yield f"{found.agent}: reward per decision, {found.rows[0].estimate.n:,} decisions, {percent} intervals"
     group: tuple[str, str] | None = None
-    for row in found.rows:
+    for row, texts in zip(found.rows, cells, strict=True):
         if (row.by, row.segment) != group:
             group = row.by, row.segment
             yield ""
-            title = f"{row.by}: {row.segment}" if row.by else ""
-            yield (
-                f"{_cut(title):<{_NAME}}{head[_NAME:]}"
-                if not row.by
-                else f"{title[:_COLUMNS]}  ({row.estimate.n:,} decisions)"
-            )
-        yield _line(row)
+            if row.by:
+                yield f"{row.by}: {row.segment}"[:_COLUMNS] + f"  ({row.estimate.n:,} decisions)"
+            else:
+                yield " " * _NAME + "".join(
+                    f"{head:>{wide}}" for head, wide in zip(heads, widths, strict=True)
+                )
+        line = "".join(f"{text:>{wide}}" for text, wide in zip(texts, widths, strict=True))
+        weak = " ?" if row.estimate.diagnostics.verdict == "weak" else ""
+        yield f"  {_cut(row.policy):<{_NAME - 2}}{line}{weak}"
     yield from _doubts(found)
     told = remarks(found, "? weak")
     if told:
         yield ""
-    for line in told:
-        yield from textwrap.wrap(line, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
+    for text in told:
+        yield from textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
 
 
-def _line(row: Compared) -> str:
+def _cells(row: Compared, figures: Figures) -> tuple[str, str, str, str, str]:
     found = row.estimate
-    name = f"  {_cut(row.policy):<{_NAME - 2}}"
-    worth = f"{found.diagnostics.effective_rows:>12,.0f}"
+    worth = f"{found.diagnostics.effective_rows:,.0f}"
     if not row.supported:
-        return f"{name}{INSUFFICIENT:>34}{'':>34}{worth}"
-    mark = " ?" if found.diagnostics.verdict == "weak" else ""
-    between = f"{number_of(found.low)} to {number_of(found.high)}"
+        return "", INSUFFICIENT, "", "", worth
+    value, interval = figures.one(found.value), figures.between(found.low, found.high)
     if row.policy == AS_LOGGED:
-        return f"{name}{number_of(found.value):>11}{between:>23}{'':>34}{worth}"
-    gain = number_of(row.gain, sign="+")
-    bounds = " to ".join(number_of(each, sign="+") for each in (row.gain_low, row.gain_high))
-    return f"{name}{number_of(found.value):>11}{between:>23}{gain:>11}{bounds:>23}{worth}{mark}"
+        return value, interval, "", "", worth
+    return (
+        value,
+        interval,
+        figures.one(row.gain, "+"),
+        figures.between(row.gain_low, row.gain_high, "+"),
+        worth,
+    )
 
 
 def _cut(name: str) -> str:
