@@ -28,6 +28,11 @@ def number(value: float, /) -> str:
     return f"10{raised}" if shown == "1" else f"{shown}×10{raised}"
 
 
+def printable(text: str, /) -> str:
+    """Text in which what cannot be shown, or would move the cursor, is a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def words(text: str, /) -> str:
     """Text as XML and HTML take it, in an attribute too; what cannot be shown there is a question mark."""
-    return html.escape("".join(letter if letter.isprintable() else "?" for letter in text))
+    return html.escape(printable(text))

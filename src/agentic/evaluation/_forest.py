@@ -34,6 +34,7 @@ _DRAWN: Final = f"""
   .bar {{ stroke: var(--mark); stroke-width: 2; }} .dot {{ fill: var(--mark); stroke: var(--mark); }}
   .end {{ fill: var(--mark); }} .weak {{ fill: var(--back); stroke-width: 2; }}
   .own .bar {{ stroke: var(--other); }} .own .dot {{ fill: var(--other); stroke: var(--other); }}
+  .own .weak {{ fill: var(--back); }}
 """
 _LAID: Final = f"""
   * {{ box-sizing: border-box; }}
@@ -54,13 +55,13 @@ _LAID: Final = f"""
   .lane b {{ position: absolute; top: calc(50% - 1px); height: 2px; background: var(--mark); }}
   .lane u {{ position: absolute; top: calc(50% - 5px); width: 10px; height: 10px; margin-left: -5px;
     border-radius: 50%; border: 2px solid var(--mark); background: var(--mark); }}
-  .weak u {{ background: var(--back); }} .own b {{ background: var(--other); }}
-  .own u {{ background: var(--other); border-color: var(--other); }}
+  .own b {{ background: var(--other); }} .own u {{ background: var(--other); border-color: var(--other); }}
+  tr.weak u {{ background: var(--back); }}
   .lane s {{ position: absolute; top: calc(50% - 5px); border: 5px solid transparent; }}
   .lane .less {{ left: -3px; border-right-color: var(--mark); border-left: 0; }}
   .lane .more {{ right: -3px; border-left-color: var(--mark); border-right: 0; }}
   ul {{ padding-left: 1.2rem; }} li {{ margin: .2rem 0; }}
-  @media (max-width: 46rem) {{
+  @media (max-width: 62rem) {{
     table, tbody, tr, th, td {{ display: block; width: auto; min-width: 0; max-width: none; }}
     thead {{ display: block; }} thead th {{ display: none; border: 0; }} thead .plot {{ display: block; }}
     tbody tr {{ padding: .45rem 0; border-bottom: 1px solid var(--grid); }} th, td {{ padding: .1rem 0; }}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 
+from agentic._drawing import printable
 from agentic._offpolicy import Estimate
 
 INSUFFICIENT: Final = "insufficient support"
@@ -153,7 +154,7 @@ class Figures:
         """A figure; with the sign ``"+"``, also that of what is more than 0."""
         if abs(value) >= 1e9 or not math.isfinite(value):
             return f"{value:{sign}.4g}"
-        return f"{value + 0.0:{sign},.{self.places}f}"
+        return f"{round(value, self.places) + 0.0:{sign},.{self.places}f}"
 
     def between(self, low: float, high: float, sign: str = "-") -> str:
         """An interval."""
@@ -190,21 +191,22 @@ def _laid_out(found: Comparison) -> Iterator[str]:
     cells = [_cells(row, figures) for row in found.rows]
     heads = ("value", "interval", "gain", "interval", "rows worth")
     widths = [max(len(head), *(len(row[i]) for row in cells)) + 2 for i, head in enumerate(heads)]
-    yield f"{found.agent}: reward per decision, {found.rows[0].estimate.n:,} decisions, {percent} intervals"
+    many = f"{found.rows[0].estimate.n:,} decisions"
+    yield f"{printable(found.agent)}: reward per decision, {many}, {percent} intervals"
     group: tuple[str, str] | None = None
     for row, texts in zip(found.rows, cells, strict=True):
         if (row.by, row.segment) != group:
             group = row.by, row.segment
             yield ""
             if row.by:
-                yield f"{row.by}: {row.segment}"[:_COLUMNS] + f"  ({row.estimate.n:,} decisions)"
-            else:
-                yield " " * _NAME + "".join(
-                    f"{head:>{wide}}" for head, wide in zip(heads, widths, strict=True)
+                yield (
+                    printable(f"{row.by}: {row.segment}"[: _COLUMNS - 24])
+                    + f"  ({row.estimate.n:,} decisions)"
                 )
-        line = "".join(f"{text:>{wide}}" for text, wide in zip(texts, widths, strict=True))
+            else:
+                yield " " * _NAME + _line(heads, widths)
         weak = " ?" if row.estimate.diagnostics.verdict == "weak" else ""
-        yield f"  {_cut(row.policy):<{_NAME - 2}}{line}{weak}"
+        yield f"  {_cut(row.policy):<{_NAME - 2}}{_line(texts, widths)}{weak}"
     yield from _doubts(found)
     told = remarks(found, "? weak")
     if told:
@@ -221,17 +223,16 @@ def _cells(row: Compared, figures: Figures) -> tuple[str, str, str, str, str]:
     value, interval = figures.one(found.value), figures.between(found.low, found.high)
     if row.policy == AS_LOGGED:
         return value, interval, "", "", worth
-    return (
-        value,
-        interval,
-        figures.one(row.gain, "+"),
-        figures.between(row.gain_low, row.gain_high, "+"),
-        worth,
-    )
+    bounds = figures.between(row.gain_low, row.gain_high, "+")
+    return value, interval, figures.one(row.gain, "+"), bounds, worth
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(f"{cell:>{wide}}" for cell, wide in zip(cells, widths, strict=True))
 
 
 def _cut(name: str) -> str:
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
+    shown = printable(name)
     return shown if len(shown) <= _NAME - 3 else f"{shown[: _NAME - 6]}..."
 
 
@@ -246,5 +247,5 @@ def _doubts(found: Comparison) -> Iterator[str]:
     if told:
         yield ""
     for policy, reason in told:
-        line = f"{_cut(policy)}: {reason}"
+        line = f"{_cut(policy)}: {printable(reason)}"
         yield from textwrap.wrap(line, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
