@@ -276,7 +276,16 @@ class Heights:
     @classmethod
     def of(cls, weight: Floats, /) -> Self:
         """File weights, none of them negative."""
-        return cls._made(weight.view(np.int64) >> 44, np.ones(len(weight), np.int64), weight)
+        places = (weight + 0.0).view(np.int64) >> 44  # so that a zero has no sign
+        if len(weight) < _AT_ONCE:
+            return cls._made(places, np.ones(len(weight), np.int64), weight)
+        # There are half a million places at most, and to count in them is cheaper than to sort.
+        least = int(places.min())
+        places -= least
+        counts = np.bincount(places)
+        found = counts.nonzero()[0]
+        totals = np.bincount(places, weights=weight)[found]
+        return cls(found + least, counts[found], totals.astype(np.float64, copy=False))
 
     @classmethod
     def _made(cls, places: Ints, counts: Ints, totals: Floats) -> Self:

@@ -398,9 +398,10 @@ class Tally:
         """
         keys = None if logged.groups is None else keys_of(logged.groups)
         matrix = np.asarray(target)
-        mass = (
-            matrix.sum(axis=0, dtype=np.float64) if matrix.ndim == 2 and matrix.dtype.kind in "fiu" else None
-        )
+        mass = None
+        if matrix.ndim == 2 and matrix.dtype.kind in "fiu":
+            # By BLAS: a sum over the first axis takes five times as long.
+            mass = np.ones(len(matrix)) @ matrix.astype(np.float64, copy=False)
         # Groups are told apart by their keys, across chunks: no codes are needed.
         rows = overlap(attrs.evolve(logged, groups=None), target, q=q)
         return self.add(rows, probability=logged.probability, action=logged.action, keys=keys, mass=mass)
