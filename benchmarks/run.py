@@ -39,7 +39,9 @@ MODULES = {
     "growth": "benchmarks.growth",
     "limits": "benchmarks.limits",
     "personal": "benchmarks.personal",
+    "coverage": "benchmarks.coverage",
     "profile": "benchmarks.stages",
+    "sequential": "benchmarks.sequential",
 }
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"

@@ -49,9 +49,11 @@ nitpick_ignore_regex = [
 nitpick_ignore = [
     ("py:class", "Parts"),  # the keyword arguments of Agent, which stand there
     ("py:class", "agentic._database.Participant"),  # a store or a log: read the file
+    ("py:class", "agentic._folding.Books"),  # what is inside an agent: read the file
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
     ("py:class", "agentic.evaluation._evaluate.Learning"),  # a type variable: any policy that learns
+    ("py:class", "agentic.release._training.Taught"),  # rows such as Joined
     ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls
 ]
 
@@ -63,6 +65,7 @@ def resolve_by_public_path(
 ) -> nodes.reference | None:
     """Link `agentic.room._file.Name`, the path of a class, to `agentic.room.Name`, which is documented."""
     path = node.get("reftarget", "").replace("agentic._offpolicy.", "agentic.evaluation.")  # shared below
+    path = path.replace("agentic._releases.", "agentic.release.")  # likewise
     found = PRIVATE_FILE.match(path)
     if node.get("refdomain") != "py" or found is None:
         return None

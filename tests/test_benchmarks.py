@@ -23,8 +23,10 @@ FIGURES = {
     "learn": ["LinearThompson.learn, one reward, p50", "agent.learn, 200 decisions, k=10"],
     "log": ["append, blocks of 1", "append, blocks of 100"],
     "growth": ["candidates, k=5, decide", "  slope of decide_many from d=40"],
+    "coverage": ["eps, n=200: coverage", "offset, n=2000: width", "  bootstrap: coverage"],
     "limits": ["splitmix64 in numpy, a word", "exp f32, a number"],
     "profile": ["  propose", "    win probabilities", "  everything else"],
+    "sequential": ["count, no harm: accused all the same", "mean, -50 %: found", "count, a look"],
     "personal": ["tastes: Personal", "nobody differs: LinearThompson", "a subject's record, of it Personal"],
 }
 

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._flow import (
+    BY_HAND,
     ELIGIBILITY_UNKNOWN,
     NOT_ELIGIBLE,
     OUTRANKED,
     POLICIES,
     PROTECTED,
+    STOPPED,
     SUPPRESSED,
     ZONE_UNKNOWN,
     Drawn,
@@ -79,8 +81,17 @@ def decided_again(plan: Plan, schema: Schema, policy: Policy, found: DecisionBat
     columns = found.columns
     batch = logged_batch(plan, schema, found)
     arm = assign(plan, batch.keys)
-    arm[columns["arm"] == PROTECTED] = PROTECTED  # not by the key
+    for told in (PROTECTED, BY_HAND):
+        arm[columns["arm"] == told] = told  # not by the key
     weighed = weighed_again(plan, policy, batch, arm, columns["policy_failed"])
+    by_hand = (arm == BY_HAND).nonzero()[0]
+    if len(by_hand):  # what a person chose does not follow from anything
+        weights = weighed.weights.copy()
+        weights[by_hand] = 0.0
+        weights[by_hand, columns["action"][by_hand, 0]] = batch.allowed[
+            by_hand, columns["action"][by_hand, 0]
+        ]
+        weighed = attrs.evolve(weighed, weights=weights, running=np.add.accumulate(weights, axis=1))
     drawn = draw(plan, batch, weighed, columns["ticket"], arm)
     return Again(batch, arm, drawn, weighed.failed)
 
@@ -183,5 +194,6 @@ def rules_hold(plan: Plan, batch: Batch, denied: NDArray[np.unsignedinteger], /)
     fine &= ((denied & looked) == (expected & looked)).all(axis=1)
     before = denied & ~dtype.type(OUTRANKED)
     deny_outranked(catalogue, before)
-    fine &= (before == denied).all(axis=1)
+    by_hand = (denied & dtype.type(STOPPED)) == STOPPED
+    fine &= ((before == denied) | by_hand).all(axis=1)
     return np.asarray(fine, dtype=np.bool_)

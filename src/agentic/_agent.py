@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,13 +10,14 @@ from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic import _noise, policies
 from agentic._archive import Archive
 from agentic._deciding import Desk, Settled
-from agentic._flow import POLICIES, Plan
+from agentic._flow import APPROVE_EACH, POLICIES, SUGGEST_ONLY, Plan
 from agentic._folding import Entry, SharedBooks, database_of
 from agentic._following import OFTEN, Following
 from agentic._inputs import checked_outcomes, checked_requests, checked_subjects, checked_time, texts
@@ -33,11 +35,12 @@ from agentic.errors import (
     DatabaseError,
     InvalidContextError,
     LogError,
+    ReleaseError,
     UnknownGoalError,
     masked,
     reason,
 )
-from agentic.features import Schema
+from agentic.features import Schema, Values
 from agentic.protocols import (
     Feature,
     FeatureProvider,
@@ -62,12 +65,15 @@ from agentic.types import (
 if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
+    from agentic import provenance
     from agentic._database import Database, Durability
     from agentic._explaining import Explanation
+    from agentic._oversight import Oversight
     from agentic._privacy import Privacy
+    from agentic._releases import Releases
     from agentic._verdicts import Replayed
     from agentic.evaluation import By, Comparison, Estimator, Interval, Joined, Progress
-    from agentic.provenance import Evidence, Signer
+    from agentic.provenance import Signer
     from agentic.state import Shelf
 
     class Parts(TypedDict, total=False):
@@ -218,6 +224,7 @@ class Agent:
         self._books = self._following.books
         self._standing = standing(desk.plan, self.schema)
         self._closing: Database | None = None
+        self._oversight: Oversight | None = None
         shelf = _shelf(self._log)
         self._versions = Versions(name, desk.plan.space, shelf)
         self._chair = Chair(name, desk, self._versions, shelf, self._books, self._meta, self._micros)
@@ -395,6 +402,28 @@ class Agent:
         return self._chair.published.version
 
     @property
+    def oversight(self) -> Oversight:
+        """The desk of those who watch over the agent: how much is left to it, what waits, and the stop."""
+        from agentic._oversight import Oversight  # hardly ever
+
+        if self._oversight is None:
+            self._oversight = Oversight(
+                self.releases,
+                lambda: self._chair.desk,
+                self._archive,
+                self._decide_by_hand,
+                lambda: self._following.level,
+                self._following.halting,
+                self._clock,
+            )
+        return self._oversight
+
+    @property
+    def releases(self) -> Releases:
+        """What the log says of who may go in charge: ``release.Registry(agent)`` is the door to it."""
+        return self._following.releases
+
+    @property
     def failures(self) -> dict[str, int]:
         """How often each plugin raised or answered nonsense and was replaced by something safe."""
         return dict(self._chair.desk.failures)
@@ -418,6 +447,7 @@ class Agent:
         self._process = os.getpid()
         self._requests.forked()
         self._chair.desk.forked()
+        self._following.forked()
         if self._teaching is not None:
             self._teaching.forked()
         self._books.tear()
@@ -541,17 +571,41 @@ class Agent:
             if request_ids is not None and self._requests.any_known(subjects, request_ids):
                 return None  # another process answered meanwhile
             self._following.mark_now_and_then()
-            published = self._chair.published
+            published, level = self._chair.published, self._following.level
+            leave = functools.partial(self._following.leave, level)
             columns, settled = published.desk.decide(
-                published.policy, subjects, values, protected, tickets, slots, at, began
+                published.policy, subjects, values, protected, tickets, slots, at, began, leave=leave
             )
             if request_ids is not None and isinstance(self._books, SharedBooks):
                 columns["request"] = texts(request_ids)
             for column in columns.values():
                 column.flags.writeable = False
-            block = Block("decision", columns, self._current_meta(published))
+            meta = self._current_meta(published)
+            if level in (APPROVE_EACH, SUGGEST_ONLY):
+                meta = {**meta, "autonomy": level}
+            block = Block("decision", columns, meta)
             first = self._append(block, settled, at).receipt.first
         return batch_of(block, first, self.plan.catalogue)
+
+    def _decide_by_hand(self, found: DecisionBatch, column: int, at: int) -> Decision:
+        """Decide what a person chose for the subject of a logged decision, under all rules."""
+        began, published = time.perf_counter_ns(), self._chair.published
+        values = Values(np.asfortranarray(found.columns["values"]), found.columns["status"].copy())
+        leave = attrs.evolve(self._following.leave(self._following.level), settles=True, chosen=column)
+        columns, settled = published.desk.decide(
+            published.policy, [found[0].subject], values, None, None, 1, at, began, leave=lambda: leave
+        )
+        block = Block("decision", columns, self._current_meta(published))
+        if columns["action"][0, 0] != column:
+            self._chair.desk.take_back(settled, at)
+            why = batch_of(block, 0, self.plan.catalogue)[0].reasons
+            struck = sorted(code for code, ids in why.items() if self.plan.catalogue.ids[column] in ids)
+            raise ReleaseError(
+                f"the rules do not allow action {self.plan.catalogue.ids[column]!r}: {', '.join(struck)}",
+                missing=tuple(struck),
+            )
+        first = self._append(block, settled, at).receipt.first
+        return batch_of(block, first, self.plan.catalogue)[0]
 
     def _current_meta(self, published: Published) -> dict[str, Any]:
         codes = list(published.desk.reason_codes.values())
@@ -783,7 +837,7 @@ class Agent:
         """
         return self._archive.checkpoint(signers, self._micros(), origin)
 
-    def evidence(self, decision_id: str) -> Evidence:
+    def evidence(self, decision_id: str) -> provenance.Evidence:
         """Prove a decision to who does not trust you; its ``to_json()`` is the audit bundle.
 
         Raises:

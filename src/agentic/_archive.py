@@ -155,6 +155,10 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
+    def at(self, position: int) -> DecisionBatch | None:
+        """The decision with this log number, as a batch of one; ``None`` where it was dropped."""
+        return self._find(position)
+
     def checkpoint(self, signers: Sequence[Signer], at: int, origin: str | None) -> str:
         """Sign the whole log.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agentic import _noise, zones
 from agentic._flow import (
+    AUTONOMOUS,
     CONTENDED,
     CORE,
     POLICIES,
@@ -21,6 +22,7 @@ from agentic._flow import (
     STATE_UNAVAILABLE,
     SURROGATE,
     UNTIL,
+    Leave,
     Plan,
     Walked,
     Wave,
@@ -143,6 +145,7 @@ class Desk:
         slots: int,
         at: int,
         began: int,
+        leave: Callable[[], Leave] = lambda: AUTONOMOUS,
     ) -> tuple[dict[str, NDArray[Any]], list[Settled]]:
         """Decide all rows and settle them in the store.
 
@@ -155,6 +158,7 @@ class Desk:
             slots: Actions for each row.
             at: Microseconds since 1970.
             began: When the work on these rows began, by the performance counter, in nanoseconds.
+            leave: Tells what people leave to the agent; asked for each wave.
 
         Returns:
             The columns to log, and what was settled, to be taken back if they are not.
@@ -165,7 +169,9 @@ class Desk:
         try:
             for lo in range(0, max(n, 1), step):  # an empty batch is one empty wave
                 for rows, blank in _waves(subjects, lo, min(lo + step, n), protected):
-                    self._decide_wave(policy, subjects, values, tickets, rows, parts, slots, at, blank)
+                    self._decide_wave(
+                        policy, subjects, values, tickets, rows, parts, slots, at, blank, leave()
+                    )
         except BaseException:  # somebody pressed Ctrl-C: nothing was logged, so nothing stands
             self.take_back([part.settled for part in parts if part.settled is not None], at)
             raise
@@ -192,6 +198,7 @@ class Desk:
         slots: int,
         at: int,
         protected: bool,
+        leave: Leave,
     ) -> None:
         """Load, walk and store, again for rows that lost a race, until every row of the wave stands.
 
@@ -209,7 +216,7 @@ class Desk:
                 withhold(self.assembly, values, todo, records)
             before = records.tobytes()
             wave = self._wave(names, records, values, tickets, todo, slots, at)
-            wave.denied, wave.broken, wave.protected = denied, broken, protected
+            wave.denied, wave.broken, wave.protected, wave.leave = denied, broken, protected, leave
             if self.pools:
                 wave.available, failed = self._take(at, len(names), slots)
                 wave.denied |= failed
@@ -219,12 +226,12 @@ class Desk:
                 self._note(walked)
                 count, settled = walked.count, None
                 stands = np.ones(count, dtype=np.bool_)
-                if count and not denied and not protected:
+                if count and not denied and not protected and leave.settles:
                     stands, failed = self._save(names[:count], records[:count], versions[:count])
                     denied |= failed
                     action = walked.drawn.action[:count]
                     settled = Settled(names[:count], before, records[:count], stands, action, plan.layout)
-                unspent = _unspent(plan, wave, walked, stands)
+                unspent = _unspent(plan, wave, walked, stands) if leave.settles else unspent
             finally:
                 if self.pools:
                     self._give(unspent, at)

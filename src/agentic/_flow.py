@@ -41,8 +41,8 @@ from agentic.protocols import Guardrail, Policy, Stateful
 
 COMPARED: Final = ("policy", "holdout", "random_control")
 """Arms whose subjects are alike, because a hash put them there; they may be compared."""
-ARMS: Final = (*COMPARED, "protected")
-POLICY, HOLDOUT, RANDOM_CONTROL, PROTECTED = range(4)
+ARMS: Final = (*COMPARED, "protected", "by_hand")
+POLICY, HOLDOUT, RANDOM_CONTROL, PROTECTED, BY_HAND = range(5)
 
 CORE: Final = "agentic"
 """The component that owns the agent's own fields of a subject's record: key, decisions, zone, and whether the
@@ -77,6 +77,7 @@ NOT_ELIGIBLE, ELIGIBILITY_UNKNOWN, ZONE_UNKNOWN, OUTRANKED, CONTENDED, STATE_UNA
 # Two bits, three codes, as for guardrails: what excludes each other shares its bits with a third.
 SUPPRESSED: Final = NOT_ELIGIBLE | ELIGIBILITY_UNKNOWN
 RESTRICTED: Final = CONTENDED | STATE_UNAVAILABLE
+STOPPED: Final = RESTRICTED | OUTRANKED  # else never together: who is restricted gets nothing that outranks
 _ANY: Final = np.logical_or.reduce  # `any` of an array, without a call of Python's
 _LARGEST: Final = 1e300  # sixty thousand of these still sum to a number
 _NOTHING: Final = Proposal(np.empty((0, 0)))  # what a policy that raised proposed
@@ -153,6 +154,35 @@ def denial_dtype(guardrails: int, /) -> np.dtype[Any]:
     return np.dtype(next(f"u{width // 8}" for width in (8, 16, 32, 64) if bits <= width))
 
 
+@attrs.frozen
+class Leave:
+    """What people leave to the agent.
+
+    Attributes:
+        stopped: Nothing: nobody gets anything, whatever the rules.
+        settles: What is decided is done, so that it counts; otherwise it is a suggestion.
+        chosen: Column that a person chose; ``None`` leaves the choice to the agent.
+    """
+
+    stopped: bool = False
+    settles: bool = True
+    chosen: int | None = None
+
+
+AUTONOMOUS: Final = Leave()
+LEVELS: Final = ("stopped", "suggest_only", "approve_each", "autonomous")
+"""How much people leave to an agent, from nothing to everything: nobody gets anything; what is decided is a
+suggestion; each message waits for somebody's yes; what is decided is done."""
+SUGGEST_ONLY, APPROVE_EACH, UNATTENDED = LEVELS[1:]
+
+
+def leave_of(level: str, /) -> Leave:
+    """What a level means; nothing is left to the agent where nobody knows the level."""
+    if level not in LEVELS or level == LEVELS[0]:
+        return Leave(stopped=True)
+    return Leave(settles=False) if level == SUGGEST_ONLY else AUTONOMOUS
+
+
 @attrs.define(eq=False)
 class Wave:
     """Rows to decide together: distinct subjects, everything about them at hand.
@@ -170,6 +200,7 @@ class Wave:
         denied: Reason bits that hold for every candidate but doing nothing.
         broken: Guardrails that failed to settle: they deny.
         protected: Its subjects are protected: the records are blank, and are not stored.
+        leave: What people leave to the agent.
     """
 
     __repr__ = arrays.shown
@@ -186,6 +217,7 @@ class Wave:
     denied: int = 0
     broken: frozenset[str] = frozenset()
     protected: bool = False
+    leave: Leave = AUTONOMOUS
 
 
 @attrs.define(eq=False)
@@ -233,6 +265,20 @@ class Drawn:
     spread: F64
 
 
+@attrs.frozen
+class ByHand:
+    """Chooses what a person chose, if the rules allow it."""
+
+    chosen: int
+    name: str = "by_hand"
+
+    def propose(self, batch: Batch, /) -> Proposal:
+        """All weight on one column."""
+        weights = np.zeros(batch.allowed.shape)
+        weights[:, self.chosen] = 1.0
+        return Proposal(weights)
+
+
 def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
     """Decide one wave."""
     failures: list[tuple[str, Exception]] = []
@@ -245,6 +291,8 @@ def walk(plan: Plan, policy: Policy, wave: Wave, /) -> Walked:
         batch.rows.flags.writeable = False
     if wave.protected:
         arm, policy = np.full(len(batch), PROTECTED, dtype=np.uint8), plan.protected
+    elif wave.leave.chosen is not None:
+        arm, policy = np.full(len(batch), BY_HAND, dtype=np.uint8), ByHand(wave.leave.chosen)
     else:
         arm = assign(plan, wave.keys)
     weighed = propose(plan, policy, batch, arm, failures)
@@ -261,6 +309,8 @@ def lay_out(plan: Plan, wave: Wave, /) -> tuple[Batch, NDArray[Any]]:
     catalogue, n = plan.catalogue, len(wave.keys)
     # Contended before the store went down: the bits of both are another code's.
     held = wave.denied & ~CONTENDED if wave.denied & STATE_UNAVAILABLE else wave.denied
+    if wave.leave.stopped:
+        held = STOPPED
     denied: NDArray[Any] = np.full((n, len(catalogue)), held, dtype=plan.denied_dtype)
     if plan.eligible:
         deny_ineligible(plan, wave.columns, denied)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentic._archive import Archive
+from agentic._flow import LEVELS, SUGGEST_ONLY, UNATTENDED, Leave, leave_of
 from agentic._folding import SharedBooks, blocks_of, books
 from agentic._publishing import Chair
 from agentic._records import catalogue_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
 from agentic.arrays import I64, U64, Block
-from agentic.protocols import ProvenanceLog
+from agentic.protocols import Policy, ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
 if TYPE_CHECKING:
+    from agentic._releases import Lines, Releases, State
     from agentic.privacy import Restrictions
 
 OFTEN: Final = 10_000
@@ -64,15 +67,79 @@ class Following:
         self.books = books(log, self.hear, undone, self._anew, self._settle)
         self.chair: Chair
         self.teaching: Teaching | None = None
+        self._lines: Lines | None = None
+        self._releases: Releases | None = None
+        self._there = False  # what is in charge is what the log says
+        self.halted = False  # somebody in this process is stopping it and waits for the log
+
+    @property
+    def releases(self) -> Releases:
+        """What the log says of releases."""
+        if self._releases is None:
+            from agentic._releases import Lines, Releases  # only for who governs them
+
+            self._lines = Lines(self._name, self._log, self.chair.after)
+            self._releases = Releases(
+                self._name, self._log, self.books, self._roots, self._in_charge, self.chair.now
+            )
+        return self._releases
+
+    def _roots(self, version: str, state: State) -> tuple[str, ...]:
+        if self._lines is None:
+            return ()
+        roots, versions = self._lines.roots(version, state.versions), self.chair.versions
+        if not roots and self.chair.shared:  # as was stored, before it was fitted to other actions?
+            for known in state.versions:
+                versions.get(known)
+            stored, _ = versions.fitted.get(version, ("", None))
+            roots = self._lines.roots(stored, state.versions)
+        return roots
+
+    def _in_charge(self) -> str:
+        if self.chair.shared:
+            return self.chair.seen.version
+        return self.chair.published.version if self._there else ""
+
+    def _admit(self, policy: Policy) -> None:
+        """Refuse a policy that whoever governs releases did not let through."""
+        if self._releases is not None or self._tells_releases():
+            self.releases.admit(policy)
+
+    def _admit_stand_ins(self) -> None:
+        """Hold whoever decides for the holdout, or where the policy fails, to the same."""
+        plan = self.chair.desk.plan
+        for policy in (plan.control, plan.fallback):
+            self._admit(policy)
+
+    def forked(self) -> None:
+        """In a child process: nobody holds these locks."""
+        if self._releases is not None and self._lines is not None:
+            self._releases.forked()
+            self._lines.forked()
+
+    def _tells_releases(self) -> bool:
+        """Whether there are releases in the log that nobody has asked for."""
+        if isinstance(self.books, SharedBooks):
+            return next(blocks_of(self._log, "release"), None) is not None
+        if isinstance(self._log, Sized) and not len(self._log):
+            return False
+        return any(block.kind == "release" for _, block in self._log.read())
 
     def take_up(self) -> None:
         """Go on where a shared log ends: hear what is still open, and find what was learned."""
+        self.chair.admit = self._admit
         if not isinstance(self.books, SharedBooks):
+            self._admit(self.chair.published.policy)
+            self._admit_stand_ins()
+            self._there = True
             return
+        if self._tells_releases():
+            self.releases.refresh()
         begin = self._anew()
         self.books.start_at(begin)
         with self.books.writing():  # hears the log
             self.chair.take_up()
+            self._admit_stand_ins()
             if not begin:
                 self.chair.mark(0)  # whoever drops old records must know that this agent needs them
         self.mark(10 * OFTEN)
@@ -136,6 +203,8 @@ class Following:
                 if meta is not self.chair.published.meta:
                     catalogue = catalogue_of(meta, catalogue)
                 self.ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
+                if meta.get("autonomy") == SUGGEST_ONLY:  # nothing was done, so nothing comes of it
+                    self._finish(np.arange(first, first + len(block)), columns["action"].shape[1])
                 if np.count_nonzero(columns["tag"]) < len(block):  # erased since
                     gone = np.flatnonzero(columns["tag"] == 0) + first
                     self._finish(gone, columns["action"].shape[1])
@@ -150,12 +219,47 @@ class Following:
             self._restrict(block)
         elif block.kind == "erasure" and self._restrictions is not None:
             self._restrict_all()  # who was forgotten is a stranger
+        elif block.kind == "release":
+            self._hear_release(first, block)
+        elif block.kind == "lineage":
+            if self._lines is not None:
+                self._lines.hear(block)
         elif block.kind == "policy":
+            if self._lines is not None:
+                self._lines.hear(block)
             learned = int(columns["learned"][-1])
             self.chair.hear(meta["policy"], learned)
             if self.teaching is not None:
                 self.teaching.hear_policy(meta["cause"], learned)
         return None
+
+    def _hear_release(self, first: int, block: Block) -> None:
+        """Take note of what was done to policies, and that nothing comes of decisions that were set aside."""
+        from agentic._releases import set_aside, told  # as for `releases`
+
+        self.releases.hear(first, block)
+        for one in told(first, block):
+            aside = None if one.event is None else set_aside(one.event)
+            if aside is not None and one.event is not None and self.releases.stands(one.event):
+                self._finish(np.array(aside[:1]), aside[1])
+
+    @property
+    def level(self) -> str:
+        """How much people leave to the agent, one of ``LEVELS``."""
+        if self.halted:
+            return LEVELS[0]
+        return UNATTENDED if self._releases is None else self._releases.level
+
+    def leave(self, level: str) -> Leave:
+        """What a level means for the flow; nothing is left to the agent once somebody stops it."""
+        return leave_of(LEVELS[0] if self.level == LEVELS[0] else level)
+
+    @contextmanager
+    def halting(self) -> Iterator[None]:
+        """Stop deciding in this process while that is being logged; where it cannot be, stay so."""
+        self.halted = True
+        yield
+        self.halted = False
 
     def _hear_erasure(self, block: Block) -> None:
         """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import HOLDOUT, PROTECTED, RESTRICTED, Plan
+from agentic._flow import BY_HAND, HOLDOUT, PROTECTED, RESTRICTED, Plan
 from agentic._records import catalogue_of
 from agentic.arrays import F64, I64, U64, Block, Feedback, Records
 from agentic.errors import masked
@@ -144,7 +144,7 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     # Slots after the one that ended a slate were no choice.
     ends = np.cumsum(columns["action"][rows] == idle, axis=1)[np.arange(len(rows)), slot]
     arm = columns["arm"][rows]
-    keep = (arm != HOLDOUT) & (arm != PROTECTED) & ((ends == 0) | ((ends == 1) & (action == idle)))
+    keep = ~np.isin(arm, (HOLDOUT, PROTECTED, BY_HAND)) & ((ends == 0) | ((ends == 1) & (action == idle)))
     keep &= columns["key"][rows] != 0  # erased
     keep &= ((columns["denied"][rows] & RESTRICTED) != RESTRICTED).all(axis=1)
     place = None

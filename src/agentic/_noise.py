@@ -131,6 +131,11 @@ def text_key(text: str, /, *, salt: bytes = b"") -> int:
     return int(text_keys([text], salt=salt)[0])
 
 
+def assignment_seed(salt: str, /) -> int:
+    """The seed of the hash that puts subjects into holdout and random control: one salt, one holdout."""
+    return text_key(f"assignment/{salt}")
+
+
 def text_keys(texts: Sequence[str], /, *, salt: bytes = b"") -> U64:
     """Hash many texts: ``text_key`` of each, shape (n,), uint64."""
     import hashlib  # loads OpenSSL, a tenth of all that importing an agent took

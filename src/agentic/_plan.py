@@ -150,7 +150,7 @@ def assemble(
         protected=bind(_certain(protected), space),
         holdout=float(holdout),
         random_control=float(random_control),
-        assignment=_noise.text_key(f"assignment/{salt}"),
+        assignment=_noise.assignment_seed(salt),
         floor=float(floor),
         seed=draw_key(name, seed),
         denied_dtype=denial_dtype(len(bound)),

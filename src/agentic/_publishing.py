@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
@@ -21,6 +21,8 @@ from agentic.protocols import Policy, Unlearns
 
 if TYPE_CHECKING:
     from agentic.state import Shelf
+
+_LEARNED: Final = 1 << 16  # pairs that are kept in mind
 
 
 @attrs.define(eq=False)
@@ -47,6 +49,20 @@ class Mark:
     begin: int = 0
     learned: int = 0
     version: str = ""
+
+
+def _anybody(_: Policy, /) -> None:
+    """Let every policy in charge."""
+
+
+def _pairs(policy: Policy, version: str, before: Policy, after: str) -> list[list[str]]:
+    """What was learned from what: versions of the policy and, if it parts the subjects, of its members."""
+    pairs = [[version, after]]
+    if hasattr(policy, "shares") and hasattr(policy, "members"):
+        from agentic._releases import members_learned  # only where subjects are parted
+
+        pairs += members_learned(policy, before)
+    return [pair for pair in pairs if pair[0] != pair[1]]
 
 
 def _unlearned(value: Any, keys: NDArray[np.uint64]) -> Any:  # a policy, or what it is made of
@@ -100,6 +116,8 @@ class Chair:
         self._books = books
         self._told = told
         self._clock = clock
+        self.admit: Callable[[Policy], None] = _anybody
+        self.after: dict[str, str] = {}
         self.published: Published
         self.seen = Mark()
         self._heard = False  # of somebody who is not deciding yet
@@ -108,6 +126,10 @@ class Chair:
     def shared(self) -> bool:
         """Who is in charge is kept in a database, for other processes and for later."""
         return self._shelf is not None
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return self._clock()
 
     def take(self, passed: Policy, challengers: Sequence[Policy] = ()) -> None:
         """Begin with a policy that the application passed, and know others that may be put in charge."""
@@ -154,23 +176,52 @@ class Chair:
 
         Raises:
             LogError: The log failed; the one before stays in charge.
+            ReleaseError: Who governs releases did not let it through; likewise.
         """
         version = fingerprint(policy)
-        published = self._serve(policy, version)
         with self._books.writing():
+            if after is None:
+                self._fitted(policy, version)
+                self.admit(policy)  # who may find out what it was fitted from
+                line = self._fitted(policy, version)
+            else:
+                line = _pairs(policy, version, self.published.policy, after)
+            published = self._serve(policy, version)
             self.versions.keep(policy, version, after=after)
             if self._shelf is None:
                 self.published = published
+                self._note(line)
             else:
-                self.log(version, cause, learned, used)
+                self.log(version, cause, learned, used, line)
 
-    def log(self, version: str, cause: str, learned: int, used: int = 0) -> None:
-        """Log who is in charge, and that rewards logged before a number have been learned from, so many."""
-        meta = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+    def log(
+        self, version: str, cause: str, learned: int, used: int = 0, line: Sequence[list[str]] = ()
+    ) -> None:
+        """Log who is in charge, and that rewards logged before a number have been learned from, so many.
+
+        Args:
+            line: Pairs of versions, of what was learned and what it was learned from.
+        """
+        meta: dict[str, Any] = {"schema": 1, "agent": self._agent, "policy": version, "cause": cause}
+        if line:
+            meta["after"] = list(line)
         learned = max(learned, self.seen.learned)
         now = self._clock()
         columns = {"at": np.array([now]), "learned": np.array([learned]), "used": np.array([used])}
         self._books.append(Block("policy", columns, meta))
+
+    def _fitted(self, policy: Policy, version: str) -> list[list[str]]:
+        """What a policy was when it was stored, if it has been fitted to other actions since."""
+        known = self.versions.fitted.get(version)
+        line = [] if known is None else _pairs(policy, version, known[1], known[0])
+        self._note(line)
+        return line
+
+    def _note(self, line: Sequence[list[str]]) -> None:
+        """Keep in mind what was learned from what, where the log does not tell it yet, or never does."""
+        self.after.update((version, other) for version, other in line)
+        while len(self.after) > _LEARNED:
+            del self.after[next(iter(self.after))]
 
     def mark(self, begin: int) -> None:
         """Note in the database from where the log has to be heard again after a restart."""

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from agentic._flow import ARMS, NOT_ELIGIBLE, REASONS, RESTRICTED, SUPPRESSED
+from agentic._flow import ARMS, NOT_ELIGIBLE, OUTRANKED, REASONS, RESTRICTED, STOPPED, SUPPRESSED
 from agentic.arrays import F64, I64, SOUND, U64, Block, Bools, shown
 from agentic.catalogue import Catalogue
 from agentic.errors import AgenticError, UnknownDecisionError, masked
@@ -21,7 +21,7 @@ from agentic.types import Action, Choice, Cost, Decision, instant
 _DIGITS: Final = 32
 _EXCLUSIVE: Final = {
     bit: pair for pair in (SUPPRESSED, RESTRICTED) for bit in (pair & -pair, pair & (pair - 1))
-}
+} | {OUTRANKED: STOPPED}
 _HEX: Final = frozenset("0123456789abcdef")
 _SOUND: Final = frozenset(int(status) for status in SOUND)
 
@@ -218,6 +218,7 @@ class DecisionBatch:
             reasons=_reasons(bits, ids, meta["reasons"]) if any(bits) else {},
             degraded=tuple(degraded),
             cost=Cost(float(columns["cost"][row]), float(columns["compute_us"][row]), bits.count(0)),
+            autonomy=meta.get("autonomy", "autonomous"),
         )
 
 
@@ -250,7 +251,8 @@ def reason_bits(reasons: Sequence[str], /) -> Sequence[tuple[str, int, int]]:
 @functools.lru_cache(maxsize=256)
 def _reason_bits(reasons: tuple[str, ...]) -> Sequence[tuple[str, int, int]]:
     found = [(code, _EXCLUSIVE.get(1 << bit, 1 << bit), 1 << bit) for bit, code in enumerate(REASONS)]
-    found += [("SUPPRESSED", SUPPRESSED, SUPPRESSED), ("RESTRICTED", RESTRICTED, RESTRICTED)]
+    found += [("SUPPRESSED", SUPPRESSED, SUPPRESSED), ("RESTRICTED", STOPPED, RESTRICTED)]
+    found.append(("STOPPED", STOPPED, STOPPED))
     for index, code in enumerate(reasons):
         low = 1 << (len(REASONS) + 2 * index)
         both = low | low << 1

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._folding import blocks_of
+from agentic._releases import carried_over
 from agentic.arrays import Block, Bools
 from agentic.errors import ConfigurationError
 from agentic.privacy import Regime
@@ -64,6 +65,8 @@ class Retirement:
             before = min(log.boundary(micros(older)), self.needed())
             for kind in CARRIED:
                 self._carry(kind, before)
+            for block in carried_over(self.log, before, micros(now)):
+                self.append(block)
             signed = {} if note is None else {"note": note}
             dropped: int = log.drop(before, at=micros(now), **signed)
             return dropped

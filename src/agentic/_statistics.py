@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 _NORMAL: Final = NormalDist()
 _EPSILON: Final = 2.0**-53
@@ -90,8 +92,6 @@ def _central_quantile(level: float, degrees: float) -> float:
 
 
 def _t_density(t: float, degrees: float) -> float:
-    if math.isinf(degrees):
-        return math.exp(-t * t / 2.0) / math.sqrt(2.0 * math.pi)
     # The ratio of gamma functions, by the beta density at its middle, without their size.
     peak = _binomial_density(degrees / 2.0, 0.5, degrees / (degrees + 1.0), 1.0 / (degrees + 1.0))
     scale = peak * degrees / 2.0 * 0.5 / (degrees / 2.0 + 0.5)
@@ -188,20 +188,21 @@ def beta_tails(x: float, a: float, b: float, /, *, complement: float | None = No
     if y <= 0.0:
         return 1.0, 0.0
     if x > (a + 1.0) / (a + b + 2.0):
-        high, low = beta_tails(y, b, a, complement=x) if y <= (b + 1.0) / (a + b + 2.0) else (-1.0, -1.0)
-        if high >= 0.0:
-            return low, high
-    front = _binomial_density(a, b, x, y) * b / (a + b)
-    low = min(1.0, front * _beta_fraction(x, a, b)) if front else 0.0
+        high = _beta_below(y, x, b, a)
+        return 1.0 - high, high
+    low = _beta_below(x, y, a, b)
     return low, 1.0 - low
 
 
-def _beta_fraction(x: float, a: float, b: float) -> float:
-    """Lentz's way through the continued fraction."""
+def _beta_below(x: float, y: float, a: float, b: float) -> float:
+    """I_x(a, b) where it is the smaller side, by Lentz's way through the continued fraction."""
+    front = _binomial_density(a, b, x, y) * b / (a + b)
+    if front == 0.0:
+        return 0.0
     c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
     d = 1.0 / (d if abs(d) > _TINY else _TINY)
     out = d
-    for m in range(1, _MOST_STEPS):
+    for m in range(1, _MOST_STEPS):  # pragma: no branch - it converges long before
         for step in (
             m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
             -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
@@ -213,7 +214,7 @@ def _beta_fraction(x: float, a: float, b: float) -> float:
             out *= c * d
         if abs(c * d - 1.0) < 4.0 * _EPSILON:
             break
-    return out
+    return min(1.0, front * out)
 
 
 def gamma_tails(shape: float, x: float, /) -> tuple[float, float]:
@@ -233,7 +234,7 @@ def gamma_tails(shape: float, x: float, /) -> tuple[float, float]:
         return (0.0, 1.0) if x < shape else (1.0, 0.0)
     if x < shape + 1.0:
         term = total = 1.0
-        for m in range(1, _MOST_STEPS):
+        for m in range(1, _MOST_STEPS):  # pragma: no branch - it converges long before
             term *= x / (shape + m)
             total += term
             if term < total * _EPSILON:
@@ -243,7 +244,7 @@ def gamma_tails(shape: float, x: float, /) -> tuple[float, float]:
     b = x + 1.0 - shape
     c, d = 1.0 / _TINY, 1.0 / b
     out = d
-    for m in range(1, _MOST_STEPS):
+    for m in range(1, _MOST_STEPS):  # pragma: no branch - it converges long before
         step = -m * (m - shape)
         b += 2.0
         d = step * d + b
@@ -268,7 +269,7 @@ def noncentral_t_tail(t: float, degrees: float, shift: float, /) -> float:
         return normal_tail(t - shift)
     width = 9.0 / math.sqrt(2.0 * degrees)
     low, high = max(0.0, 1.0 - width), 1.0 + 1.2 * width
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = _gauss_legendre()
     # In the fourth root, in which the density is smooth at 0 however few the degrees.
     low, high = low**0.25, high**0.25
     root = low + (high - low) * (nodes + 1.0) / 2.0
@@ -277,6 +278,12 @@ def noncentral_t_tail(t: float, degrees: float, shift: float, /) -> float:
     density = weights * np.exp(log)
     tails = np.array([normal_tail(t * one - shift) for one in s.tolist()])
     return float(density @ tails / density.sum())
+
+
+@cache
+def _gauss_legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return nodes, weights
 
 
 def _binomial_density(a: float, b: float, x: float, y: float) -> float:
@@ -334,7 +341,7 @@ def _solve(
     low, high = ends
     side = 0 if masses[0] <= masses[1] else 1
     x = start if low < start < high else (low + min(high, 1.0)) / 2.0
-    for _ in range(200):
+    for _ in range(200):  # pragma: no branch - it converges long before
         mass, slope = tails(x)[side], density(x)
         error = math.log(mass / masses[side]) if mass > 0.0 else -math.inf
         error = -error if side else error  # rises with x on either side

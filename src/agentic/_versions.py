@@ -29,6 +29,9 @@ class Versions:
         agent: Whose they are.
         space: What they are bound to.
         shelf: Keeps them in a database.
+
+    Attributes:
+        fitted: Stored version and policy, by the version it has since it was fitted to other actions.
     """
 
     def __init__(self, agent: str, space: Space, shelf: Shelf | None) -> None:
@@ -38,6 +41,7 @@ class Versions:
         self._held: dict[str, Policy] = {}
         self._templates: dict[str, Policy] = {}
         self._origin: dict[str, str] = {}
+        self.fitted: dict[str, tuple[str, Policy]] = {}
 
     def keep(self, policy: Policy, version: str, /, *, after: str | None = None) -> None:
         """Remember a bound policy, on the shelf too.
@@ -182,13 +186,16 @@ class Versions:
             )
             return None, ""
         found = fingerprint(policy)
-        if found != version and fingerprint(restore(template, body, beside=beside)) != version:
-            raise DamagedError(
-                f"policy version {version} of agent {self._agent!r} was stored with another content: restore"
-                " the file from a backup, or delete all rows of this agent from the table policies to begin"
-                " anew",
-                value=version,
-            )
+        if found != version:
+            stored = restore(template, body, beside=beside)
+            if fingerprint(stored) != version:
+                raise DamagedError(
+                    f"policy version {version} of agent {self._agent!r} was stored with another content:"
+                    " restore the file from a backup, or delete all rows of this agent from the table"
+                    " policies to begin anew",
+                    value=version,
+                )
+            self.fitted[found] = version, stored
         self._note(policy, found, origin)
         self._hold(policy, found)
         return policy, found

@@ -170,6 +170,17 @@ class Tally:
         np.add.at(filed[0], codes, 1)
         np.add.at(filed[1], codes[changed], 1)
 
+    def merge(self, other: Tally, /) -> None:
+        """Count what another one counted, of the same actions and features."""
+        self.decisions += other.decisions
+        self.changed += other.changed
+        for code, count in other._moves.items():
+            self._moves[code] = self._moves.get(code, 0) + count
+        for named, counts in other._named.items():
+            self._named[named] = self._named.get(named, 0) + counts
+        for name, filed in other._numbers.items():
+            self._numbers[name] = self._numbers.get(name, 0) + filed
+
     def changes(self) -> Changes:
         """What was counted."""
         k = len(self.ids)

@@ -14,6 +14,7 @@
     ├── InvalidOutcomeError (ValueError)     an outcome whose value or time is not usable
     ├── LearningError (ValueError)           feedback that a policy cannot learn from
     ├── EvaluationError (ValueError)         logged data that cannot be evaluated
+    ├── ReleaseError (ValueError)            a policy that may not go on, or in charge, and what it lacks
     ├── UnknownFeatureError (LookupError)    a name nobody declared
     ├── UnknownDecisionError (LookupError)   a decision that is not in this agent's log
     ├── UnknownGoalError (LookupError)       an outcome that no goal counts
@@ -148,6 +149,16 @@ class LearningError(AgenticError, ValueError):
 
 class EvaluationError(AgenticError, ValueError):
     """Logged data cannot be evaluated."""
+
+
+class ReleaseError(AgenticError, ValueError):
+    """A policy may not go to a stage, or in charge: ``facts["missing"]`` says in words what it lacks."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is missing, in words; nothing where that is not what is wrong."""
+        found = self.facts.get("missing", ())
+        return tuple(map(str, found)) if isinstance(found, tuple) else ()
 
 
 class UnknownFeatureError(AgenticError, LookupError):

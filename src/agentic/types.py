@@ -250,6 +250,8 @@ class Decision:
         reasons: Why candidates were struck out: reason code to action ids.
         degraded: What was not as it should be: feature names, or ``"policy"``.
         cost: What it cost.
+        autonomy: ``"autonomous"``: send it. ``"approve_each"``: it waits for ``agent.oversight.approve``.
+            ``"suggest_only"``: it is a suggestion, to be sent by nobody.
     """
 
     id: str
@@ -262,6 +264,7 @@ class Decision:
     reasons: Mapping[str, tuple[str, ...]]
     degraded: tuple[str, ...]
     cost: Cost
+    autonomy: str = "autonomous"
 
     @property
     def action(self) -> Action:

@@ -196,7 +196,7 @@ def test_without_support_there_is_no_precision() -> None:
     made.learn(now=NOON + 2 * DAY)
     worth = made.replay(policy=Fixed("b")).worth
     assert worth is not None
-    assert worth.estimate.diagnostics.verdict == "unsupported"
+    assert worth.estimate.diagnostics.verdict == "insufficient support"
     assert (worth.estimate.low, worth.estimate.high) == (-math.inf, math.inf)
     assert math.isinf(worth.estimate.standard_error)
 

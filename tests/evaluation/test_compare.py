@@ -25,12 +25,15 @@ from agentic.evaluation import (
     Estimator,
     ModelFree,
     Normal,
+    Replay,
+    Tally,
     compare,
     cross_fit,
     estimate,
     evaluate,
     joined,
     target_probabilities,
+    tuned,
 )
 from agentic.evaluation import _matured as matured
 from agentic.features import Category, Flag, Number
@@ -358,3 +361,14 @@ def test_facts_are_json() -> None:
     assert [row["policy"] for row in told["rows"][:2]] == ["as logged", "fixed"]
     assert told["level"] == 0.95
     assert any(row["gain_low"] is None for row in told["rows"])
+
+
+def test_estimators_that_look_at_all_rows_get_all_rows() -> None:
+    """Those that choose by the log, and replay; a tally refuses them."""
+    agent = shop(600)
+    for estimator in (tuned([IPW(), IPW(clip=2.0)]), Replay()):
+        found = agent.evaluate(Fixed("a"), estimator=estimator)["fixed"]
+        assert math.isfinite(found.gain)
+        with pytest.raises(EvaluationError, match="estimate"):
+            rows = joined(agent)
+            Tally(estimator).observe(rows.logged(), target_probabilities(agent, Fixed("a"), rows)[0])

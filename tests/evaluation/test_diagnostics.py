@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
+from agentic.errors import EvaluationError
 from agentic.evaluation import DM, IPW, SNDR, SNIPW, Estimate, Logged, estimate
 
 CLICK = (0.0, 1.0)
@@ -22,7 +23,7 @@ def always(action: int, n: int, k: int) -> np.ndarray:
 
 
 def refuses(found: Estimate, reason: str) -> bool:
-    assert found.diagnostics.verdict == "unsupported"
+    assert found.diagnostics.verdict == "insufficient support"
     assert any(reason in one for one in found.diagnostics.reasons)
     return found.standard_error == math.inf
 
@@ -89,7 +90,7 @@ def test_a_slight_misfit_of_the_weights_is_weak() -> None:
     assert found.reasons == ("the mean weight is 1.05 where 1 is expected (+inf standard errors)",)
 
 
-@pytest.mark.parametrize(("mass", "verdict"), [(0.005, "ok"), (0.05, "weak"), (0.2, "unsupported")])
+@pytest.mark.parametrize(("mass", "verdict"), [(0.005, "ok"), (0.05, "weak"), (0.2, "insufficient support")])
 def test_mass_on_actions_never_logged_is_counted(mass: float, verdict: str) -> None:
     """What the target would do and the log never did cannot be known."""
     logged = uniform(2000, 2)
@@ -98,8 +99,8 @@ def test_mass_on_actions_never_logged_is_counted(mass: float, verdict: str) -> N
     assert found.unseen_mass == pytest.approx(mass)
     reasons = [reason for reason in found.reasons if "actions" in reason and "%" in reason]
     assert bool(reasons) == (verdict != "ok")
-    if verdict == "unsupported":
-        assert found.verdict == "unsupported"
+    if verdict == "insufficient support":
+        assert found.verdict == "insufficient support"
 
 
 def test_few_effective_rows_are_weak() -> None:
@@ -189,3 +190,56 @@ def test_one_group_is_unsupported() -> None:
     found = estimate(logged, np.full((500, 2), 0.5), estimator=IPW())
     assert found.standard_error == math.inf
     assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+SOUND = {"action": [0, 1, 1, 0], "reward": [0.0, 1.0, 0.0, 1.0], "probability": [0.5, 0.5, 0.25, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("field", "row", "value", "remedy"),
+    [
+        ("probability", 2, math.nan, "log the probability"),
+        ("probability", 1, 1.7, "log the probability"),
+        ("probability", 0, 0.0, "log the probability"),
+        ("probability", 3, -0.5, "log the probability"),
+        ("probability", 3, math.inf, "log the probability"),
+        ("reward", 2, math.nan, "pending"),
+        ("reward", 0, math.inf, "pending"),
+        ("action", 1, -1, "number the actions from 0"),
+    ],
+)
+def test_a_bad_row_is_named(field: str, row: int, value: float, remedy: str) -> None:
+    """NaN, 0, more than 1 and pending rewards are errors that name row, field and value, not numbers."""
+    columns = {name: list(values) for name, values in SOUND.items()}
+    columns[field][row] = value
+    with pytest.raises(EvaluationError, match=f"{field} at row {row} is .*{remedy}") as caught:
+        Logged(columns["action"], columns["reward"], probability=columns["probability"])
+    told = caught.value.facts
+    assert (told["field"], told["row"]) == (field, row)
+    assert told["value"] == value or math.isnan(value)
+
+
+def test_a_tiny_probability_does_not_pass_for_an_estimate() -> None:
+    """One of 1e-12 among sound rows makes a value of millions, which is not shown."""
+    logged = uniform(10_000, 2)
+    probability = logged.probability.copy()
+    probability[7] = 1e-12
+    wrong = Logged(logged.action, np.ones(10_000), probability=probability)
+    found = estimate(wrong, np.full((10_000, 2), 0.5), estimator=IPW())
+    assert found.value > 1e7
+    assert refuses(found, "fewer than 10")
+    assert str(found).startswith("insufficient support (IPW, no interval; 10,000 rows worth 1)")
+
+
+def test_without_support_no_number_is_shown() -> None:
+    """Text and repr say insufficient support where a number would look precise; programs still see it."""
+    logged = attrs.evolve(uniform(100, 2), action=np.zeros(100, dtype=int))
+    found = estimate(logged, always(1, 100, 2), estimator=IPW(), reward_range=CLICK)
+    assert repr(found) == "<Estimate: insufficient support (IPW, no interval; 100 rows worth 0)>"
+    assert str(found).splitlines()[0] == "insufficient support (IPW, no interval; 100 rows worth 0)"
+    assert len(str(found).splitlines()) == 1 + len(found.diagnostics.reasons)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 1.0)
+    sound = estimate(uniform(5000, 4), always(1, 5000, 4), estimator=SNIPW())
+    assert repr(sound) == f"<Estimate: {sound}>"
+    assert f"{sound.value:.6g}, 95 % interval " in str(sound)
+    assert str(sound).endswith("): ok")

@@ -317,7 +317,7 @@ def test_a_probability_too_small_to_divide_by_is_refused() -> None:
         (lambda: IPW(clip=0.0), "clip is 0.0, expected more than 0"),
         (lambda: DR(clip=math.nan), "clip is nan"),
         (lambda: SwitchDR(-1.0), "threshold is -1.0"),
-        (lambda: DRos(math.inf), "shrinkage is inf"),
+        (lambda: DRos(math.nan), "shrinkage is nan"),
         (lambda: SubgaussianIPW(1.0), "strength is 1.0"),
         (lambda: SubgaussianDR(-0.1), "strength is -0.1"),
     ],

@@ -169,7 +169,7 @@ def test_a_seen_policy_without_support_stays_unsupported() -> None:
     agent = small(policy=EpsilonGreedy(epsilon=0.5))
     work(agent, 0, 6, np.random.default_rng(1))
     facts = evaluate(agent, agent.policy).diagnostics
-    assert facts.verdict == "unsupported"
+    assert facts.verdict == "insufficient support"
     assert "fewer than" in facts.reasons[0]
     assert "may have learned" in facts.reasons[-1]
 

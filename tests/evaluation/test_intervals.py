@@ -259,7 +259,7 @@ def test_an_interval_outside_the_range_is_no_interval() -> None:
     logged = Logged(np.zeros(400, dtype=int), reward, probability=np.full(400, 0.92))
     found = estimate(logged, np.ones(400), estimator=IPW(), reward_range=(0.0, 1.0), level=0.5)
     assert found.value > 1.0
-    assert (found.low, found.high, found.diagnostics.verdict) == (0.0, 1.0, "unsupported")
+    assert (found.low, found.high, found.diagnostics.verdict) == (0.0, 1.0, "insufficient support")
     assert "outside reward_range" in found.diagnostics.reasons[0]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentic.errors import EvaluationError
 from agentic.evaluation import cross_fit, fit_ridge
-from agentic.evaluation._reward_models import _folds
+from agentic.evaluation._training import folded as _folds
 
 Floats = npt.NDArray[np.float64]
 

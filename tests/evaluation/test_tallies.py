@@ -344,4 +344,4 @@ def test_bounds_outside_of_the_range_are_no_bounds() -> None:
     found = Tally(IPW()).observe(halved, rows.target).estimate(reward_range=(0.0, 1.0), interval=Normal())
     expected = estimate(halved, rows.target, estimator=IPW(), reward_range=(0.0, 1.0))
     assert_same(found, expected)
-    assert found.diagnostics.verdict == "unsupported"
+    assert found.diagnostics.verdict == "insufficient support"

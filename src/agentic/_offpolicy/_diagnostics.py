@@ -8,15 +8,19 @@ of clicks) do not pass for "ok".
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 import numpy as np
 
+from agentic._offpolicy._calibration import Miscalibrated
 from agentic._offpolicy._intervals import Contributions, independent, standard_error
 from agentic._offpolicy._logged import Floats, Ints, Rows
 
-Verdict = Literal["ok", "weak", "unsupported"]
+Verdict = Literal["ok", "weak", "insufficient support"]
+
+UNSUPPORTED: Final = "insufficient support"
+"""The verdict where the log cannot say."""
 
 TOP_SHARE = 0.01
 FEWEST_EFFECTIVE_ROWS = 10.0
@@ -27,6 +31,9 @@ HEAVY_ROW = 0.1
 MEAN_WEIGHT_Z_WEAK = 3.0
 MEAN_WEIGHT_Z_UNSUPPORTED = 4.0
 MEAN_WEIGHT_OFF = 0.1
+MISPLACED_MASS_UNSUPPORTED = 0.1
+MOST_NAMED = 3
+_BLOCK = 32_768  # doubles that stay in a core's cache
 UNSEEN_MASS_WEAK = 0.01
 UNSEEN_MASS_UNSUPPORTED = 0.1
 ALTERED_SHARE_WEAK = 0.05
@@ -50,15 +57,20 @@ class Diagnostics:
         top_weight_share: Share of all weight in the heaviest 1 % of the rows.
         zero_weight_share: Share of rows whose action the target never takes.
         unseen_mass: Mean probability of the target on actions that no row took; NaN when unknown.
-        min_probability: Lowest logged probability.
+        min_probability: Lowest logged probability; NaN where there are none.
         altered_share: Share of the weight that clipping or shrinking removed; 0 without, and 1 for
             an estimator that uses no weights.
         carrying_rows: (sum f^2)^2 / sum f^4 over influence values f (of groups, if given): how many
             rows carry the spread. A third of n for normal data, few at rare rewards.
         alike: Whether no spread can be measured: every row with weight has the same reward, or no
             row moves the estimate.
-        verdict: "ok"; "weak": read the reasons before using the interval; "unsupported": the
-            log cannot say.
+        verdict: "ok"; "weak": read the reasons before using the interval; "insufficient support":
+            the log cannot say.
+        uniform_weight: Mean weight of the uniform target, 1 / (k p): 1 when the logged probabilities are
+            right and every action could be taken everywhere, less where not; above 1 they are too
+            low. NaN when only the target's probability of the logged action is known.
+        miscalibrated: Actions whose logged probabilities contradict how often they were taken, the
+            most harmful first. Long logs are sampled for it.
         reasons: One sentence for each finding, the gravest first; empty when ok.
 
     Source: Kong 1992, A note on importance sampling using standardized weights, for the effective
@@ -82,6 +94,8 @@ class Diagnostics:
     carrying_rows: float
     alike: bool
     verdict: Verdict = "ok"
+    uniform_weight: float = math.nan
+    miscalibrated: tuple[Miscalibrated, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
@@ -109,7 +123,9 @@ def diagnose(
     top = max(1, math.ceil(TOP_SHARE * n))
     heaviest = float(np.partition(w, n - top)[n - top :].sum())
     mean = total / n
-    error = standard_error(w - mean, degrees=n - 1, groups=rows.groups)
+    error = (
+        _spread(w, mean) if rows.groups is None else standard_error(w - mean, degrees=1, groups=rows.groups)
+    )
     zeros = n - int(np.count_nonzero(w))
     reward = rows.reward[w > 0.0] if zeros else rows.reward
     used = 0.0 if contributions.weight is None else float(contributions.weight.sum())
@@ -129,10 +145,12 @@ def diagnose(
         altered_share=0.0 if plain else 1.0 - used / total,
         carrying_rows=_carrying(contributions.influence, rows.groups),
         alike=_alike(reward, contributions.influence),
+        uniform_weight=math.nan if rows.calibration is None else rows.calibration.uniform_weight,
+        miscalibrated=() if rows.calibration is None else rows.calibration.findings(),
     )
     grave = _grave(facts, bounded=bounded)
     mild = _mild(facts, model_only=contributions.weight is None, alone=independent(rows))
-    verdict: Verdict = "unsupported" if grave else "weak" if mild else "ok"
+    verdict: Verdict = UNSUPPORTED if grave else "weak" if mild else "ok"
     return attrs.evolve(facts, verdict=verdict, reasons=(*grave, *mild))
 
 
@@ -143,18 +161,36 @@ def _distance(difference: float, error: float) -> float:
     return difference / error if error > 1e-12 else math.copysign(math.inf, difference)
 
 
+def _spread(values: Floats, mean: float) -> float:
+    """Return the standard error of a mean of independent values, without a copy of them."""
+    if values.size < 2:
+        return math.inf
+    squares = 0.0
+    for start in range(0, values.size, _BLOCK):
+        off = values[start : start + _BLOCK] - mean
+        squares += float(off @ off)
+    return math.sqrt(squares / (values.size * (values.size - 1)))
+
+
 def _carrying(influence: Floats, groups: Ints | None) -> float:
     values = influence if groups is None else np.bincount(groups, weights=influence)
-    squares = values * values
-    fourth = float(squares @ squares)
-    return float(squares.sum()) ** 2 / fourth if fourth > 0.0 else 0.0
+    second = fourth = 0.0
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        squares = block * block
+        second += float(squares.sum())
+        fourth += float(squares @ squares)
+    return second * second / fourth if fourth > 0.0 else 0.0
 
 
 def _alike(reward: Floats, influence: Floats) -> bool:
-    if not reward.size or reward.min() == reward.max():
+    if not reward.size:
         return True
-    scale = max(abs(float(reward.min())), abs(float(reward.max())))
-    return bool(np.abs(influence).max() <= 1e-12 * scale)  # rounding of equal terms, not spread
+    low, high = float(reward.min()), float(reward.max())
+    if low == high:
+        return True
+    most = max(float(influence.max()), -float(influence.min()))
+    return bool(most <= 1e-12 * max(abs(low), abs(high)))  # rounding of equal terms, not spread
 
 
 def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
@@ -181,11 +217,25 @@ def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
             f"the mean weight is {facts.mean_weight:.3g} where 1 is expected "
             f"({facts.mean_weight_z:+.1f} standard errors): {cause}"
         )
+    if _misplaced(facts) > MISPLACED_MASS_UNSUPPORTED:
+        reasons.append(_contradicted(facts))
     if facts.alike and not bounded:
         reasons.append(
             "every row with weight says the same, so no spread can be measured: pass reward_range to bound it"
         )
     return reasons
+
+
+def _misplaced(facts: Diagnostics, /) -> float:
+    """How much of the target's probability surely wrong propensities move elsewhere, 0 or more."""
+    return sum(one.mass for one in facts.miscalibrated if one.sure)
+
+
+def _contradicted(facts: Diagnostics) -> str:
+    named = "; ".join(str(one) for one in facts.miscalibrated[:MOST_NAMED])
+    more = len(facts.miscalibrated) - MOST_NAMED
+    rest = f"; and of {more} more action{'s' if more > 1 else ''}" if more > 0 else ""
+    return f"logged probabilities do not fit how often actions were taken: {named}{rest}"
 
 
 def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:
@@ -206,6 +256,8 @@ def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:
             f"the mean weight is {facts.mean_weight:.3g} where 1 is expected "
             f"({facts.mean_weight_z:+.1f} standard errors)"
         )
+    if facts.miscalibrated and _misplaced(facts) <= MISPLACED_MASS_UNSUPPORTED:
+        reasons.append(_contradicted(facts))
     if facts.alike:
         reasons.append("every row with weight says the same: the interval is a bound, not a measurement")
     elif facts.carrying_rows < FEW_CARRYING_ROWS:

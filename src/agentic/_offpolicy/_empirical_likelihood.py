@@ -74,11 +74,15 @@ class EmpiricalLikelihood:
         reward_range: tuple[float, float] | None,
     ) -> tuple[float, float]:
         """Return the values that the weighted mean stays above and below, each with (1 + level) / 2."""
-        cap = max(1.0, float(rows.weight.max()), self.weight_cap or rows.weight_cap or 0.0)
-        ends = reward_range or (float(rows.reward.min()), float(rows.reward.max()))
-        found = _observed(rows, contributions, cap=cap, ends=ends)
+        cap = self.weight_cap or rows.weight_cap or 1.0
+        if self.weight_cap is not None and rows.stands is not None:
+            cap *= float(rows.stands.max() / rows.stands.mean())
+        cap = max(1.0, float(rows.weight.max()), cap)
+        least, most = reward_range or (float(rows.reward.min()), float(rows.reward.max()))
         tail = (1.0 - level) / 2.0
-        lower, upper = -found.mirrored().upper(tail), found.upper(tail)
+        down = _observed(rows, contributions, cap=cap, end=least, sign=-1.0)
+        up = _observed(rows, contributions, cap=cap, end=most, sign=1.0)
+        lower, upper = -max(_upper(down, tail), down.normalised), max(_upper(up, tail), up.normalised)
         if reward_range is None or lower > reward_range[1] or upper < reward_range[0]:
             return lower, upper  # beyond what can be: whoever asked is to see that
         return max(lower, reward_range[0]), min(upper, reward_range[1])
@@ -86,40 +90,39 @@ class EmpiricalLikelihood:
 
 @attrs.frozen(eq=False)
 class _Observations:
-    """What the rows, or their groups, say each, and the ends of what one more could.
+    """What the rows, or their groups, say each.
 
     Attributes:
         value: Shape (m,), float64, distinct or of cells.
         count: Shape (m,), float64.
         mean: Of all.
-        least: What one more could be.
-        most: What one more could be.
+        most: What one more could say.
+        normalised: What a self-normalised estimate makes of them, which no bound leaves out.
     """
 
     value: Floats
     count: Floats
     mean: float
-    least: float
     most: float
+    normalised: float
 
-    def mirrored(self) -> _Observations:
-        return _Observations(-self.value, self.count, -self.mean, -self.most, -self.least)
 
-    def upper(self, tail: float) -> float:
-        """Return where the randomly weighted mean lies above with probability `tail`."""
-        off = self.value - self.mean
-        squares = float(self.count @ (off * off))
-        scale = max(self.most - self.mean, self.mean - self.least, float(np.abs(off).max()))
-        if not scale > 0.0:
-            return self.mean
-        off /= scale
-        squares /= scale * scale
-        top = (self.most - self.mean) / scale
-        # Second-order correct where both rows added lie as far apart from the mean as the skewness says.
-        skewness = float(self.count @ off**3) / squares if squares > 1e-24 else 0.0
-        back = min(0.0, max(skewness - top, float(off.min())))
-        draws = [_Weighted(np.append(off, end), np.append(self.count, 1.0)) for end in (top, back)]
-        return self.mean + scale * _crossing(draws, tail, max(top, float(off.max())))
+def _upper(found: _Observations, tail: float) -> float:
+    """Return where the randomly weighted mean lies above with probability `tail`."""
+    if not (math.isfinite(found.mean) and math.isfinite(found.most)):
+        return math.inf  # too large for floating point: anything may be
+    off = found.value - found.mean
+    scale = max(found.most - found.mean, float(np.abs(off).max()))
+    if not scale > 0.0:
+        return found.mean
+    off /= scale
+    squares = float(found.count @ (off * off))
+    top = (found.most - found.mean) / scale
+    # Second-order correct where both rows added lie as far apart from the mean as the skewness says.
+    skewness = float(found.count @ off**3) / squares if squares > 1e-24 else 0.0
+    back = min(0.0, max(skewness - top, float(off.min())))
+    draws = [_Weighted(np.append(off, end), np.append(found.count, 1.0)) for end in (top, back)]
+    return found.mean + scale * _crossing(draws, tail, top)
 
 
 def _crossing(draws: list[_Weighted], tail: float, most: float) -> float:
@@ -135,11 +138,11 @@ def _crossing(draws: list[_Weighted], tail: float, most: float) -> float:
     if at_low <= 0.0:
         return low
     side, middle = 0, high
-    for _ in range(100):
+    for _ in range(100):  # pragma: no branch - a dozen will do
         middle = (low * at_high - high * at_low) / (at_high - at_low)
         found = excess(middle)
         if abs(found) < 1e-10 or high - low < 1e-13 * most:
-            return middle
+            break
         if found > 0.0:
             low, at_low, at_high = middle, found, at_high / 2.0 if side > 0 else at_high
             side = 1
@@ -166,67 +169,87 @@ class _Weighted:
             return 1.0
         # The sum of gamma variables g_i off_i exceeds 0: its cumulants are those of -sum log(1 - t off_i).
         low, high, t = 1.0 / least, 1.0 / most, 0.0
-        for _ in range(200):
+        for _ in range(200):  # pragma: no branch - a dozen will do
             part = off / (1.0 - t * off)
             slope, bend = float(self.count @ part), float(self.count @ (part * part))
             low, high = (low, t) if slope > 0.0 else (t, high)
             step = t - slope / bend
             if not low < step < high:
                 step = (low + high) / 2.0
-            if abs(step - t) <= 1e-12 * abs(step):
-                break
+            near = abs(step - t) * (most - least) <= 1e-13
             t = step
+            if near:
+                break
         rest = 1.0 - t * off
         part = off / rest
         root = math.copysign(math.sqrt(max(0.0, 2.0 * float(self.count @ np.log(rest)))), t)
         bend = float(self.count @ (part * part))
         if abs(root) < 1e-4:  # the limit of the correction
-            return _NORMAL.cdf(float(self.count @ part**3) / (3.0 * bend**1.5) - root)
+            return _NORMAL.cdf(-root - float(self.count @ part**3) / (3.0 * bend**1.5))
         return _NORMAL.cdf(-root - math.log(t * math.sqrt(bend) / root) / root)
 
 
 def _observed(
-    rows: Rows, contributions: Contributions, *, cap: float, ends: tuple[float, float]
+    rows: Rows, contributions: Contributions, *, cap: float, end: float, sign: float
 ) -> _Observations:
-    """What each row adds, the worst it could have added, and the same by groups."""
-    low, high = ends
-    w, n = rows.weight, rows.weight.size
-    plain = contributions.weight is w
-    if contributions.weight is None:  # nothing but predictions: no reward was left unseen
-        term = contributions.influence + contributions.value
-        best, worst = float(term.max()), float(term.min())
-        above, below = term, term
+    """What each row or group adds, turned by `sign`, and the most that one more could."""
+    used = contributions.weight
+    if used is None:  # nothing but predictions: no reward was left unseen
+        best = term = _summed(sign * contributions.term, rows)
+        most = normalised = -math.inf
     else:
-        used = contributions.weight
-        predicted = 0.0 if rows.predicted is None or not contributions.modelled else rows.predicted
-        modelled = 0.0 if rows.modelled is None or not contributions.modelled else rows.modelled
-        residual = rows.reward - predicted
+        predicted = modelled = np.zeros(used.size)
+        if contributions.modelled and rows.predicted is not None and rows.modelled is not None:
+            predicted, modelled = rows.predicted, rows.modelled
+        weight = _summed(used, rows)
+        gain = _summed(sign * used * (rows.reward - predicted), rows)
+        base = _summed(sign * modelled, rows)
+        best = base + _summed(sign * used * (end - predicted), rows)
         total = float(used.sum())
-        shift = 0.0
-        if plain and total > 0.0:  # the mean weight is one: its distance from that tells what the mean is off
-            shift = float(used @ residual) / total
-        most = cap if plain else float(used.max())
-        base = modelled + shift
-        term = base + used * (residual - shift)
-        up = np.maximum(high - predicted - shift, 0.0)
-        down = np.minimum(low - predicted - shift, 0.0)
-        best, worst = float(np.max(base + most * up)), float(np.min(base + most * down))
-        above, below = base + used * up, base + used * down
+        room = sign * (end - (float(used @ predicted) / total if total > 0.0 else 0.0))
+        highest, usual, normalised = float(weight.max()), float(base.mean()), -math.inf
+        if used is rows.weight:  # the mean weight is one: its distance from that tells what the mean is off
+            highest = max(highest, cap * weight.size / used.size)
+            size = _size(rows)
+            off, mean = weight - size, float(gain.sum() / weight.sum()) if total > 0.0 else 0.0
+            normalised = usual + mean
+            slope = _slope(off, gain - mean * size, highest - 1.0, highest * room - mean)
+            gain, best, room = gain - slope * off, best - slope * off, room - slope
+            usual += slope
+        term = base + gain
+        most = usual + highest * max(0.0, room)
     mean = float(term.mean())
-    if rows.groups is not None:
-        size = np.bincount(rows.groups)
-        share = n / size.size
-        term = mean + np.bincount(rows.groups, weights=term - mean) / share
-        best = max(best - mean, float(np.bincount(rows.groups, weights=above - mean).max())) / share + mean
-        worst = min(worst - mean, float(np.bincount(rows.groups, weights=below - mean).min())) / share + mean
-    value, count = _gathered(term)
-    return _Observations(value, count, mean, min(worst, float(term.min())), max(best, float(term.max())))
+    beyond = mean * (_size(rows) - 1.0)
+    value, count = _gathered(term - beyond)
+    most = max(most, float((best - beyond).max()), float(value.max()))
+    return _Observations(value, count, mean, most, normalised)
+
+
+def _summed(column: Floats, rows: Rows) -> Floats:
+    """Return a column as it is, or its sums by group, over the mean number of rows of a group."""
+    if rows.groups is None:
+        return column
+    sums: Floats = np.bincount(rows.groups, weights=column).astype(np.float64)
+    return sums * (sums.size / column.size)
+
+
+def _size(rows: Rows) -> Floats:
+    """Return for how many rows each row or group stands, over their mean number."""
+    if rows.stands is not None:
+        return _summed(rows.stands / rows.stands.mean(), rows)
+    return np.ones(1) if rows.groups is None else _summed(np.ones(rows.groups.size), rows)
+
+
+def _slope(off: Floats, gain: Floats, off_unseen: float, gain_unseen: float) -> float:
+    """Regress gains on the weights, both less their means, with the row that was never drawn."""
+    squares = float(off @ off) + off_unseen * off_unseen
+    return (float(off @ gain) + off_unseen * gain_unseen) / squares if squares > 0.0 else 0.0
 
 
 def _gathered(term: Floats) -> tuple[Floats, Floats]:
     """Return distinct values and their counts, or two points for each cell, of its mean and variance."""
     least, most = float(term.min()), float(term.max())
-    if term.size > _CELLS and most > least:
+    if term.size > _CELLS and 0.0 < most - least < math.inf:
         code = np.minimum((term - least) * (_CELLS / (most - least)), _CELLS - 1).astype(np.int64)
         number = np.bincount(code, minlength=_CELLS).astype(np.float64)
         held = np.flatnonzero(number)

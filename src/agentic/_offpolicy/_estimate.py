@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -24,9 +24,10 @@ from agentic._offpolicy._intervals import (
 )
 from agentic._offpolicy._logged import Floats, Logged, Rows, overlap, reject
 from agentic._offpolicy._modelled import DR
+from agentic._offpolicy._tuning import Adaptive
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Estimate:
     """Says what the target policy would have earned per decision, how surely, and on what support.
 
@@ -40,6 +41,7 @@ class Estimate:
         level: Share of samples in which the bounds are to hold the true value, in (0, 1).
         method: Estimator and interval, in words.
         diagnostics: How far the log supports all this.
+        estimator: How rows contributed; of a tuned one, the candidate that was chosen.
 
     .. versionadded:: 0.1
     """
@@ -52,15 +54,23 @@ class Estimate:
     level: float
     method: str
     diagnostics: Diagnostics
+    estimator: Estimator | None = None
+
+    def __repr__(self) -> str:
+        """Return the first line of the same: a number without support is not shown as one."""
+        return f"<Estimate: {self._line()}>"
 
     def __str__(self) -> str:
         """Return one line, and one more for every reason to doubt it."""
+        return "\n".join([self._line(), *(f"  - {reason}" for reason in self.diagnostics.reasons)])
+
+    def _line(self) -> str:
         found = self.diagnostics
-        line = (
-            f"{self.value:.6g}, {100 * self.level:g} % interval {self.low:.6g} to {self.high:.6g} "
-            f"({self.method}; {self.n:,} rows worth {found.effective_rows:,.0f}): {found.verdict}"
-        )
-        return "\n".join([line, *(f"  - {reason}" for reason in found.reasons)])
+        basis = f"{self.method}; {self.n:,} rows worth {found.effective_rows:,.0f}"
+        if found.verdict == UNSUPPORTED:
+            return f"{UNSUPPORTED} ({basis})"
+        bounds = f"{100 * self.level:g} % interval {self.low:.6g} to {self.high:.6g}"
+        return f"{self.value:.6g}, {bounds} ({basis}): {found.verdict}"
 
 
 _DOUBLY_ROBUST = DR()
@@ -73,13 +83,14 @@ def estimate(
     *,
     estimator: Estimator = _DOUBLY_ROBUST,
     q: npt.ArrayLike | None = None,
+    logging: npt.ArrayLike | None = None,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
     interval: Interval = _NORMAL,
 ) -> Estimate:
     """Estimate the mean reward of a target policy from rows that another policy logged.
 
-    Without support (verdict "unsupported") the bounds are those of `reward_range`, or infinite, and
+    Without support (verdict "insufficient support") the bounds are those of `reward_range`, or infinite, and
     the standard error is infinite: the value stays, to be looked at but not believed. With a
     range, bounds are cut to it, while the value is left as it came: IPW can leave the range. When
     all rewards with weight are equal or the measured spread is 0, the bounds are at least those
@@ -92,6 +103,8 @@ def estimate(
             for a target that ignores the row.
         estimator: How rows contribute. The default, DR, needs `q`; SNIPW and IPW do not.
         q: Shape (n, k), finite: predicted reward of every action for every row, from `cross_fit`.
+        logging: Shape (n, k), the logging policy's probability of every action, where the log holds it, to
+            prove the logged probabilities by.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
         interval: How contributions become bounds; `CressieRead` for rare rewards of independent rows.
@@ -102,11 +115,10 @@ def estimate(
 
     .. versionadded:: 0.1
     """
-    if not 0.0 < level < 1.0:
-        reject("level", None, level, "more than 0 and less than 1", "give 0.95 for 95 %")
+    check_level(level)
     if reward_range is not None:
-        _check_range(logged.reward, reward_range)
-    rows = overlap(logged, target, q=q)
+        check_range(logged.reward, reward_range)
+    rows = overlap(logged, target, q=q, logging=logging)
     return judge(
         rows,
         probability=logged.probability,
@@ -121,7 +133,7 @@ def judge(
     rows: Rows,
     /,
     *,
-    probability: Floats,
+    probability: Floats | None = None,
     estimator: Estimator,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
@@ -131,7 +143,7 @@ def judge(
 
     Args:
         rows: The weighed rows.
-        probability: Shape (n,), float64, in (0, 1]: the logged probabilities.
+        probability: Shape (n,), float64, in (0, 1]: the logged probabilities; by default those of the rows.
         estimator: How rows contribute.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
@@ -139,27 +151,57 @@ def judge(
 
     Raises:
         EvaluationError: The estimator or the interval does not apply to such rows.
+
+    .. versionadded:: 0.1
     """
     n = rows.reward.size
+    if probability is None:
+        probability = np.array([math.nan]) if rows.probability is None else rows.probability
     with np.errstate(over="ignore", invalid="ignore"):  # overflow ends as an unsupported estimate
-        found = estimator.contribute(rows)
+        chosen = estimator.settle(rows) if isinstance(estimator, Adaptive) else estimator
+        found = chosen.contribute(rows)
         error = standard_error(found.influence, degrees=found.degrees, groups=rows.groups)
         facts = diagnose(rows, found, probability=probability, bounded=reward_range is not None)
         # Asked even when its answer will not be used, so that a misuse never depends on the data.
         low, high = interval.bounds(rows, found, standard_error=error, level=level, reward_range=reward_range)
-    if facts.verdict != "unsupported":
+    name = chosen.name if chosen is estimator else f"{chosen.name} by {estimator.name}"
+    base = Estimate(found.value, low, high, error, n, level, name, facts, chosen)
+    unseen = isinstance(interval, CountsUnseen)
+    return concluded(
+        base, rows, found, interval=interval.name, reward_range=reward_range, counts_unseen=unseen
+    )
+
+
+def concluded(
+    base: Estimate,
+    rows: Rows,
+    found: Contributions,
+    /,
+    *,
+    interval: str,
+    reward_range: tuple[float, float] | None,
+    counts_unseen: bool = False,
+) -> Estimate:
+    """Cut or stretch the bounds to what the range allows, or withdraw them where support is missing."""
+    facts, low, high = base.diagnostics, base.low, base.high
+    if facts.verdict != UNSUPPORTED:
         if reward_range is not None:
-            if facts.alike and not isinstance(interval, CountsUnseen):
-                low, high = _widened(low, high, rows, found, facts, level, reward_range)
+            if facts.alike and not counts_unseen:
+                low, high = _widened(low, high, rows, found, facts, base.level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
         if low <= high:
-            method = f"{estimator.name}, {interval.name} interval"
-            return Estimate(found.value, low, high, error, n, level, method, facts)
-        reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
-        facts = attrs.evolve(facts, verdict="unsupported", reasons=(reason, *facts.reasons))
+            return attrs.evolve(base, low=low, high=high, method=f"{base.method}, {interval} interval")
+        reason = f"the {interval} interval lies outside reward_range: the weights cannot be right"
+        facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
-    method = f"{estimator.name}, no interval"
-    return Estimate(found.value, low, high, math.inf, n, level, method, facts)
+    return attrs.evolve(
+        base,
+        low=low,
+        high=high,
+        standard_error=math.inf,
+        method=f"{base.method}, no interval",
+        diagnostics=facts,
+    )
 
 
 def doubted(found: Estimate, seen: int, /) -> Estimate:
@@ -171,7 +213,7 @@ def doubted(found: Estimate, seen: int, /) -> Estimate:
         f"the policy may have learned from {seen:,} of these {found.n:,} rows, so it looks better than it is:"
         " teach it on one part of joined(agent).split() and judge it by the other"
     )
-    if facts.verdict == "unsupported":
+    if facts.verdict == UNSUPPORTED:
         facts = attrs.evolve(facts, reasons=(*facts.reasons, reason))
     else:
         facts = attrs.evolve(facts, verdict="weak", reasons=(reason, *facts.reasons))
@@ -197,7 +239,14 @@ def _widened(
     return min(low, least), max(high, most)
 
 
-def _check_range(reward: Floats, reward_range: tuple[float, float]) -> None:
+def check_level(level: float) -> None:
+    """Raise unless the level is a share."""
+    if not 0.0 < level < 1.0:
+        reject("level", None, level, "more than 0 and less than 1", "give 0.95 for 95 %")
+
+
+def check_range(reward: Floats, reward_range: tuple[float, float]) -> None:
+    """Raise unless the range is two numbers in order that hold every reward."""
     low, high = reward_range
     if not -math.inf < low < high < math.inf:
         remedy = "give the lowest and the highest reward there can be"

@@ -38,10 +38,11 @@ def averaged(term: Floats, *, weight: Floats | None, modelled: bool) -> Contribu
     return Contributions(value, term, term - value, degrees=term.size - 1, weight=weight, modelled=modelled)
 
 
-def check_from(field: str, value: float, *, low: float, below: float) -> None:
-    """Raise unless a parameter is in [low, below)."""
-    if not low <= value < below:
-        reject(field, None, value, f"{low} or more and below {below}", "choose it by the weights you expect")
+def check_from(field: str, value: float, *, low: float, to: float) -> None:
+    """Raise unless a parameter is `low` or more, and below `to`; an infinite end is allowed."""
+    if not (low <= value and (value < to or to == math.inf)):
+        below = "" if math.isinf(to) else f" and below {to}"
+        reject(field, None, value, f"{low} or more{below}", "choose it by the weights you expect")
 
 
 def check_clip(clip: float) -> None:

@@ -105,7 +105,8 @@ class Normal:
 
     For SNIPW and SNDR the influence values are those of a ratio, so this is the delta method. It
     holds when many rows carry the spread and fails at rare rewards; the diagnostics count them as
-    `carrying_rows`.
+    `carrying_rows`. Of a log of which only a sample was kept, the rows that were not count as rows
+    without reward, as by VowpalWabbit, when every row is a group of its own.
 
     .. versionadded:: 0.1
     """
@@ -114,7 +115,7 @@ class Normal:
 
     def bounds(
         self,
-        _rows: Rows,
+        rows: Rows,
         contributions: Contributions,
         /,
         *,
@@ -123,7 +124,10 @@ class Normal:
         reward_range: tuple[float, float] | None,
     ) -> tuple[float, float]:
         """Return the value minus and plus the margin."""
-        return _about(contributions.value, standard_error, level)
+        error = standard_error
+        if rows.stands is not None and independent(rows):
+            error = _sampled_error(rows, contributions, float(rows.stands.mean()))
+        return _about(contributions.value, error, level)
 
     def bounds_of(
         self, sums: Sums, /, *, standard_error: float, level: float, reward_range: tuple[float, float] | None
@@ -135,6 +139,18 @@ class Normal:
 def _about(value: float, error: float, level: float) -> tuple[float, float]:
     margin = NormalDist().inv_cdf(0.5 + level / 2.0) * error
     return value - margin, value + margin
+
+
+def _sampled_error(rows: Rows, contributions: Contributions, stands: float) -> float:
+    """The standard error where each row stands for so many on average, the others without reward."""
+    influence, n = contributions.influence, contributions.influence.size
+    ratio = contributions.degrees == n
+    plain = contributions.value
+    if ratio:  # the part of the value that does not divide by weights
+        plain = float(rows.modelled.mean()) if contributions.modelled and rows.modelled is not None else 0.0
+    squares = stands * stands * float(influence @ influence) + n * plain * plain * stands * (stands - 1.0)
+    whole = n * stands
+    return math.sqrt(squares / (whole * (whole if ratio else whole - 1.0)))
 
 
 def alike_bounds(

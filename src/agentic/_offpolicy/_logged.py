@@ -12,10 +12,35 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic.errors import EvaluationError
+from agentic._offpolicy._calibration import Calibration
+from agentic._offpolicy._columns import (
+    Floats,
+    Ints,
+    as_actions,
+    as_array,
+    as_floats,
+    as_given,
+    check_below,
+    check_length,
+    reject,
+)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+__all__ = [
+    "Floats",
+    "Ints",
+    "Logged",
+    "Rows",
+    "as_actions",
+    "as_array",
+    "as_floats",
+    "check_below",
+    "check_length",
+    "codes_of",
+    "overlap",
+    "reject",
+    "weighed",
+]
+
 Element = TypeVar("Element", bound=np.generic)
 
 SUM_TOLERANCE = 1e-6
@@ -23,90 +48,8 @@ SUM_TOLERANCE = 1e-6
 
 # 64 Ki doubles are 512 KiB: the block, its predictions and their product stay in a core's cache.
 _BLOCK_CELLS = 65_536
-
-
-def reject(field: str, row: int | None, value: object, expected: str, remedy: str) -> NoReturn:
-    """Raise the error that names row, field, value, expectation and what to do."""
-    where = field if row is None else f"{field} at row {row}"
-    shown = value.item() if isinstance(value, np.generic) else value
-    message = f"{where} is {shown!r}, expected {expected}; {remedy}"
-    raise EvaluationError(message, field=field, row=row, value=shown, expected=expected)
-
-
-def as_array(field: str, values: npt.ArrayLike, *, ndim: int) -> npt.NDArray[np.generic]:
-    """Return `values` as a numeric array of `ndim` dimensions with at least one row, uncopied if it is one.
-
-    Raises:
-        EvaluationError: Ragged, empty, not numeric, or of other dimensions.
-    """
-    array = _array(field, values)
-    if array.dtype.kind not in "fiu":
-        reject(field, None, array.dtype.name, "numbers", "convert the column to int or float first")
-    if array.ndim != ndim or array.size == 0:
-        reject(field, None, array.shape, f"a shape of {ndim} dimensions, none of them 0", "reshape it")
-    return array
-
-
-def as_floats(field: str, values: npt.ArrayLike, *, ndim: int, remedy: str) -> Floats:
-    """Return `values` as finite float64, uncopied if they are.
-
-    Raises:
-        EvaluationError: As `as_array`, or NaN or infinite; the message names the row.
-    """
-    array = as_array(field, values, ndim=ndim).astype(np.float64, copy=False)
-    finite = np.isfinite(array)
-    if not finite.all():
-        row = int(np.argmin(finite)) // (array.size // array.shape[0])
-        bad = array[row][~finite[row]][0] if ndim > 1 else array[row]
-        reject(field, row, bad, "a finite number", remedy)
-    return array
-
-
-def as_actions(field: str, values: npt.ArrayLike) -> Ints:
-    """Return `values` as one int64 position per row, not negative.
-
-    Raises:
-        EvaluationError: Ragged, empty, not integer, or negative.
-    """
-    array = _array(field, values)
-    if array.ndim != 1 or array.size == 0:
-        reject(field, None, array.shape, "a shape (n,) with n > 0", "give one action position per row")
-    if array.dtype.kind not in "iu":
-        reject(field, None, array.dtype.name, "integers", "give the action's position among the k actions")
-    actions = array.astype(np.int64, copy=False)
-    if actions.min() < 0:
-        row = int(np.argmax(actions < 0))
-        reject(field, row, actions[row], "a position of 0 or more", "number the actions from 0")
-    return actions
-
-
-def check_length(field: str, length: int, n: int) -> None:
-    """Raise unless a column is as long as `action`.
-
-    Raises:
-        EvaluationError: Of another length.
-    """
-    if length != n:
-        reject(field, None, length, f"{n} rows, as many as action", "give every column one entry per row")
-
-
-def check_below(actions: Ints, k: int) -> None:
-    """Raise if an action lies outside the `k` actions of a matrix.
-
-    Raises:
-        EvaluationError: Names the first such row.
-    """
-    if actions.max() >= k:
-        row = int(np.argmax(actions >= k))
-        remedy = "give every action its own column, in the order of the log"
-        reject("action", row, actions[row], f"a position below {k}, the number of columns", remedy)
-
-
-def _array(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        reject(field, None, "ragged", "rows of one length", "pad or drop the rows that differ")
+# A probability wrong by two shows in a few hundred rows; more than these would only cost time.
+_CALIBRATED_ROWS = 65_536
 
 
 def _read_only(array: npt.NDArray[Element]) -> npt.NDArray[Element]:
@@ -125,19 +68,29 @@ def _reward(values: npt.ArrayLike) -> Floats:
 
 
 def _probability(values: npt.ArrayLike) -> Floats:
-    array = as_array("probability", values, ndim=1).astype(np.float64, copy=False)
+    remedy = "log the probability with which the final action was drawn, or drop the row"
+    return _chances("probability", values, remedy)
+
+
+def _kept(values: npt.ArrayLike | None) -> Floats | None:
+    if values is None:
+        return None
+    return _chances("kept", values, "give the chance with which the row came into the sample")
+
+
+def _chances(field: str, values: npt.ArrayLike, remedy: str) -> Floats:
+    array = as_array(field, values, ndim=1).astype(np.float64, copy=False)
     # Written so that NaN, which fails every comparison, fails this one.
     if not (array.min() > 0.0 and array.max() <= 1.0):
         row = int(np.argmin((array > 0.0) & (array <= 1.0)))
-        remedy = "log the probability with which the final action was drawn, or drop the row"
-        reject("probability", row, array[row], "more than 0 and at most 1", remedy)
+        reject(field, row, array[row], "more than 0 and at most 1", remedy)
     return _read_only(array)
 
 
 def _groups(values: npt.ArrayLike | None) -> npt.NDArray[np.generic] | None:
     if values is None:
         return None
-    array = _array("groups", values)
+    array = as_given("groups", values)
     if array.ndim != 1 or array.dtype.kind not in "iuSU":
         found = f"{array.dtype.name} {array.shape}"
         reject("groups", None, found, "one integer or string per row", "give the subject of every row")
@@ -156,6 +109,8 @@ class Logged:
         probability: Shape (n,), float64, in (0, 1]: with which the logging policy drew that action.
         groups: Shape (n,), integers or strings, or None: rows of one group (a subject) are not
             independent, so standard errors are computed between groups.
+        kept: Shape (n,), float64, in (0, 1], or None: of a log of which only a sample was kept, the
+            chance with which each of these rows was. Each then stands for 1 / kept rows.
 
     Raises:
         EvaluationError: A column is empty, ragged, of another length, or holds a value out of range.
@@ -167,6 +122,7 @@ class Logged:
     reward: Floats = attrs.field(converter=_reward)
     probability: Floats = attrs.field(converter=_probability, kw_only=True)
     groups: npt.NDArray[np.generic] | None = attrs.field(default=None, converter=_groups, kw_only=True)
+    kept: Floats | None = attrs.field(default=None, converter=_kept, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Refuse columns of different lengths."""
@@ -174,6 +130,8 @@ class Logged:
         check_length("probability", self.probability.size, self.n)
         if self.groups is not None:
             check_length("groups", self.groups.size, self.n)
+        if self.kept is not None:
+            check_length("kept", self.kept.size, self.n)
 
     @property
     def n(self) -> int:
@@ -195,6 +153,11 @@ class Rows:
         groups: Shape (n,), int64 codes 0 to g - 1 of dependent rows, or None.
         weight_cap: The largest weight that could have occurred: the target's highest probability of
             any action over the lowest logged probability. None when unknown.
+        stands: Shape (n,), float64, or None: for how many rows of the whole log each stands, where only a
+            sample was kept. Weights and averaged predictions are in proportion to it already, so that
+            plain means of the rows are those of the whole log.
+        probability: Shape (n,), float64, in (0, 1], or None: with which the logging policy took the action.
+        calibration: Sums that tell whether the logged probabilities can be right, or None.
 
     .. versionadded:: 0.1
     """
@@ -206,9 +169,18 @@ class Rows:
     unseen_mass: float = float("nan")
     groups: Ints | None = None
     weight_cap: float | None = None
+    stands: Floats | None = None
+    probability: Floats | None = None
+    calibration: Calibration | None = None
 
 
-def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = None) -> Rows:
+def overlap(
+    logged: Logged,
+    target: npt.ArrayLike,
+    *,
+    q: npt.ArrayLike | None = None,
+    logging: npt.ArrayLike | None = None,
+) -> Rows:
     """Weigh the logged rows by the target policy, checking target and predictions on the way.
 
     Args:
@@ -216,16 +188,20 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
         target: Shape (n, k), the target's probability of every action, rows summing to 1; or
             shape (n,), of the logged action alone. Any float or integer dtype, never copied whole.
         q: Shape (n, k), finite: predicted reward of every action.
+        logging: Shape (n, k), the logging policy's probability of every action, where the log holds it:
+            every logged probability must be that of the action taken, and actions must have been taken
+            as often as it says.
 
     Raises:
         EvaluationError: Shapes differ, an action has no column, a probability is negative or NaN,
-            a row does not sum to 1, or a prediction is not finite.
+            a row does not sum to 1, a prediction is not finite, or a logged probability is not that of
+            the action taken.
 
     .. versionadded:: 0.1
     """
-    raw = _array("target", target)
+    raw = as_given("target", target)
     if raw.ndim == 1:
-        return _overlap_at_action(logged, raw, q)
+        return _overlap_at_action(logged, raw, q, logging)
     policy = as_array("target", raw, ndim=2)
     check_length("target", policy.shape[0], logged.n)
     n, k = policy.shape
@@ -246,6 +222,9 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
     if predictions is not None:
         model = predictions, np.empty(n), np.empty(n), np.empty((height, k))
     hidden_mass = likeliest = 0.0
+    every = max(1, n // _CALIBRATED_ROWS)
+    counted: list[slice] = []
+    totals, squares, upright = np.zeros(k), np.zeros(k), np.ones(height)
     # NaN and infinity are found after the arithmetic, by what they leave behind.
     with np.errstate(invalid="ignore", over="ignore"):
         for start in range(0, n, height):
@@ -258,23 +237,66 @@ def overlap(logged: Logged, target: npt.ArrayLike, *, q: npt.ArrayLike | None = 
             likeliest = max(likeliest, float(block.max()))
             if hidden.size:
                 hidden_mass += float(block[:, hidden].sum())
+            if start // height % every == 0:
+                counted.append(slice(start, stop))
+                totals += upright[: stop - start] @ block
+                squares += upright[: stop - start] @ (block * block)
             if model is not None:
                 source, predicted, modelled, product = model
                 guess = source[start:stop].astype(np.float64, copy=False)
                 predicted[start:stop] = guess.reshape(-1).take(at)
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
     weight, cap = _divide(chosen, logged), _cap(likeliest, logged)
+    rows = Rows(
+        weight,
+        logged.reward,
+        unseen_mass=hidden_mass / n,
+        groups=_codes(logged.groups),
+        weight_cap=cap,
+        probability=logged.probability,
+        calibration=_calibrated(logged, weight, (totals, squares), counted, logging),
+    )
     if model is None:
-        return Rows(weight, logged.reward, None, None, hidden_mass / n, _codes(logged), cap)
+        return _standing(rows, logged)
     source, predicted, modelled, _ = model
     if not np.isfinite(modelled).all():
         as_floats("q", source, ndim=2, remedy="predict every action of every row")
         row = int(np.argmin(np.isfinite(modelled)))
         reject("q", row, modelled[row], "predictions whose mean is finite", "scale the rewards down")
-    return Rows(weight, logged.reward, predicted, modelled, hidden_mass / n, _codes(logged), cap)
+    return _standing(attrs.evolve(rows, predicted=predicted, modelled=modelled), logged)
 
 
-def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.ArrayLike | None) -> Rows:
+def weighed(weight: npt.ArrayLike, reward: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> Rows:
+    """Take rows whose weights come from elsewhere, such as `balanced_weights`, for `judge`.
+
+    Args:
+        weight: Shape (n,), finite, not negative.
+        reward: Shape (n,), finite.
+        groups: Shape (n,), integers or strings, or None: as in `Logged`.
+
+    Raises:
+        EvaluationError: Malformed input, named by row and field.
+
+    .. versionadded:: 0.1
+    """
+    remedy = "give every row the importance that it was estimated to have"
+    weights = as_floats("weight", weight, ndim=1, remedy=remedy)
+    if weights.min() < 0.0:
+        row = int(weights.argmin())
+        reject("weight", row, weights[row], "0 or more", remedy)
+    rewards, subjects = _reward(reward), _groups(groups)
+    check_length("reward", rewards.size, weights.size)
+    if subjects is not None:
+        check_length("groups", subjects.size, weights.size)
+    return Rows(weights, rewards, groups=_codes(subjects))
+
+
+def _overlap_at_action(
+    logged: Logged,
+    target: npt.NDArray[np.generic],
+    q: npt.ArrayLike | None,
+    logging: npt.ArrayLike | None,
+) -> Rows:
     if q is not None:
         remedy = "give the probability of every action, or leave q out"
         reject("target", None, target.shape, "a shape (n, k) beside q", remedy)
@@ -283,8 +305,38 @@ def _overlap_at_action(logged: Logged, target: npt.NDArray[np.generic], q: npt.A
     if not (chosen.min() >= 0.0 and chosen.max() <= 1.0):
         row = int(np.argmin((chosen >= 0.0) & (chosen <= 1.0)))
         reject("target", row, chosen[row], "a probability from 0 to 1", "check the policy being evaluated")
-    # Of the actions not taken nothing is known: the target may take any of them for sure.
-    return Rows(_divide(chosen, logged), logged.reward, groups=_codes(logged), weight_cap=_cap(1.0, logged))
+    height = max(1, _BLOCK_CELLS // 16)
+    every = max(1, chosen.size // _CALIBRATED_ROWS)
+    counted = [slice(start, start + height) for start in range(0, chosen.size, height * every)]
+    weight = _divide(chosen.copy(), logged)
+    k = int(logged.action.max()) + 1 if logging is None else np.shape(logging)[-1]
+    # A column of one action is a placeholder where the target is given by row.
+    alone = logging is None and logged.action.min() == k - 1
+    unknown = np.full(k, np.nan)
+    found = Rows(
+        weight,
+        logged.reward,
+        groups=_codes(logged.groups),
+        weight_cap=_cap(1.0, logged),
+        probability=logged.probability,
+        calibration=None if alone else _calibrated(logged, weight, (unknown, unknown), counted, logging),
+    )
+    return _standing(found, logged)
+
+
+def _standing(rows: Rows, logged: Logged) -> Rows:
+    """Let rows of a sample weigh as the rows they stand for."""
+    if logged.kept is None:
+        return rows
+    stands = 1.0 / logged.kept
+    share = stands / stands.mean()
+    return attrs.evolve(
+        rows,
+        weight=rows.weight * share,
+        modelled=None if rows.modelled is None else rows.modelled * share,
+        weight_cap=None if rows.weight_cap is None else rows.weight_cap * float(share.max()),
+        stands=stands,
+    )
 
 
 def _cap(likeliest: float, logged: Logged) -> float:
@@ -292,16 +344,62 @@ def _cap(likeliest: float, logged: Logged) -> float:
         return float(np.float64(likeliest) / logged.probability.min())
 
 
-def _codes(logged: Logged) -> Ints | None:
-    if logged.groups is None:
-        return None
-    codes: Ints = np.unique(logged.groups, return_inverse=True)[1].astype(np.int64, copy=False)
+def _calibrated(
+    logged: Logged,
+    weight: Floats,
+    totals: tuple[Floats, Floats],
+    counted: list[slice],
+    logging: npt.ArrayLike | None,
+) -> Calibration:
+    """Count the rows of these stretches, and hold every row against the logging policy if it is known."""
+
+    def picked(column: npt.NDArray[Element]) -> npt.NDArray[Element]:
+        return column[counted[0]] if len(counted) == 1 else np.concatenate([column[one] for one in counted])
+
+    expected = None
+    if logging is not None:
+        k = totals[0].size
+        source = _checked_logging(logged, logging, k)
+        expected = sum((source[one].sum(axis=0) for one in counted), np.zeros(k))
+    return Calibration.of(
+        picked(logged.action), picked(logged.probability), picked(weight), *totals, expected=expected
+    )
+
+
+def _checked_logging(logged: Logged, logging: npt.ArrayLike, k: int) -> Floats:
+    source = as_floats("logging", logging, ndim=2, remedy="give the logging policy's probabilities as logged")
+    if source.shape != (logged.n, k):
+        expected = f"{(logged.n, k)}, a row for every decision and a column for every action"
+        reject("logging", None, source.shape, expected, "give the probability of every action")
+    off = (source.min(axis=1) < 0.0) | (np.abs(source.sum(axis=1) - 1.0) > SUM_TOLERANCE)
+    if off.any():
+        row = int(np.argmax(off))
+        remedy = "normalise every row over its actions"
+        reject("logging", row, source[row].tolist(), "probabilities that sum to 1", remedy)
+    said = source[np.arange(logged.n), logged.action]
+    wrong = np.abs(said - logged.probability) > SUM_TOLERANCE
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        expected = f"{said[row]:.6g}, what logging says of the action taken"
+        remedy = "log the probability of the final action, after every rule"
+        reject("probability", row, logged.probability[row], expected, remedy)
+    return source
+
+
+def codes_of(names: npt.NDArray[np.generic], /) -> Ints:
+    """Number distinct names from 0, shape (n,), int64."""
+    codes: Ints = np.unique(names, return_inverse=True)[1].astype(np.int64, copy=False)
     return codes
 
 
+def _codes(groups: npt.NDArray[np.generic] | None) -> Ints | None:
+    return None if groups is None else codes_of(groups)
+
+
 def _divide(chosen: Floats, logged: Logged) -> Floats:
+    """Turn the target's probabilities of the actions taken into weights, in place."""
     with np.errstate(over="ignore"):
-        weight = chosen / logged.probability
+        weight = np.divide(chosen, logged.probability, out=chosen)
     if not np.isfinite(weight.max()):
         row = int(weight.argmax())
         remedy = "correct the logged probability, or drop the row"

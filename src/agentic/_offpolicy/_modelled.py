@@ -99,7 +99,8 @@ class SwitchDR:
     """Corrects the predictions only where the weight is small enough to trust.
 
     Attributes:
-        threshold: Rows with a larger weight keep their prediction, 0 or more.
+        threshold: Rows with a larger weight keep their prediction, 0 or more: 0 is DM, infinity
+            is DR.
 
     Source: Wang, Agarwal, Dudik 2017, Optimal and Adaptive Off-policy Evaluation in Contextual
     Bandits, with DR in place of IPW as in Open Bandit Pipeline.
@@ -111,7 +112,7 @@ class SwitchDR:
 
     def __attrs_post_init__(self) -> None:
         """Refuse a threshold below 0."""
-        check_from("threshold", self.threshold, low=0.0, below=math.inf)
+        check_from("threshold", self.threshold, low=0.0, to=math.inf)
 
     @property
     def name(self) -> str:
@@ -120,6 +121,8 @@ class SwitchDR:
 
     def contribute(self, rows: Rows, /) -> Contributions:
         """Return modelled + w [w <= threshold] (r - predicted)."""
+        if math.isinf(self.threshold):
+            return _corrected(rows, rows.weight, self.name)
         return _corrected(rows, rows.weight * (rows.weight <= self.threshold), self.name)
 
 
@@ -128,7 +131,7 @@ class DRos:
     """Shrinks large weights smoothly, by the bound that is best in mean squared error.
 
     Attributes:
-        shrinkage: Lambda, 0 or more: 0 is DM, large values approach DR.
+        shrinkage: Lambda, 0 or more: 0 is DM, large values approach DR, which infinity is.
 
     Source: Su et al. 2020, Doubly robust off-policy evaluation with shrinkage:
     weight lambda w / (w^2 + lambda), which is not min(w, lambda).
@@ -140,7 +143,7 @@ class DRos:
 
     def __attrs_post_init__(self) -> None:
         """Refuse a shrinkage below 0."""
-        check_from("shrinkage", self.shrinkage, low=0.0, below=math.inf)
+        check_from("shrinkage", self.shrinkage, low=0.0, to=math.inf)
 
     @property
     def name(self) -> str:
@@ -151,6 +154,8 @@ class DRos:
         """Return modelled + lambda w / (w^2 + lambda) (r - predicted)."""
         if self.shrinkage == 0.0:
             return _corrected(rows, np.zeros_like(rows.weight), self.name)
+        if math.isinf(self.shrinkage):
+            return _corrected(rows, rows.weight, self.name)
         weight = rows.weight * rows.weight
         weight += self.shrinkage
         np.divide(rows.weight, weight, out=weight)
@@ -174,7 +179,7 @@ class SubgaussianDR:
 
     def __attrs_post_init__(self) -> None:
         """Refuse a strength outside [0, 1)."""
-        check_from("strength", self.strength, low=0.0, below=1.0)
+        check_from("strength", self.strength, low=0.0, to=1.0)
 
     @property
     def name(self) -> str:

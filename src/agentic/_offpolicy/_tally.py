@@ -14,13 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic import _noise
-from agentic._offpolicy._diagnostics import TOP_SHARE, Diagnostics, Verdict, _distance, _grave, _mild
+from agentic._offpolicy._calibration import Calibration
+from agentic._offpolicy._diagnostics import (
+    TOP_SHARE,
+    UNSUPPORTED,
+    Diagnostics,
+    Verdict,
+    _distance,
+    _grave,
+    _mild,
+)
 from agentic._offpolicy._estimate import Estimate
 from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import Contributions, CountsUnseen, Interval, Normal, alike_bounds
 from agentic._offpolicy._logged import Floats, Ints, Logged, Rows, overlap, reject
 from agentic._offpolicy._spread import MOST_GROUPS, ByGroup, ByRow, Heights, Spread
 from agentic._offpolicy._sums import SummedInterval, Sums
+from agentic._offpolicy._tuning import Adaptive
+from agentic._offpolicy._weighting import Replay
 from agentic.arrays import F64, U64, Bools
 
 _SAME: Final = 1e-12
@@ -93,6 +104,7 @@ class _State:
         least_probability: Lowest of those logged.
         mass: Shape (k,): the target's probabilities, summed; `None` where unknown.
         taken: Shape (k,): whether some row took the action.
+        calibration: Sums by action of what the logged probabilities should be.
     """
 
     shape: _Shape
@@ -112,6 +124,7 @@ class _State:
     least_probability: float
     mass: Floats | None
     taken: Bools | None
+    calibration: Calibration | None
 
     @classmethod
     def of(
@@ -156,6 +169,7 @@ class _State:
             float(probability.min()),
             mass,
             taken,
+            rows.calibration,
         )
 
     def merge(self, other: _State) -> _State:
@@ -166,6 +180,9 @@ class _State:
             mass = self.mass + other.mass
         if self.taken is not None and other.taken is not None:
             taken = self.taken | other.taken
+        calibration = self.calibration or other.calibration
+        if self.calibration is not None and other.calibration is not None:
+            calibration = self.calibration + other.calibration
         return _State(
             self.shape,
             self.n + other.n,
@@ -184,6 +201,7 @@ class _State:
             min(self.least_probability, other.least_probability),
             mass,
             taken,
+            calibration,
         )
 
     @property
@@ -264,10 +282,12 @@ class _State:
             altered_share=1.0 - self.used / total if self.altered and total else 0.0,
             carrying_rows=second * second / fourth if fourth > 0.0 else 0.0,
             alike=self.alike,
+            uniform_weight=math.nan if self.calibration is None else self.calibration.uniform_weight,
+            miscalibrated=() if self.calibration is None else self.calibration.findings(),
         )
         grave = _grave(facts, bounded=bounded)
         mild = _mild(facts, model_only=not self.shape.weighed, alone=self.spread.independent)
-        verdict: Verdict = "unsupported" if grave else "weak" if mild else "ok"
+        verdict: Verdict = UNSUPPORTED if grave else "weak" if mild else "ok"
         return attrs.evolve(facts, verdict=verdict, reasons=(*grave, *mild))
 
     @property
@@ -430,6 +450,12 @@ class Tally:
         """
         if not len(rows.weight):
             return self
+        if rows.stands is not None:
+            remedy = "give all rows of a sampled log to estimate()"
+            reject("stands", None, "rows that stand for others", "all rows that there were", remedy)
+        if isinstance(self.estimator, Adaptive | Replay):
+            remedy = "give all rows to estimate(), as what it does with one hangs on all of them"
+            reject("estimator", None, self.estimator.name, "one that takes rows by themselves", remedy)
         with np.errstate(over="ignore", invalid="ignore"):
             found = self.estimator.contribute(rows)
             spread = None if keys is None else ByGroup.none(self.most_groups)
@@ -517,19 +543,19 @@ class Tally:
             low, high = interval.bounds_of(
                 state.told, standard_error=error, level=level, reward_range=reward_range
             )
-        if facts.verdict != "unsupported":
+        if facts.verdict != UNSUPPORTED:
             if reward_range is not None:
                 if facts.alike and not isinstance(interval, CountsUnseen):
                     low, high = state.widened(low, high, level, reward_range)
                 low, high = max(low, reward_range[0]), min(high, reward_range[1])
             if low <= high:
                 method = f"{self.estimator.name}, {interval.name} interval"
-                return Estimate(value, low, high, error, n, level, method, facts)
+                return Estimate(value, low, high, error, n, level, method, facts, self.estimator)
             reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
-            facts = attrs.evolve(facts, verdict="unsupported", reasons=(reason, *facts.reasons))
+            facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
         low, high = reward_range or (-math.inf, math.inf)
         method = f"{self.estimator.name}, no interval"
-        return Estimate(value, low, high, math.inf, n, level, method, facts)
+        return Estimate(value, low, high, math.inf, n, level, method, facts, self.estimator)
 
     def gain(self) -> tuple[float, float]:
         """Return by how much the value exceeds what the same rows earned, and the standard error of that.

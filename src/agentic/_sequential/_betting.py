@@ -22,11 +22,12 @@ from agentic._sequential._checks import (
     log_sum,
     reject,
 )
-from agentic._sequential._count import Evidences
+from agentic._sequential._evidence import Evidences
 
 # Stakes as shares of the largest that cannot ruin; small ones win by small differences of many rows.
 _STAKES: Final = np.geomspace(0.002, 0.98, 28)
-_LOG_WEIGHT: Final = -math.log(_STAKES.size)
+_BELL: Final = -0.5 * (np.log(_STAKES / 0.2) / 1.0) ** 2
+_LOG_WEIGHTS: Final = np.log(0.8 * np.exp(_BELL - log_sum(_BELL)) + 0.2 / _STAKES.size)
 _NOTHING: Final = (0.0,) * _STAKES.size
 
 
@@ -169,12 +170,12 @@ class BettingTest:
     @property
     def log_e(self) -> float:
         """The logarithm of `e_value`."""
-        return log_sum(np.asarray(self.down if self.worse == "lower" else self.up)) + _LOG_WEIGHT
+        return log_sum(np.asarray(self.down if self.worse == "lower" else self.up) + _LOG_WEIGHTS)
 
     @property
     def safe_log_e(self) -> float:
         """The logarithm of `safe_e_value`."""
-        return log_sum(np.asarray(self.safe_up)) + _LOG_WEIGHT
+        return log_sum(np.asarray(self.safe_up) + _LOG_WEIGHTS)
 
     @property
     def e_value(self) -> float:
@@ -265,9 +266,9 @@ class BettingTest:
 
         def mixed(won: Floats) -> Floats:
             total = np.full(won.shape[:-1], -np.inf)
-            for stake in _STAKES:
+            for stake, weight in zip(_STAKES, _LOG_WEIGHTS, strict=True):
                 along = np.log1p(stake * won).sum(axis=-1).cumsum(axis=-1)
-                total = np.logaddexp(total, along + _LOG_WEIGHT)
+                total = np.logaddexp(total, along + weight)
             e_values: Floats = np.exp(total.clip(max=LARGEST_LOG))
             return e_values
 
@@ -303,7 +304,7 @@ class BettingTest:
         low, high = -1.0, 1.0
         for _ in range(50):
             middle = 0.5 * (low + high)
-            against = log_sum(won - self.groups * np.log1p(_STAKES * middle)) + _LOG_WEIGHT
+            against = log_sum(won - self.groups * np.log1p(_STAKES * middle) + _LOG_WEIGHTS)
             low, high = (middle, high) if against >= -math.log(self.alpha) else (low, middle)
         return low
 

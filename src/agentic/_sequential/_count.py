@@ -21,11 +21,12 @@ from agentic._sequential._checks import (
     log_sum,
     reject,
 )
+from agentic._sequential._evidence import Evidences
 
 # Alternatives: how far, in logarithms of the ratio of rates, a rate may lie from what is to be ruled out.
-# Even in the logarithm, from 1 % to a factor of twelve, most weight near a fifth.
+# Even in the logarithm, from 1 % to a factor of twelve, most weight near a quarter.
 _STEPS: Final = np.geomspace(0.01, 2.5, 40)
-_BELL: Final = -0.5 * (np.log(_STEPS / 0.2) / 0.9) ** 2
+_BELL: Final = -0.5 * (np.log(_STEPS / 0.25) / 0.8) ** 2
 _LOG_WEIGHTS: Final = _BELL - log_sum(_BELL)
 # Where the likelihood is kept for the bounds: between a fiftieth and fifty times the control's rate.
 _SPACING: Final = 0.05
@@ -47,26 +48,6 @@ def _log_likelihood(
     u, w, x0, x1 = map(np.asarray, (log_ratio, share, control, treatment))
     likelihood: Floats = x1 * u - (x0 + x1) * np.log1p(w * np.expm1(u))
     return likelihood
-
-
-@attrs.frozen(kw_only=True)
-class Evidences:
-    """Holds e-values at many looks.
-
-    Attributes:
-        harm: Shape (..., looks), float64: against "the treatment is no worse".
-        safe: Shape (..., looks), float64: against "the treatment is worse by the margin or more".
-
-    .. versionadded:: 0.1
-    """
-
-    harm: Floats
-    safe: Floats
-
-    def first(self, alpha: float, /) -> npt.NDArray[np.int64]:
-        """Return the look at which harm is first shown at `alpha`, or -1: shape (...), int64."""
-        shown = self.harm >= 1.0 / alpha
-        return np.where(shown.any(axis=-1), shown.argmax(axis=-1), -1)
 
 
 @attrs.frozen(kw_only=True)
@@ -361,12 +342,14 @@ class CountTest:
         """Return the largest log ratio that, with all below it, is ruled out; minus the reach if none is."""
         # The likelihood is concave, so what speaks against "at most u" falls with u.
         low, high = -_REACH, _REACH
-        for _ in range(40):
-            middle = 0.5 * (low + high)
-            against = (
-                log_sum(_between(profile, middle + _STEPS) + _LOG_WEIGHTS) - _between(profile, [middle])[0]
-            )
-            low, high = (middle, high) if against >= -math.log(self.alpha) else (low, middle)
+        for _ in range(6):
+            points = np.linspace(low, high, 18)[1:-1]
+            terms = _between(profile, np.add.outer(points, _STEPS)) + _LOG_WEIGHTS
+            top = terms.max(axis=1)
+            against = top + np.log(np.exp(terms - top[:, None]).sum(axis=1)) - _between(profile, points)
+            out = int((against >= -math.log(self.alpha)).sum())
+            edges = np.concatenate([[low], points, [high]])
+            low, high = edges[out : out + 2].tolist()
         return low
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from agentic._sequential._asymptotic import asymptotic_radius, tuning
 from agentic._sequential._checks import (
     LARGEST_LOG,
     Floats,
-    as_outcomes,
     check_not_negative,
     check_open_unit,
     check_positive,
@@ -21,126 +22,8 @@ from agentic._sequential._checks import (
     e_of,
     reject,
 )
-
-
-def tuning(tuned_at: float, *, alpha: float) -> float:
-    """Return the squared scale of the mixture that makes the sequence tightest at `tuned_at` rows.
-
-    Args:
-        tuned_at: Rows of both arms, above 0.
-        alpha: Two-sided error, in (0, 1); twice the error of a one-sided sequence.
-
-    Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2021, Time-uniform central limit theory and
-    asymptotic confidence sequences, appendix B.2, in the closed form that GrowthBook uses.
-    """
-    bend = -2.0 * math.log(alpha)
-    return (bend + math.log1p(bend)) / tuned_at
-
-
-def asymptotic_radius(
-    standard_error: float, rows: float, *, alpha: float, tuned_at: float, sides: Literal[1, 2]
-) -> float:
-    """Return how far the bound of an asymptotic confidence sequence lies from the estimate.
-
-    Args:
-        standard_error: Of the estimate, from all rows so far.
-        rows: Rows so far; of both arms for a difference.
-        alpha: Chance of ever missing in the limit of many rows, in (0, 1): of both bounds together with
-            two sides, of the one bound with one.
-        tuned_at: Rows at which the bound is tightest, above 0.
-        sides: 2 for an interval, 1 for a bound on one side.
-
-    Source: Waudby-Smith and others 2021 (arXiv 2103.06476), theorem 2.2 for two sides and its one-sided
-    form as GrowthBook states it.
-
-    .. versionadded:: 0.1
-    """
-    if not (rows > 0.0 and math.isfinite(standard_error)):
-        return math.inf
-    scaled = rows * tuning(tuned_at, alpha=alpha * (3 - sides))
-    root = math.sqrt(scaled + 1.0)
-    odds = math.log(root / alpha) if sides == 2 else math.log1p(root / (2.0 * alpha))
-    return standard_error * math.sqrt(2.0 * (scaled + 1.0) / scaled * odds)
-
-
-@attrs.frozen(kw_only=True)
-class Moments:
-    """Holds what a mean and its spread need of one arm.
-
-    Attributes:
-        rows: Number of rows.
-        mean: Their mean, 0 without rows.
-        squares: Sum of squared deviations from the mean.
-        zeros: Rows whose outcome is 0.
-        ones: Rows whose outcome is 1.
-
-    .. versionadded:: 0.1
-    """
-
-    rows: float = attrs.field(default=0.0, validator=check_not_negative)
-    mean: float = 0.0
-    squares: float = attrs.field(default=0.0, validator=check_not_negative)
-    zeros: float = attrs.field(default=0.0, validator=check_not_negative)
-    ones: float = attrs.field(default=0.0, validator=check_not_negative)
-
-    @classmethod
-    def of(cls, outcomes: npt.ArrayLike, /) -> Self:
-        """Return the moments of outcomes: shape (n,)."""
-        values = as_outcomes("outcomes", outcomes)
-        if not values.size:
-            return cls()
-        mean = float(values.mean())
-        return cls(
-            rows=float(values.size),
-            mean=mean,
-            squares=float(((values - mean) ** 2).sum()),
-            zeros=float(np.count_nonzero(values == 0.0)),
-            ones=float(np.count_nonzero(values == 1.0)),
-        )
-
-    @classmethod
-    def of_sums(
-        cls, rows: float, total: float, sum_of_squares: float, /, *, zeros: float, ones: float
-    ) -> Self:
-        """Return the moments from sums, as a database computes them.
-
-        Args:
-            rows: Number of rows.
-            total: Sum of the outcomes.
-            sum_of_squares: Sum of their squares.
-            zeros: Rows whose outcome is 0.
-            ones: Rows whose outcome is 1.
-        """
-        if not rows:
-            return cls()
-        mean = total / rows
-        return cls(
-            rows=rows, mean=mean, squares=max(0.0, sum_of_squares - total * mean), zeros=zeros, ones=ones
-        )
-
-    def merged(self, other: Moments, /) -> Moments:
-        """Return the moments of both sets of rows together."""
-        rows = self.rows + other.rows
-        if not rows:
-            return self
-        gap = other.mean - self.mean
-        return Moments(
-            rows=rows,
-            mean=self.mean + gap * other.rows / rows,
-            squares=self.squares + other.squares + gap * gap * self.rows * other.rows / rows,
-            zeros=self.zeros + other.zeros,
-            ones=self.ones + other.ones,
-        )
-
-    @property
-    def variance(self) -> float:
-        """Variance with n - 1; 0 with fewer than two rows."""
-        return self.squares / (self.rows - 1.0) if self.rows > 1.0 else 0.0
-
-    @property
-    def carrying(self) -> float:
-        """Rows that carry the spread: of 0 and 1 the rarer kind, otherwise those that are not 0."""
-        return self.rows - max(self.zeros, self.ones)
+from agentic._sequential._evidence import Evidences
+from agentic._sequential._moments import Moments
 
 
 @attrs.frozen(kw_only=True)
@@ -155,7 +38,8 @@ class MeanTest:
     few rows dominate `BettingTest`.
 
     Batches are compared each within itself and weighted by n0 n1 / (n0 + n1), so that shares may
-    change from batch to batch while means drift; one batch is the textbook difference of means.
+    change from batch to batch while means drift; one batch is the textbook difference of means. The
+    smaller arm counts with the variance of both arms together where its own is less.
 
     The test is a value: ``attrs.asdict(test)`` is JSON and `MeanTest.of_json` brings it back.
 
@@ -183,7 +67,7 @@ class MeanTest:
     worse: Literal["lower", "higher"] = attrs.field(default="lower", validator=check_worse)
     tuned_at: float = attrs.field(default=10_000.0, validator=check_positive)
     least_rows: float = attrs.field(default=200.0, validator=check_not_negative)
-    least_carrying: float = attrs.field(default=30.0, validator=check_not_negative)
+    least_carrying: float = attrs.field(default=20.0, validator=check_not_negative)
     control: Moments = attrs.field(factory=Moments)
     treatment: Moments = attrs.field(factory=Moments)
     weight: float = 0.0
@@ -361,6 +245,45 @@ class MeanTest:
             "safe": self.safe,
         }
 
+    def trajectory(
+        self, *, control: Sequence[npt.ArrayLike], treatment: Sequence[npt.ArrayLike]
+    ) -> Evidences:
+        """Return the e-values after each of many batches from an empty test, for many runs at once.
+
+        Args:
+            control: Five arrays of shape (..., looks), of each batch what `Moments.of_sums` takes: rows,
+                sum, sum of squares, zeros, ones.
+            treatment: The same of the treatment.
+        """
+        columns = np.broadcast_arrays(*(np.asarray(c, np.float64) for c in (*control, *treatment)))
+        (n0, y0, *_), (n1, y1, *_) = columns[:5], columns[5:]
+        weight = n0 * n1 / np.maximum(n0 + n1, 1.0)
+        arms = [_Path.of(columns[:5], weight), _Path.of(columns[5:], weight)]
+        mean0, mean1 = ((weight * y / np.maximum(n, 1.0)).cumsum(-1) for n, y in ((n0, y0), (n1, y1)))
+        total = weight.cumsum(axis=-1)
+        ready = (
+            (total > 0.0)
+            & (np.minimum(arms[0].rows, arms[1].rows) >= self.least_rows)
+            & (np.minimum(arms[0].carrying, arms[1].carrying) >= self.least_carrying)
+        )
+        total = np.where(ready, total, 1.0)
+        rows, squares = (np.stack([getattr(arm, name) for arm in arms]) for name in ("rows", "squares"))
+        variances = _variances(rows, squares / np.maximum(rows - 1.0, 1.0), squares)
+        scaled = 4.0 * total * tuning(self.tuned_at, alpha=2.0 * self.alpha)
+
+        def e_values(shift: Floats, kept: float) -> Floats:
+            sums = variances[1] * arms[1].spread + kept * kept * variances[0] * arms[0].spread
+            error = np.sqrt(sums) / total
+            log_e = _log_e_values(shift, error, scaled)
+            answer: Floats = np.where(ready, np.exp(log_e), 1.0)
+            return answer
+
+        kept = 1.0 - self._sign * self.relative_margin
+        return Evidences(
+            harm=e_values(self._sign * (mean0 - mean1) / total, 1.0),
+            safe=e_values(self._sign * (mean1 - kept * mean0) / total + self.margin, kept),
+        )
+
     @property
     def _sign(self) -> float:
         return 1.0 if self.worse == "lower" else -1.0
@@ -376,8 +299,12 @@ class MeanTest:
         """Return the standard error of the treatment's mean less `kept` times the control's."""
         if not self.weight:
             return math.inf
-        own = self.treatment.variance * self.treatment_spread
-        return math.sqrt(own + kept * kept * self.control.variance * self.control_spread) / self.weight
+        rows = np.array(self.rows)
+        own = np.array([self.control.variance, self.treatment.variance])
+        squares = np.array([self.control.squares, self.treatment.squares])
+        control, treatment = _variances(rows, own, squares).tolist()
+        total = treatment * self.treatment_spread + kept * kept * control * self.control_spread
+        return math.sqrt(total) / self.weight
 
     def _log_e(self, shift: float, error: float) -> float:
         """Return the logarithm of 1 / the error at which the bound reaches 0, or 0 while not ready."""
@@ -385,6 +312,35 @@ class MeanTest:
             return 0.0
         scaled = 4.0 * self.weight * tuning(self.tuned_at, alpha=2.0 * self.alpha)
         return float(_log_e_values(np.array(shift), np.array(error), np.array(scaled)))
+
+
+def _variances(rows: Floats, own: Floats, squares: Floats) -> Floats:
+    """Return what counts as the variance of either arm: shape (2, ...), like all arguments.
+
+    In a small arm of skewed outcomes mean and variance are low together, before the first large outcome is
+    in, and its own variance then makes the difference look sure: at a tenth of the rows, false alarms of
+    10 to 20 % instead of 5 %. So the smaller arm's variance is at least that of both arms together.
+    """
+    pooled = squares.sum(axis=0) / np.maximum(rows.sum(axis=0) - 2.0, 1.0)
+    answer: Floats = np.where(rows < rows[::-1], np.maximum(own, pooled), own)
+    return answer
+
+
+@attrs.frozen(eq=False)
+class _Path:
+    """What an arm's moments are after each batch."""
+
+    rows: Floats
+    carrying: Floats
+    squares: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, columns: Sequence[Floats], weight: Floats) -> _Path:
+        rows, total, squares, zeros, ones = (column.cumsum(axis=-1) for column in columns)
+        off = np.maximum(squares - total * total / np.maximum(rows, 1.0), 0.0)
+        spread = (weight * weight / np.maximum(columns[0], 1.0)).cumsum(axis=-1)
+        return cls(rows, rows - np.maximum(zeros, ones), off, spread)
 
 
 def _log_e_values(shift: Floats, error: Floats, scaled: Floats) -> Floats:

@@ -17,12 +17,14 @@ from agentic._flow import COMPARED, Plan, probabilities
 from agentic._offpolicy import (
     DR,
     IPW,
+    Adaptive,
     Estimate,
     Estimator,
     Interval,
     Logged,
     ModelFree,
     Normal,
+    Replay,
     Rows,
     SummedInterval,
     Tally,
@@ -290,6 +292,8 @@ def _weigh(
     for each in asked:
         if each.policy is None:
             rows, target = overlap(logged, logged.probability), None
+            if part.gone.any():
+                rows = attrs.evolve(rows, calibration=None)
         else:
             each.note(part)
             target = probabilities(each.plan, each.policy, each.batch(agent, part, shared))
@@ -309,7 +313,8 @@ def _weigh(
 
 
 def _started(estimator: Estimator, interval: Interval) -> _Sums:
-    return Tally(estimator) if isinstance(interval, SummedInterval) else Gathered(estimator)
+    single = isinstance(interval, SummedInterval) and not isinstance(estimator, Adaptive | Replay)
+    return Tally(estimator) if single else Gathered(estimator)
 
 
 def _split(codes: I64) -> list[tuple[int, Any]]:
@@ -321,7 +326,10 @@ def _split(codes: I64) -> list[tuple[int, Any]]:
 
 def _without(rows: Rows, gone: Bools) -> Rows:
     """Rows whose action is gone have no weight: the policy could not have chosen it."""
-    return attrs.evolve(rows, weight=np.where(gone, 0.0, rows.weight)) if gone.any() else rows
+    if not gone.any():
+        return rows
+    # What was taken is not known among the actions of now, so nothing is said of how often it was.
+    return attrs.evolve(rows, weight=np.where(gone, 0.0, rows.weight), calibration=None)
 
 
 def _of(rows: Rows, where: Any) -> Rows:

@@ -10,7 +10,8 @@ import numpy as np
 
 from agentic._offpolicy import reject
 from agentic.arrays import F64, I64, U64
-from agentic.evaluation._reward_models import RewardModel, _check_penalty, _fold, _solve
+from agentic.evaluation._ridge import RewardModel, _check_penalty, _solve
+from agentic.evaluation._training import _fold
 
 
 @attrs.frozen(eq=False)

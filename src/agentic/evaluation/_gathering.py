@@ -8,7 +8,16 @@ from typing import Any
 import attrs
 import numpy as np
 
-from agentic._offpolicy import Contributions, Estimate, Estimator, Interval, Rows, judge, standard_error
+from agentic._offpolicy import (
+    Adaptive,
+    Contributions,
+    Estimate,
+    Estimator,
+    Interval,
+    Rows,
+    judge,
+    standard_error,
+)
 from agentic.arrays import F64, I64, U64
 
 
@@ -49,7 +58,9 @@ class Gathered:
             hidden = float(np.delete(self._mass, sorted(self._taken)).sum()) / len(weight)
         codes = None if keys is None else np.unique(keys, return_inverse=True)[1].astype(np.int64)
         cap = self._likeliest / float(probability.min())
-        return Rows(weight, reward, predicted, modelled, hidden, codes, cap), probability
+        return Rows(
+            weight, reward, predicted, modelled, hidden, codes, cap, probability=probability
+        ), probability
 
     def estimate(
         self, *, level: float, reward_range: tuple[float, float] | None, interval: Interval
@@ -69,7 +80,8 @@ class Gathered:
         """Return by how much the value exceeds what the rows earned, and the standard error of that."""
         rows, _ = self._rows()
         with np.errstate(over="ignore", invalid="ignore"):
-            found: Contributions = self.estimator.contribute(rows)
+            chosen = self.estimator.settle(rows) if isinstance(self.estimator, Adaptive) else self.estimator
+            found: Contributions = chosen.contribute(rows)
             earned = float(rows.reward.mean())
             moved = found.influence - (rows.reward - earned)
             return found.value - earned, standard_error(moved, degrees=found.degrees, groups=rows.groups)

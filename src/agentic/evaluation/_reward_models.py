@@ -2,97 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic import _noise
-from agentic._offpolicy import (
-    Floats,
-    Ints,
-    as_actions,
-    as_floats,
-    check_below,
-    check_length,
-    reject,
-)
-from agentic.arrays import U64
-
-_X_REMEDY = "give every feature its declared default before fitting"
-_REWARD_REMEDY = "leave rows out while their reward is pending: a missing reward is not a number"
+from agentic._offpolicy import Floats, as_floats, reject
+from agentic.errors import EvaluationError, reason
+from agentic.evaluation._logistic import by_action
+from agentic.evaluation._ridge import Ridge
+from agentic.evaluation._training import FEATURES_REMEDY, checked, checked_weight, folded
 
 
-@attrs.frozen(eq=False)
-class RewardModel:
-    """Predicts the reward of every action, linear in the features.
+@runtime_checkable
+class RewardPredictor(Protocol):
+    """Predicts the reward of every action."""
 
-    Attributes:
-        intercept: Shape (k,), float64.
-        coefficient: Shape (k, d), float64.
+    def predict(self, X: Floats, /) -> npt.ArrayLike:
+        """Return predictions of shape (n, k) for features of shape (n, d)."""
 
-    .. versionadded:: 0.1
-    """
 
-    intercept: Floats
-    coefficient: Floats
+@runtime_checkable
+class RewardLearner(Protocol):
+    """Learns to predict rewards; frozen, so that every fold starts from the same."""
 
-    def predict(self, X: npt.ArrayLike, /) -> Floats:
-        """Return the predicted reward of every action, shape (n, k), float64.
+    def fit(
+        self,
+        X: Floats,
+        action: npt.NDArray[np.int64],
+        reward: Floats,
+        k: int,
+        /,
+        *,
+        weight: Floats | None = None,
+    ) -> RewardPredictor:
+        """Return what was learned from n rows.
 
         Args:
-            X: Shape (n, d), finite.
-
-        Raises:
-            EvaluationError: Not finite, or of another number of features.
+            X: Shape (n, d), float64, finite.
+            action: Shape (n,), int64, positions 0 to k - 1.
+            reward: Shape (n,), float64, finite.
+            k: Number of actions; some may have no row.
+            weight: Shape (n,), float64, not negative: importance of every row, or None.
         """
-        features = as_floats("X", X, ndim=2, remedy=_X_REMEDY)
-        d = self.coefficient.shape[1]
-        if features.shape[1] != d:
-            reject("X", None, features.shape, f"{d} columns, as fitted", "give the features of the fit")
-        return self._predict(features)
-
-    def _predict(self, features: Floats) -> Floats:
-        q = features @ self.coefficient.T
-        q += self.intercept
-        return q
 
 
-def fit_ridge(
-    X: npt.ArrayLike,
-    action: npt.ArrayLike,
-    reward: npt.ArrayLike,
-    k: int,
-    *,
-    penalty: float = 1.0,
-    weight: npt.ArrayLike | None = None,
-) -> RewardModel:
-    """Fit one ridge regression for each action, drawn towards the overall mean reward.
-
-    Features are centred within each action and the action's own level is penalised like the
-    slopes, as its distance from the overall mean. So an action seen twice stays near that mean, an
-    action never seen is predicted by it, and constant or collinear features do no harm.
-
-    Args:
-        X: Shape (n, d), finite; of comparable scales, since one penalty serves all.
-        action: Shape (n,), positions 0 to k - 1.
-        reward: Shape (n,), finite.
-        k: Number of actions.
-        penalty: In rows: the prior weighs as much as this many rows of unit variance. 0 or more; at 0
-            the least-norm solution.
-        weight: Shape (n,), finite, not negative: importance of every row, such as target over
-            logged probability; None for equal ones.
-
-    Raises:
-        EvaluationError: Malformed input, named by row and field.
-
-    Source: Hoerl and Kennard 1970, Ridge Regression: Biased Estimation for Nonorthogonal Problems;
-    drawn towards the overall mean rather than 0.
-
-    .. versionadded:: 0.1
-    """
-    features, actions, rewards = _checked(X, action, reward, k)
-    _check_penalty(penalty)
-    return _fit(features, actions, rewards, _checked_weight(weight, actions.size), k, penalty)
+_RIDGE = Ridge()
 
 
 def cross_fit(
@@ -101,10 +58,11 @@ def cross_fit(
     reward: npt.ArrayLike,
     k: int,
     *,
+    model: RewardLearner | None = None,
     folds: int = 2,
     seed: int = 0,
     groups: npt.ArrayLike | None = None,
-    penalty: float = 1.0,
+    penalty: float | None = None,
     weight: npt.ArrayLike | None = None,
 ) -> Floats:
     """Predict every row's rewards from models fitted on other rows only.
@@ -117,29 +75,35 @@ def cross_fit(
         action: Shape (n,), positions 0 to k - 1.
         reward: Shape (n,), finite.
         k: Number of actions.
+        model: What learns: `Ridge`, `Logistic`, `PerAction` or `Pooled` around any library's model, or
+            your own `RewardLearner`. By default ``Ridge(penalty=penalty)``.
         folds: Number of parts, 2 or more; each is predicted from the others.
         seed: Chooses among the foldings.
         groups: Shape (n,), integers or strings, such as subjects; None when rows are independent.
-        penalty: As `fit_ridge`.
-        weight: As `fit_ridge`.
+        penalty: Of the ridge regression where `model` is left out; 1.0 by default.
+        weight: Shape (n,), finite, not negative: importance of every row, such as target over
+            logged probability; None for equal ones.
 
     Returns:
         q: Shape (n, k), float64.
 
     Raises:
-        EvaluationError: Malformed input, or too few rows or groups for every fold to learn from others.
+        EvaluationError: Malformed input, or too few rows or groups for every fold to learn from others;
+            or the model fails, or predicts something else than k finite rewards a row.
 
     Source: Chernozhukov et al. 2018, Double/debiased machine learning (cross-fitting).
 
     .. versionadded:: 0.1
     """
-    features, actions, rewards = _checked(X, action, reward, k)
-    _check_penalty(penalty)
+    features, actions, rewards = checked(X, action, reward, k)
+    if model is not None and penalty is not None:
+        reject("penalty", None, penalty, "none beside model", "give it to the model: Ridge(penalty=...)")
+    learner: RewardLearner = model or (_RIDGE if penalty is None else Ridge(penalty=penalty))
     n = actions.size
-    weights = _checked_weight(weight, n)
+    weights = checked_weight(weight, n)
     if folds < 2:
-        reject("folds", None, folds, "2 or more", "use fit_ridge to learn from all rows")
-    fold = _folds(n, groups, folds=folds, seed=seed)
+        reject("folds", None, folds, "2 or more", "use the model's fit to learn from all rows")
+    fold = folded(n, groups, folds=folds, seed=seed)
     q = np.empty((n, k))
     for part in range(folds):
         held = np.flatnonzero(fold == part)
@@ -150,106 +114,177 @@ def cross_fit(
         if not others.size or (importance is not None and importance.max() == 0.0):
             remedy = "give more rows or groups, or another seed"
             reject("fold", None, part, "some row or group outside it to learn from", remedy)
-        model = _fit(features[others], actions[others], rewards[others], importance, k, penalty)
-        q[held] = model._predict(features[held])
+        learned = learner.fit(features[others], actions[others], rewards[others], k, weight=importance)
+        q[held] = predict_rewards(learned, features[held], k)
     return q
 
 
-def _checked(
-    X: npt.ArrayLike,
-    action: npt.ArrayLike,
-    reward: npt.ArrayLike,
-    k: int,
-) -> tuple[Floats, Ints, Floats]:
-    actions = as_actions("action", action)
-    features = as_floats("X", X, ndim=2, remedy=_X_REMEDY)
-    rewards = as_floats("reward", reward, ndim=1, remedy=_REWARD_REMEDY)
-    check_length("X", features.shape[0], actions.size)
-    check_length("reward", rewards.size, actions.size)
-    check_below(actions, k)
-    return features, actions, rewards
+def predict_rewards(model: RewardPredictor, X: npt.ArrayLike, k: int, /) -> Floats:
+    """Return what any fitted model predicts, once it is what estimators need.
+
+    For a model that was fitted elsewhere, on other rows than those to be judged.
+
+    Args:
+        model: Anything whose ``predict(X)`` returns shape (n, k).
+        X: Shape (n, d), finite.
+        k: Number of actions.
+
+    Returns:
+        q: Shape (n, k), float64.
+
+    Raises:
+        EvaluationError: The model fails, or predicts another shape, NaN or infinity.
+
+    .. versionadded:: 0.1
+    """
+    features = as_floats("X", X, ndim=2, remedy=FEATURES_REMEDY)
+    return _shaped(_called("predict", None, lambda: model.predict(features)), (len(features), k))
 
 
-def _checked_weight(weight: npt.ArrayLike | None, n: int) -> Floats | None:
-    if weight is None:
-        return None
-    weights = as_floats("weight", weight, ndim=1, remedy="give a finite importance, or leave weight out")
-    check_length("weight", weights.size, n)
-    if weights.min() < 0.0 or weights.max() == 0.0:
-        row = int(weights.argmin())
-        remedy = "give each row the importance it should have"
-        reject("weight", row, weights[row], "0 or more, and some row above 0", remedy)
-    return weights
+def _shaped(found: Any, shape: tuple[int, ...]) -> Floats:  # Any: whatever a stranger's model returns
+    if found is None:
+        reject("predictions", None, None, f"shape {shape}", "return the predictions of every action")
+    remedy = "predict one finite reward for every action of every row"
+    values = as_floats("predictions", found, ndim=len(shape), remedy=remedy)
+    if values.shape != shape:
+        reject("predictions", None, values.shape, f"shape {shape}", remedy)
+    return values
 
 
-def _check_penalty(penalty: float) -> None:
-    if not 0.0 <= penalty < np.inf:
-        reject("penalty", None, penalty, "a finite number of 0 or more", "1.0 suits standardised features")
+def _called(verb: str, action: int | None, call: Callable[[], Any]) -> Any:  # Any: a stranger's model
+    try:
+        return call()
+    except EvaluationError:
+        raise
+    except Exception as error:  # a plugin: its own message may hold customers' values
+        whose = "the reward model" if action is None else f"the reward model of action {action}"
+        message = f"{whose} failed to {verb} ({reason(error)}), expected it to; see the cause"
+        raise EvaluationError(message, field="model", value=type(error).__name__) from error
 
 
-def _fit(
-    features: Floats, actions: Ints, rewards: Floats, weights: Floats | None, k: int, penalty: float
-) -> RewardModel:
-    d = features.shape[1]
-    overall = float(np.average(rewards, weights=weights))
-    # A sort groups the rows of each action, so that each Gram matrix is one BLAS call.
-    small = actions.astype(np.uint16) if k <= np.iinfo(np.uint16).max else actions
-    order = np.argsort(small, kind="stable")
-    ends = np.cumsum(np.bincount(actions, minlength=k))
-    sorted_features, sorted_rewards = features[order], rewards[order]
-    sorted_weights = None if weights is None else weights[order]
-    grams, moments = np.zeros((k, d, d)), np.zeros((k, d))
-    centres, levels = np.zeros((k, d)), np.zeros(k)
-    start = 0
-    for column, end in enumerate(ends.tolist()):
-        x, r = sorted_features[start:end], sorted_rewards[start:end] - overall
-        w = None if sorted_weights is None else sorted_weights[start:end]
-        start = end
-        mass = float(r.size) if w is None else float(w.sum())
-        if mass <= 0.0:
-            continue
-        centres[column] = x.mean(axis=0) if w is None else w @ x / mass
-        x = x - centres[column]
-        weighted = x if w is None else x * w[:, None]
-        grams[column], moments[column] = weighted.T @ x, weighted.T @ r
-        levels[column] = float(r.sum() if w is None else w @ r) / (mass + penalty)
-    diagonal = np.arange(d)
-    grams[:, diagonal, diagonal] += penalty
-    coefficient = _solve(grams, moments, penalty)
-    return RewardModel(overall + levels - np.einsum("kd,kd->k", centres, coefficient), coefficient)
+@attrs.frozen
+class PerAction:
+    """Learns one model of any library for each action: whatever has ``fit(X, y)`` and ``predict(X)``.
+
+    Of a model with ``predict_proba``, a classifier, the chance of class 1 is the prediction. An action
+    whose rewards are all equal is predicted by that reward, and one without rows by the overall mean.
+
+    Attributes:
+        make: Returns a fresh model, such as ``lambda: GradientBoostingRegressor()``. With importance
+            weights its ``fit`` must take ``sample_weight``.
+
+    .. versionadded:: 0.1
+    """
+
+    make: Callable[[], Any]  # Any: the models of other libraries share no type
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        action: npt.ArrayLike,
+        reward: npt.ArrayLike,
+        k: int,
+        /,
+        *,
+        weight: npt.ArrayLike | None = None,
+    ) -> RewardPredictor:
+        """Learn one model for each action that has rows of different rewards."""
+        features, actions, rewards = checked(X, action, reward, k)
+        weights = checked_weight(weight, actions.size)
+        level = np.full(k, float(np.average(rewards, weights=weights)))
+        models: list[Any] = [None] * k
+        for number, rows in enumerate(by_action(actions, k)):
+            mine = rows if weights is None else rows[weights[rows] > 0.0]
+            if not mine.size:
+                continue
+            level[number] = float(rewards[mine[0]])
+            if (rewards[mine] != level[number]).any():
+                importance = None if weights is None else weights[mine]
+                models[number] = _fitted(self.make, number, features[mine], rewards[mine], importance)
+        return _Several(models, level)
 
 
-def _solve(grams: Floats, moments: Floats, penalty: float) -> Floats:
-    # A penalty lost in rounding beside the data leaves a matrix that cannot be solved safely.
-    right = moments[:, :, None]
-    if penalty > 1e-10 * float(np.abs(grams).max()):
-        solution = np.linalg.solve(grams, right)
-    else:
-        solution = np.linalg.pinv(grams, rcond=1e-10, hermitian=True) @ right
-    coefficient: Floats = solution[:, :, 0].astype(np.float64, copy=False)
-    return coefficient
+@attrs.frozen
+class Pooled:
+    """Learns one model of any library for all actions, from the features and which action it was.
+
+    The columns are those of X and one for each action, 0 or 1. For models that find interactions by
+    themselves, such as trees; a linear one would only shift with the action. Classifiers as in `PerAction`.
+
+    Attributes:
+        make: Returns a fresh model, as in `PerAction`.
+
+    .. versionadded:: 0.1
+    """
+
+    make: Callable[[], Any]  # Any: the models of other libraries share no type
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        action: npt.ArrayLike,
+        reward: npt.ArrayLike,
+        k: int,
+        /,
+        *,
+        weight: npt.ArrayLike | None = None,
+    ) -> RewardPredictor:
+        """Learn one model from all rows."""
+        features, actions, rewards = checked(X, action, reward, k)
+        weights = checked_weight(weight, actions.size)
+        known = slice(None) if weights is None else weights > 0.0
+        if (rewards[known] == rewards[known][0]).all():
+            return _Several([None] * k, np.full(k, float(rewards[known][0])))
+        wide = np.concatenate([features, np.eye(k)[actions]], axis=1)
+        return _Asked(_fitted(self.make, None, wide, rewards, weights), k)
 
 
-def _folds(n: int, groups: npt.ArrayLike | None, *, folds: int, seed: int) -> Ints:
-    """Return the fold of every row, shape (n,), int64."""
-    if groups is None:
-        return _fold(np.arange(n, dtype=np.uint64), seed, folds)
-    keys = np.asarray(groups)
-    if keys.ndim != 1 or keys.dtype.kind not in "iuSU":
-        found = f"{keys.dtype.name} {keys.shape}"
-        reject("groups", None, found, "one integer or string per row", "give the subject of every row")
-    check_length("groups", keys.size, n)
-    if keys.dtype.kind in "iu":
-        return _fold(keys.astype(np.uint64), seed, folds)
-    names, codes = np.unique(keys, return_inverse=True)
-    return _fold(_noise.text_keys([_text(name) for name in names.tolist()]), seed, folds)[codes]
+@attrs.frozen(eq=False)
+class _Several:
+    models: list[Any]
+    level: Floats
+
+    def predict(self, X: Floats, /) -> Floats:
+        q = np.tile(self.level, (len(X), 1))
+        for number, model in enumerate(self.models):
+            if model is not None:
+                q[:, number] = _answers(model, number, X)
+        return q
 
 
-def _text(name: str | bytes) -> str:
-    """A name as text that UTF-8 can hold, whatever is in it."""
-    raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass")
-    return raw.decode("latin-1")
+@attrs.frozen(eq=False)
+class _Asked:
+    model: Any
+    k: int
+
+    def predict(self, X: Floats, /) -> Floats:
+        q = np.empty((len(X), self.k))
+        for number in range(self.k):
+            mark = np.zeros((len(X), self.k))
+            mark[:, number] = 1.0
+            q[:, number] = _answers(self.model, None, np.concatenate([X, mark], axis=1))
+        return q
 
 
-def _fold(keys: U64, seed: int, folds: int) -> Ints:
-    return (_noise.fold(seed, keys) % np.uint64(folds)).astype(np.int64)
+def _fitted(
+    make: Callable[[], Any], action: int | None, x: Floats, y: Floats, weight: Floats | None
+) -> Any:  # Any: a stranger's model
+    model = _called("be made", action, make)
+    for verb in ("fit", "predict"):
+        if not callable(getattr(model, verb, None)):
+            name = type(model).__name__
+            reject("model", None, name, f"something with {verb}()", "return a fresh model from make()")
+    given = {} if weight is None else {"sample_weight": weight}
+    _called("fit", action, lambda: model.fit(x, y, **given))
+    return model
+
+
+def _answers(model: Any, action: int | None, x: Floats) -> Floats:
+    if not callable(getattr(model, "predict_proba", None)):
+        return _shaped(_called("predict", action, lambda: model.predict(x)), (len(x),))
+    chances = np.asarray(_called("predict", action, lambda: model.predict_proba(x)))
+    classes = np.asarray(model.classes_).tolist()
+    found = _shaped(chances, (len(x), len(classes)))
+    if not set(classes) <= {0, 1}:
+        reject("model", None, classes, "the classes 0 and 1", "use a regressor for other rewards")
+    return found[:, classes.index(1)]

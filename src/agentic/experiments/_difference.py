@@ -71,6 +71,8 @@ class Difference:
         control: The group it is compared with.
         covariance: Of the two groups' values; 0 where the groups are independent.
         method: How it was found, in a few words.
+        slopes: By how much the value rises with each covariate, where it was adjusted.
+        variance_reduction: Share of the squared standard error that the adjustment took away.
     """
 
     value: float
@@ -84,6 +86,8 @@ class Difference:
     control: Arm
     covariance: float
     method: str
+    slopes: tuple[float, ...] = ()
+    variance_reduction: float = 0.0
 
     @property
     def statistic(self) -> float:
@@ -130,7 +134,7 @@ class Difference:
         share = f", {lift.value:+.1%}" if math.isfinite(lift.value) else ""
         return (
             f"{self.treatment.value:.6g} against {self.control.value:.6g}: {self.value:+.6g}{share}"
-            f" ({self.level:.4g} interval {self.low:+.6g} to {self.high:+.6g}, p = {self.p_value:.3g},"
+            f" ({100 * self.level:.4g}% interval {self.low:+.6g} to {self.high:+.6g}, p = {self.p_value:.3g},"
             f" {self.method}): {self.verdict}"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import numpy.typing as npt
 from agentic._offpolicy import as_array, reject
 from agentic.arrays import F64
 from agentic.experiments._difference import Arm, Difference, bounded, check_level
+
+LARGEST: Final = 1e100
+"""Values are no larger, so that sums of their squares are finite."""
 
 
 def difference(treatment: npt.ArrayLike, control: npt.ArrayLike, /, *, level: float = 0.95) -> Difference:
@@ -84,15 +88,19 @@ def paired_difference(first: npt.ArrayLike, second: npt.ArrayLike, /, *, level: 
     )
 
 
-def sample(field: str, values: npt.ArrayLike, /, *, least: int = 2) -> F64:
+def sample(field: str, values: npt.ArrayLike, /) -> F64:
     """The values of one group as finite float64, shape (n,).
 
     Raises:
-        EvaluationError: Ragged, not numeric, of other dimensions, fewer than ``least``, NaN or infinite.
+        EvaluationError: Ragged, not numeric, of other dimensions, fewer than two, or a value
+            is NaN, infinite or above 1e100.
     """
-    if np.size(values) < least:  # before the shape is asked for: an empty group is the usual mistake
-        expected = "two values or more" if least == 2 else f"{least} values or more"
-        reject(field, None, int(np.size(values)), expected, "wait until both groups have some")
+    try:
+        n = np.size(values)
+    except ValueError:  # ragged: what it is asked for next says so
+        n = 2
+    if n < 2:  # before the shape is asked for: an empty group is the usual mistake
+        reject(field, None, n, "two values or more", "wait until both groups have some")
     if isinstance(values, np.ndarray) and values.dtype == np.bool_:
         values = values.astype(np.float64)
     array = as_array(field, values, ndim=1).astype(np.float64, copy=False)
@@ -101,6 +109,9 @@ def sample(field: str, values: npt.ArrayLike, /, *, least: int = 2) -> F64:
         row = int(np.argmin(finite))
         remedy = "leave subjects out while their value is pending: a missing value is not a number"
         reject(field, row, array[row], "a finite number", remedy)
+    if np.abs(array).max() > LARGEST:
+        row = int(np.argmax(np.abs(array)))
+        reject(field, row, "larger", f"a number up to {LARGEST:g}", "measure it in a larger unit")
     return array
 
 

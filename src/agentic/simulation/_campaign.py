@@ -22,7 +22,8 @@ from agentic.policies import LinearThompson, Rules
 from agentic.protocols import Feature, Guardrail, Policy
 from agentic.rewards import Goals
 from agentic.simulation._offers import CHANNELS
-from agentic.simulation._world import AGES, COUNTRIES, PURPOSE, STAGES, TIERS, World
+from agentic.simulation._scenario import Scenario
+from agentic.simulation._world import AGES, PURPOSE, RETAIL, STAGES, TIERS, World
 from agentic.types import MANDATORY, Action
 
 MARGIN = 0.25
@@ -42,6 +43,7 @@ def campaign(
     random_control: float = 0.1,
     exploration_floor: float = 0.02,
     more_features: Sequence[Feature] = (),
+    scenario: Scenario = RETAIL,
 ) -> tuple[Agent, World]:
     """Set up the stock campaign and a world for it.
 
@@ -58,15 +60,16 @@ def campaign(
         random_control: Share of customers decided uniformly among what the rules allow.
         exploration_floor: Share of probability spread evenly over what the rules allow.
         more_features: Declared besides those of the campaign; those that the world knows are filled.
+        scenario: How the customers live, answer and tire.
 
     Raises:
         ConfigurationError: An argument is out of range.
     """
-    world = World.of(customers, seed=seed)
+    world = World.of(customers, seed=seed, scenario=scenario)
     agent = Agent(
         "win-back",
         actions=actions(),
-        features=[*features(), *more_features],
+        features=[*features(scenario), *more_features],
         policy=LinearThompson() if policy is None else policy,
         guardrails=contact_policy(customers) if guardrails is None else guardrails,
         goals=Goals({"purchase": MARGIN, "click": 0.05, "unsubscribe": -5.0}, window=timedelta(hours=72)),
@@ -101,7 +104,7 @@ def actions() -> list[Action]:
     return [*offers, recall]
 
 
-def features() -> list[Feature]:
+def features(scenario: Scenario = RETAIL) -> list[Feature]:
     """What the company knows of a customer."""
     return [
         Number("days_since_purchase", low=0, high=120),
@@ -110,7 +113,7 @@ def features() -> list[Feature]:
         Category("stage", STAGES),
         Category("tier", TIERS),
         Category("age", AGES),
-        Category("country", COUNTRIES),
+        Category("country", [one.code for one in scenario.countries]),
         Category("favourite_channel", [*CHANNELS, "unknown"]),
         Flag("reads_evenings"),
         Flag("weekend"),

@@ -41,6 +41,10 @@ class Stream(enum.IntEnum):
     CHURN = 24
     REPORT = 25
     TWICE = 26
+    PATCHY = 27
+    ONLINE = 28
+    PHASE = 29
+    COMPLAIN = 30
 
 
 @attrs.frozen(eq=False)

@@ -13,13 +13,9 @@ from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
 from agentic.simulation._dice import Dice, Stream
 from agentic.simulation._offers import HOUR
-from agentic.simulation._world import LATE, LOST, RUNS, Moment, World
+from agentic.simulation._world import RUNS, Moment, World
 
 DAY: Final = 24 * HOUR
-
-_FATIGUE_HALF_LIFE: Final = 5.0  # days
-_TRUST_HALF_LIFE: Final = 60.0  # days, back to what it was
-_DOUBLE: Final = 0.02  # share of outcomes that is reported twice
 
 
 @attrs.define(eq=False)
@@ -30,6 +26,7 @@ class Life:
     fatigue: F64
     trust: F64
     gone: Bools
+    unsubscribed: Bools  # as far as the company has heard
     seen: I64  # when fatigue and trust were last brought up to date
     bought: I64
     contacts: I64  # (n, 4): the last deliveries
@@ -45,6 +42,7 @@ class Life:
             np.zeros(n),
             np.ones(n),
             np.zeros(n, np.bool_),
+            np.zeros(n, np.bool_),
             np.full(n, start, np.int64),
             start - (world.bought_days * DAY).astype(np.int64),
             np.full((n, 4), start - 1000 * DAY, np.int64),
@@ -55,19 +53,31 @@ class Life:
 
     def visit(self, row: I64, now: int, day: int) -> Moment:
         """Let time pass for these customers, and some of them leave."""
+        like = self.world.scenario
         days = np.maximum(now - self.seen[row], 0) / DAY
-        fatigue = self.fatigue[row] * 0.5 ** (days / _FATIGUE_HALF_LIFE)
-        trust = 1.0 - (1.0 - self.trust[row]) * 0.5 ** (days / _TRUST_HALF_LIFE)
-        hazard = 0.0008 + 0.06 * np.maximum(0.75 - trust, 0.0)
+        fatigue = self.fatigue[row] * 0.5 ** (days / like.fatigue_half_life_days)
+        trust = self.trust_at(row, now)
+        hazard = like.churn + like.churn_growth * np.maximum(like.churn_below - trust, 0.0)
         luck = Dice(self.world.seed, row.astype(np.uint64)).uniform(Stream.CHURN, day)
         self.fatigue[row], self.trust[row], self.seen[row] = fatigue, trust, now
         self.gone[row] |= luck < hazard
         idle = np.maximum(now - self.bought[row], 0) / DAY
         return Moment(row, fatigue, trust, self.gone[row].copy(), idle)
 
+    def trust_at(self, row: I64, now: int) -> F64:
+        """Trust of these customers, part of what was lost having come back."""
+        days = np.maximum(now - self.seen[row], 0) / DAY
+        back = 0.5 ** (days / self.world.scenario.trust_half_life_days)
+        return np.asarray(1.0 - (1.0 - self.trust[row]) * back)
+
     def contact(self, row: I64, intrusion: F64, delivery: I64) -> None:
-        """Tire customers by a contact; those who are tired already lose trust."""
-        self.trust[row] *= 1.0 - np.minimum(0.035 * np.maximum(self.fatigue[row] - 0.8, 0.0), 0.5)
+        """Tire customers by a contact, which intrudes not at all where it does not arrive.
+
+        Those who are tired already lose trust.
+        """
+        like, felt = self.world.scenario, self.fatigue[row]
+        loss = np.minimum(like.trust_loss * np.maximum(felt - like.tolerance, 0.0), 0.5)
+        self.trust[row] *= 1.0 - np.where(intrusion > 0.0, loss, 0.0)
         self.fatigue[row] += intrusion
         self.contacts[row] = np.sort(np.concatenate([self.contacts[row][:, 1:], delivery[:, None]], axis=1))
         self.sent[row] += 1
@@ -87,13 +97,14 @@ class Events:
     goal: NDArray[np.int8]
     amount: F64
     at: I64
+    heard: I64  # when the customer is online to tell of it
     told: Bools
 
     def take(self, index: I64 | Bools) -> Events:
         return Events(*(column[index] for column in self._columns()))
 
     def _columns(self) -> tuple[NDArray[Any], ...]:
-        return self.row, self.decision, self.tag, self.goal, self.amount, self.at, self.told
+        return self.row, self.decision, self.tag, self.goal, self.amount, self.at, self.heard, self.told
 
     @classmethod
     def joined(cls, parts: list[Events]) -> Events:
@@ -105,13 +116,13 @@ class Calendar:
     """Outcomes by the run in which they are reported: some are lost, some come late, some come twice.
 
     Attributes:
-        seed: Of the luck.
+        world: Whose customers they are.
         start: Midnight of the first day.
         late: Runs by which a late report misses the closing of its window.
         waiting: Outcomes by the number of a run.
     """
 
-    seed: int
+    world: World
     start: int
     late: int
     waiting: dict[int, list[Events]] = attrs.field(factory=lambda: defaultdict(list))
@@ -135,8 +146,9 @@ class Calendar:
             at: Shape (h,): when it happens.
             number: Of the run.
         """
-        dice = Dice(self.seed, row[hit].astype(np.uint64))
+        dice, like = Dice(self.world.seed, row[hit].astype(np.uint64)), self.world.scenario
         luck, twice = dice.uniform(Stream.REPORT, code, number), dice.uniform(Stream.TWICE, code, number)
+        heard = self.world.connectivity.next_online(row[hit], at)
         events = Events(
             row[hit],
             batch.positions[hit],
@@ -144,12 +156,15 @@ class Calendar:
             np.full(len(hit), code, np.int8),
             amount,
             at,
-            luck >= LOST + LATE,
+            heard,
+            luck >= like.lost + like.late,
         )
-        due = self._run_after(at)
+        due = self._run_after(heard)
         self._put(events, due)
-        self._put(events.take(events.told & (twice < _DOUBLE)), due[events.told & (twice < _DOUBLE)] + 1)
-        late = (luck >= LOST) & ~events.told
+        self._put(
+            events.take(events.told & (twice < like.double)), due[events.told & (twice < like.double)] + 1
+        )
+        late = (luck >= like.lost) & ~events.told
         if late.any():
             again = events.take(late)
             self._put(attrs.evolve(again, told=np.ones(len(again.row), np.bool_)), due[late] + self.late)

@@ -17,21 +17,20 @@ from agentic._agent import Agent
 from agentic._records import DecisionBatch, write_ids
 from agentic.arrays import F64, I64, Bools
 from agentic.catalogue import Catalogue
+from agentic.conditions import Column
 from agentic.errors import ConfigurationError, EvaluationError
 from agentic.evaluation import Joined, target_probabilities
 from agentic.protocols import Policy
 from agentic.rewards import Goals, Recorded
 from agentic.simulation._dice import Dice, Stream
 from agentic.simulation._life import DAY, Calendar, Events, Life, delays
-from agentic.simulation._offers import Offers, waiting_times
+from agentic.simulation._offers import Offers
 from agentic.simulation._oracle import true_columns
+from agentic.simulation._weekly import Weekly
 from agentic.simulation._world import (
-    CLICK,
-    MEANS,
-    PURCHASE,
+    OUTCOMES,
     PURPOSE,
     RUNS,
-    UNSUBSCRIBE,
     Moment,
     World,
 )
@@ -49,7 +48,8 @@ from agentic.types import (
 START: Final = datetime(2026, 2, 19, tzinfo=UTC)
 """A Thursday, as 1970-01-01 was, so that weeks of a budget are weeks of a simulation."""
 
-_GOALS: Final = (PURCHASE, CLICK, UNSUBSCRIBE)
+_RECEIPT: Final = 3  # the code of an exposure; of outcomes beyond it the code is one more than their place
+_GOALS: Final = (*OUTCOMES[:_RECEIPT], EXPOSED, *OUTCOMES[_RECEIPT:])
 _AMOUNT_SPREAD: Final = 0.25  # of the logarithm of a basket
 
 
@@ -76,6 +76,7 @@ class Simulated:
         decide_us: Shape (w,), float64: microseconds of processor time per decision of each call of
             ``decide_many``, in order. Measured, so never the same twice, like what follows.
         learn_us: Shape (t,), float64: microseconds of processor time of each call of ``learn``, in order.
+        weekly: How the weeks went, whatever the agent's goals are.
     """
 
     world: World
@@ -91,6 +92,7 @@ class Simulated:
     worth: F64
     decide_us: F64
     learn_us: F64
+    weekly: Weekly
 
     def expected(self, goals: Goals, catalogue: Catalogue, decision: I64, /) -> F64:
         """The true expected reward of every action at logged decisions, shape (m, k).
@@ -166,18 +168,12 @@ def simulate(
     """
     if agent.goals is None:
         raise ConfigurationError(f"agent {agent.name!r} needs goals to be simulated: pass goals=Goals(...)")
-    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 1 <= weeks <= 520:
-        raise ConfigurationError(f"weeks must be a whole number from 1 to 520, got {weeks!r}", value=weeks)
-    if not 0 < decisions_per_week <= 7:
-        raise ConfigurationError(
-            f"decisions_per_week must be above 0 and at most 7, got {decisions_per_week!r}",
-            value=decisions_per_week,
-        )
+    check_length(weeks, decisions_per_week)
     if micros(start) % DAY:
         raise ConfigurationError(f"start must be a midnight in UTC, got {start!r}", value=start)
     days = 7 * weeks
     after = -(-span(agent.goals.window, "window") * (2 if agent.goals.start == "exposure" else 1) // DAY) + 1
-    loop = _Loop.begin(agent, agent.goals, world, micros(start), (after + 1) * len(RUNS))
+    loop = Loop.begin(agent, agent.goals, world, micros(start), weeks, (after + 1) * len(RUNS))
     total = (days + after) * len(RUNS)
     for day in range(days + after):
         turns = world.visitors(day, per_week=decisions_per_week) if day < days else []
@@ -189,14 +185,43 @@ def simulate(
             if run == 0:
                 loop.learn(now)
             if turns and len(turns[run]):
-                loop.decide(turns[run], number, day, now)
+                loop.decide(loop.meet(turns[run], number, day, now))
+            if day % 7 == 6 and day < days and run == len(RUNS) - 1:
+                loop.weekly._close(day // 7, world, loop.life, now)
             if progress is not None:
                 progress(number + 1, total)
     return loop.result(weeks)
 
 
+def check_length(weeks: int, decisions_per_week: float, /) -> None:
+    """Refuse a simulation that would have no end, or no turns.
+
+    Raises:
+        ConfigurationError: A number is out of range.
+    """
+    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 1 <= weeks <= 520:
+        raise ConfigurationError(f"weeks must be a whole number from 1 to 520, got {weeks!r}", value=weeks)
+    if not 0 < decisions_per_week <= 7:
+        raise ConfigurationError(
+            f"decisions_per_week must be above 0 and at most 7, got {decisions_per_week!r}",
+            value=decisions_per_week,
+        )
+
+
+@attrs.frozen(eq=False)
+class Turn:
+    """Customers to decide for now, m rows: who they are, what is known of them, and how they really are."""
+
+    subjects: list[str]
+    known: dict[str, Column]
+    moment: Moment
+    number: int  # of the run
+    day: int
+    now: int
+
+
 @attrs.define(eq=False)
-class _Loop:
+class Loop:
     """One simulation under way."""
 
     agent: Agent
@@ -205,6 +230,7 @@ class _Loop:
     life: Life
     offers: Offers
     calendar: Calendar
+    weekly: Weekly
     logged: list[tuple[I64, Moment, int]] = attrs.field(factory=list)
     worth: list[F64] = attrs.field(factory=list)
     decide_us: list[float] = attrs.field(factory=list)
@@ -212,10 +238,10 @@ class _Loop:
     recorded: dict[str, int] = attrs.field(factory=dict)
 
     @classmethod
-    def begin(cls, agent: Agent, goals: Goals, world: World, start: int, late: int) -> _Loop:
+    def begin(cls, agent: Agent, goals: Goals, world: World, start: int, weeks: int, late: int) -> Loop:
         """Tell the agent what is known of consent before the first decision."""
-        life, offers = Life.begin(world, start), Offers.of(agent.plan.catalogue, world.seed)
-        loop = cls(agent, goals, world, life, offers, Calendar(world.seed, start, late))
+        life, offers = Life.begin(world, start), Offers.of(agent.plan.catalogue, world.seed, world.scenario)
+        loop = cls(agent, goals, world, life, offers, Calendar(world, start, late), Weekly.empty(weeks))
         loop.tell(np.flatnonzero(world.agrees), ConsentGranted(PURPOSE), start)
         loop.tell(np.flatnonzero(world.refuses), ConsentWithdrawn(PURPOSE), start)
         if "sms" in agent.plan.catalogue.channels:
@@ -239,13 +265,14 @@ class _Loop:
         events = self.calendar.due(number)
         if events is None:
             return
-        fresh = events.take(events.at > now - 2 * DAY)
+        fresh = events.take(events.heard > now - 2 * DAY)
         buys = fresh.goal == 0
         np.maximum.at(self.life.bought, fresh.row[buys], fresh.at[buys])
         leaves = np.unique(fresh.row[fresh.goal == 2])
+        self.life.unsubscribed[leaves] = True
         self.tell(leaves, ConsentWithdrawn(PURPOSE), now)
         told = events.take(events.told)
-        for code, goal in enumerate((*_GOALS, EXPOSED)):
+        for code, goal in enumerate(_GOALS):
             if goal == EXPOSED or goal in self.goals.values:
                 self._record(told.take(told.goal == code), goal)
 
@@ -264,29 +291,34 @@ class _Loop:
         self.agent.learn(now=instant(now))
         self.learn_us.append((time.process_time_ns() - began) / 1e3)
 
-    def decide(self, row: I64, number: int, day: int, now: int) -> None:
-        """Decide for these customers, and draw what will come of it."""
+    def meet(self, row: I64, number: int, day: int, now: int) -> Turn:
+        """See these customers, whose turn it is, and what the agent may know of them."""
         moment = self.life.visit(row, now, day)
         context = self.world.context(moment, self.life.recent(row, now), self.life.recall[row], now)
         context |= true_columns(moment)
         fields = self.agent.plan.space.fields
-        subjects = [self.world.subjects[i] for i in row.tolist()]
         known = {name: column for name, column in context.items() if name in fields}
-        began = time.process_time_ns()
-        batch = self.agent.decide_many(subjects, known, now=instant(now))
-        self.decide_us.append((time.process_time_ns() - began) / 1e3 / len(row))
-        self.logged.append((batch.positions, moment, now))
-        self._answer(batch, moment, number, now)
+        return Turn([self.world.subjects[i] for i in row.tolist()], known, moment, number, day, now)
 
-    def _answer(self, batch: DecisionBatch, moment: Moment, number: int, now: int) -> None:
+    def decide(self, turn: Turn) -> DecisionBatch:
+        """Decide for these customers, and draw what will come of it."""
+        began = time.process_time_ns()
+        batch = self.agent.decide_many(turn.subjects, turn.known, now=instant(turn.now))
+        self.decide_us.append((time.process_time_ns() - began) / 1e3 / len(batch))
+        self.logged.append((batch.positions, turn.moment, turn.now))
+        self._answer(batch, turn.moment, turn.number, turn.day // 7, turn.now)
+        return batch
+
+    def _answer(self, batch: DecisionBatch, moment: Moment, number: int, week: int, now: int) -> None:
         catalogue, offers, row = batch.catalogue, self.offers, moment.row
         action = batch.action[:, :1]
         answer = self.world.response(moment, catalogue, action, now)
         self.worth.append(sum(answer.worth(self.goals).values(), np.zeros_like(answer.click))[:, 0])
         chosen, sends = action[:, 0], catalogue.sends[action[:, 0]]
-        waits = waiting_times(catalogue, self.world.zone[row], now)
-        begin = now + np.take_along_axis(waits, action, axis=1)[:, 0]
-        self.life.contact(row[sends], offers.intrusion[chosen[sends]], begin[sends])
+        self.weekly._add(week, answer, int(sends.sum()), float(batch.columns["cost"].sum()))
+        met, arrives = self.world.arrivals(moment, catalogue, action, now)
+        begin, arrives = met[:, 0], arrives[:, 0]
+        self.life.contact(row[sends], (offers.intrusion[chosen] * arrives)[sends], begin[sends])
         told = catalogue.mandatory[chosen]
         self.life.recall[row[told]] = False
         dice = Dice(self.world.seed, row.astype(np.uint64))
@@ -298,20 +330,24 @@ class _Loop:
                 (Stream.BUY, answer.purchase[:, 0], amounts),
                 (Stream.CLICKS, answer.click[:, 0], ones),
                 (Stream.LEAVE, answer.unsubscribe[:, 0], ones),
+                (Stream.COMPLAIN, answer.complaint[:, 0], ones),
             )
         ):
-            goal = _GOALS[code]
+            goal, mean = OUTCOMES[code], self.world.scenario.means_hours[code]
             hit = np.flatnonzero(dice.uniform(stream, number) < chance)
             if not len(hit):
                 continue
-            at = begin[hit] + delays(MEANS[goal], dice.uniform(Stream.SOON, stream, number)[hit])
+            # A purchase is made after the message, or after the occasion where no message sells anything.
+            after = np.full(len(hit), now) if code == 0 and self.world.scenario.lift == 0.0 else begin[hit]
+            at = after + delays(mean, dice.uniform(Stream.SOON, stream, number)[hit])
             np.add.at(self.life.value, row[hit], self.goals.values.get(goal, 0.0) * amount[hit])
-            self.calendar.add(batch, row, hit, code, amount[hit], at, number)
+            self.calendar.add(batch, row, hit, _GOALS.index(goal), amount[hit], at, number)
         # Text messages come with a receipt; the other channels report nothing unless it matters.
-        reports = sends if self.goals.start == "exposure" else sends & (offers.channel[chosen] == 2)
+        arrived = sends & arrives
+        reports = arrived if self.goals.start == "exposure" else arrived & (offers.channel[chosen] == 2)
         hit = np.flatnonzero(reports & (dice.uniform(Stream.REPORT, 9, number) < offers.reach[chosen]))
         if len(hit):
-            self.calendar.add(batch, row, hit, len(_GOALS), ones[hit], begin[hit], number)
+            self.calendar.add(batch, row, hit, _RECEIPT, ones[hit], begin[hit], number)
 
     def result(self, weeks: int) -> Simulated:
         """Put the columns together."""
@@ -337,6 +373,7 @@ class _Loop:
             worth=_stacked(self.worth, np.float64),
             decide_us=np.array(self.decide_us),
             learn_us=np.array(self.learn_us),
+            weekly=self.weekly,
         )
 
 

@@ -16,8 +16,9 @@ from agentic.policies import Fixed
 from agentic.protocols import Feature, Policy
 from agentic.simulation._campaign import campaign
 from agentic.simulation._oracle import Oracle, truths
+from agentic.simulation._scenario import Scenario
 from agentic.simulation._simulate import simulate
-from agentic.simulation._world import World
+from agentic.simulation._world import RETAIL, World
 from agentic.types import NO_ACTION
 
 
@@ -62,12 +63,18 @@ class Making(Protocol):
 
 
 def alone_in_charge(
-    policy: Policy, /, *, customers: int, seed: int, more_features: Sequence[Feature]
+    policy: Policy,
+    /,
+    *,
+    customers: int,
+    seed: int,
+    more_features: Sequence[Feature] = (),
+    scenario: Scenario = RETAIL,
 ) -> tuple[Agent, World]:
     """Set up the stock campaign with one policy in charge of every customer.
 
     Nobody is held out, nothing is decided at random, and there is no exploration floor: a policy pays for
-    the exploring that it does itself.
+    the exploring that it does itself. In another scenario: ``partial(alone_in_charge, scenario=...)``.
     """
     return campaign(
         policy,
@@ -77,6 +84,7 @@ def alone_in_charge(
         random_control=0.0,
         exploration_floor=0.0,
         more_features=more_features,
+        scenario=scenario,
     )
 
 

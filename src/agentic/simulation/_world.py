@@ -28,28 +28,24 @@ from agentic.catalogue import Catalogue
 from agentic.conditions import Coded, Column
 from agentic.errors import ConfigurationError, EvaluationError
 from agentic.rewards import Goals
+from agentic.simulation._connectivity import Connectivity
 from agentic.simulation._dice import Dice, Stream
 from agentic.simulation._offers import CHANNELS, HOUR, Offers, delivery_hours, waiting_times
+from agentic.simulation._scenario import Scenario
 from agentic.types import instant, span
 
 TIERS: Final = ("free", "silver", "gold")
 AGES: Final = ("18-24", "25-39", "40-59", "60+")
-COUNTRIES: Final = ("IN", "US", "GB", "DE")
-ZONES: Final = ("Asia/Kolkata", "America/New_York", "Europe/London", "Europe/Berlin")
 STAGES: Final = ("fresh", "due", "lapsed")
 PURPOSE: Final = "marketing"
-PURCHASE, CLICK, UNSUBSCRIBE = "purchase", "click", "unsubscribe"
+PURCHASE, CLICK, UNSUBSCRIBE, COMPLAINT = "purchase", "click", "unsubscribe", "complaint"
+OUTCOMES: Final = (PURCHASE, CLICK, UNSUBSCRIBE, COMPLAINT)
 RUNS: Final = (4 * HOUR + HOUR // 2, 10 * HOUR, 16 * HOUR)
 """When decisions are made each day, after midnight UTC: some customers are asleep at each of them."""
 
-MEANS: Final = {PURCHASE: 26.0, CLICK: 4.0, UNSUBSCRIBE: 6.0}
-"""Hours from the message, or the occasion, to what comes of it."""
-
-LOST: Final = 0.01
-"""Share of outcomes that nobody ever reports."""
-
-LATE: Final = 0.002
-"""Share that is reported so late that the books are closed."""
+RETAIL: Final = Scenario()
+HIGH_SEASON: Final = 20_503 * 24 * HOUR
+"""Midnight of 2026-02-19, where simulations begin and seasons are at their height."""
 
 _MOST_CUSTOMERS: Final = 2_000_000
 
@@ -88,12 +84,14 @@ class Response:
         amount: Expected amount of that purchase, in the caller's currency.
         click: Probability of a click.
         unsubscribe: Probability of an unsubscription.
+        complaint: Probability of a complaint.
     """
 
     purchase: F64
     amount: F64
     click: F64
     unsubscribe: F64
+    complaint: F64
 
     def worth(self, goals: Goals, /) -> dict[str, F64]:
         """What each kind of outcome is worth on average, by these goals, whenever it comes."""
@@ -101,6 +99,7 @@ class Response:
             PURCHASE: goals.values.get(PURCHASE, 0.0) * self.purchase * self.amount,
             CLICK: goals.values.get(CLICK, 0.0) * self.click,
             UNSUBSCRIBE: goals.values.get(UNSUBSCRIBE, 0.0) * self.unsubscribe,
+            COMPLAINT: goals.values.get(COMPLAINT, 0.0) * self.complaint,
         }
 
 
@@ -115,7 +114,7 @@ class World:
         subjects: Their ids.
         tier: Place in ``TIERS``.
         age: Place in ``AGES``.
-        country: Place in ``COUNTRIES``.
+        country: Place in the scenario's countries.
         zone: Number of the time zone where they really are.
         thrift: How much they look for discounts: 0.18 on average, standard deviation 0.52, unbounded.
         novelty: How much they look for what is new: 0 on average, standard deviation 0.53, unbounded.
@@ -130,6 +129,8 @@ class World:
         complains: Bool: has an open complaint for the first three weeks and is not to be contacted.
         recalled: Bool: owns a recalled product and must be told from the second week on.
         known: What the company knows, by feature: shape (n,) each.
+        scenario: How they live, answer and tire.
+        connectivity: When they are online.
     """
 
     seed: int
@@ -151,14 +152,17 @@ class World:
     complains: Bools
     recalled: Bools
     known: Mapping[str, NDArray[Any]]
+    scenario: Scenario
+    connectivity: Connectivity
 
     @classmethod
-    def of(cls, customers: int, *, seed: int = 0) -> World:
+    def of(cls, customers: int, *, seed: int = 0, scenario: Scenario = RETAIL) -> World:
         """Make a world.
 
         Args:
             customers: 1 to 2,000,000.
             seed: Any integer.
+            scenario: How they live, answer and tire.
 
         Raises:
             ConfigurationError: The number of customers is something else.
@@ -177,7 +181,8 @@ class World:
         dice = Dice(seed, np.arange(customers, dtype=np.uint64))
         tier = np.searchsorted([0.55, 0.85], dice.uniform(Stream.TIER), side="right")
         age = np.searchsorted([0.2, 0.55, 0.85], dice.uniform(Stream.AGE), side="right")
-        country = np.searchsorted([0.4, 0.7, 0.9], dice.uniform(Stream.COUNTRY), side="right")
+        borders = np.round(np.cumsum([one.share for one in scenario.countries])[:-1], 12)
+        country = np.searchsorted(borders, dice.uniform(Stream.COUNTRY), side="right")
         thrift = 0.35 - 0.35 * tier + 0.2 * (age == 0) + 0.45 * dice.normal(Stream.THRIFT)
         novelty = 0.45 - 0.35 * age + 0.25 * (tier == 2) + 0.4 * dice.normal(Stream.NOVELTY)
         young = np.array([0.15, 0.3, 0.55, 0.7])[age]
@@ -188,7 +193,8 @@ class World:
         consent = dice.uniform(Stream.CONSENT)
         gaps = dice.uniform(Stream.GAPS)
         special = dice.uniform(Stream.RECALL)
-        zone = np.array([zones.check(name, "a country's zone") for name in ZONES], dtype=np.int16)[country]
+        places = [zones.check(one.zone, "a country's zone") for one in scenario.countries]
+        zone = np.array(places, dtype=np.int16)[country]
         known = {
             "tier": np.where(gaps < 0.01, np.nan, tier),
             "age": np.where((gaps > 0.01) & (gaps < 0.04), np.nan, age),
@@ -210,15 +216,17 @@ class World:
             novelty=novelty,
             favourite=favourite,
             hour=hour % 24.0,
-            basket=np.array([30.0, 42.0, 60.0])[tier] * np.exp(0.25 * dice.normal(Stream.BASKET)),
-            organic=np.array([0.030, 0.042, 0.060])[tier] * np.exp(0.3 * dice.normal(Stream.ORGANIC)),
+            basket=np.array(scenario.basket)[tier] * np.exp(0.25 * dice.normal(Stream.BASKET)),
+            organic=np.array(scenario.organic)[tier] * np.exp(0.3 * dice.normal(Stream.ORGANIC)),
             bought_days=-45.0 * np.log1p(-dice.uniform(Stream.BOUGHT)),
-            agrees=consent < 0.86,
-            refuses=consent > 0.94,
-            refuses_sms=(consent < 0.86) & (dice.uniform(Stream.NO_SMS) < 0.3),
+            agrees=consent < scenario.agrees,
+            refuses=consent > 1.0 - scenario.refuses,
+            refuses_sms=(consent < scenario.agrees) & (dice.uniform(Stream.NO_SMS) < scenario.refuses_sms),
             complains=special > 0.992,
             recalled=special < 0.004,
             known=known,
+            scenario=scenario,
+            connectivity=Connectivity(seed, scenario.patchy, scenario.offline, scenario.spell_hours),
         )
 
     def __len__(self) -> int:
@@ -240,27 +248,67 @@ class World:
             action: Shape (m, j): columns of the catalogue.
             now: When it is decided, for all rows.
         """
-        offers = Offers.of(catalogue, self.seed)
+        like, offers = self.scenario, Offers.of(catalogue, self.seed, self.scenario)
         row = moment.row
         appeal = self._appeal(offers, moment, catalogue, action, now)
         keen = 1.0 / (1.0 + np.exp(-appeal))
         there = np.where(moment.gone, 0.0, 1.0)[:, None]
+        met = (
+            there
+            if self.connectivity.steady
+            else there * self._arrives(offers, moment, catalogue, action, now)
+        )
         courts = offers.courts[action]
-        felt = offers.reach[action] * courts * there
+        felt = offers.reach[action] * courts * met
         trust = moment.trust[:, None]
-        lift = 0.15 * keen * felt * trust
+        lift = like.lift * keen * felt * trust
         own = (self.organic[row] * (0.6 + 0.8 * _craving(moment.idle_days)))[:, None] * trust * there
-        annoyed = 0.0045 * offers.intrusion[action] * np.exp(0.55 * moment.fatigue)[:, None] * (1.5 - keen)
+        tired = np.exp(like.annoyance_growth * moment.fatigue)[:, None]
+        annoyed = like.annoyance * offers.intrusion[action] * tired * (1.5 - keen)
         return Response(
             purchase=own + lift,
             amount=self.basket[row][:, None] * offers.keeps[action],
-            click=0.35 * keen * felt * trust,
-            unsubscribe=np.minimum(annoyed, 0.5) * courts * there,
+            click=like.clicks * keen * felt * trust,
+            unsubscribe=np.minimum(annoyed * offers.irritates[action], 0.5) * courts * met,
+            complaint=like.complaints * (1.0 - trust) * felt,
         )
+
+    def arrivals(self, moment: Moment, catalogue: Catalogue, action: I64, now: int, /) -> tuple[I64, Bools]:
+        """When these actions reach these customers, and whether they do, shape (m, j) each.
+
+        Args:
+            moment: The customers, m rows.
+            catalogue: The actions.
+            action: Shape (m, j): columns of the catalogue.
+            now: When it is decided, for all rows.
+
+        Returns:
+            Microseconds since 1970, and False where a message expires before the customer is online; the
+            time is then the one that was planned.
+        """
+        waits = np.take_along_axis(waiting_times(catalogue, self.zone[moment.row], now), action, axis=1)
+        planned = now + waits
+        if self.connectivity.steady:
+            return planned, np.ones(planned.shape, np.bool_)
+        offers = Offers.of(catalogue, self.seed, self.scenario)
+        who = np.broadcast_to(moment.row[:, None], planned.shape)
+        met = np.where(offers.sends[action], self.connectivity.next_online(who, planned), planned)
+        arrives = (met - planned) / HOUR <= offers.waits_hours[action]
+        return np.where(arrives, met, planned), arrives
+
+    def _arrives(self, offers: Offers, moment: Moment, catalogue: Catalogue, action: I64, now: int) -> Bools:
+        return self.arrivals(moment, catalogue, action, now)[1]
 
     def _appeal(self, offers: Offers, moment: Moment, catalogue: Catalogue, action: I64, now: int) -> F64:
         row = moment.row
-        traits = np.stack([self.thrift[row], self.novelty[row], _craving(moment.idle_days)], axis=1)
+        thrift, novelty = self.thrift[row], self.novelty[row]
+        if any(self.scenario.swing):
+            high = math.cos(2.0 * math.pi * (now - HIGH_SEASON) / (24 * HOUR * self.scenario.season_days))
+            thrift, novelty = (
+                taste + swing * high
+                for taste, swing in zip((thrift, novelty), self.scenario.swing, strict=True)
+            )
+        traits = np.stack([thrift, novelty, _craving(moment.idle_days)], axis=1)
         taste = np.einsum("md,kd->mk", traits, offers.taste)
         quirk = _noise.uniform(
             _noise.fold(self.seed, Stream.TASTE, row.astype(np.uint64)[:, None], offers.own[None, :])
@@ -270,7 +318,7 @@ class World:
         taste += np.where(channel < 0, 0.0, np.where(channel == self.favourite[row][:, None], 1.0, -0.45))
         turn = (delivery_hours(catalogue, self.zone[row], now) - self.hour[row][:, None]) / 24.0
         taste += 0.6 * np.cos(2.0 * math.pi * turn)
-        taste -= 0.55 * moment.fatigue[:, None]
+        taste -= self.scenario.dulling * moment.fatigue[:, None]
         return np.take_along_axis(taste, action, axis=1)
 
     def expected(self, moment: Moment, catalogue: Catalogue, goals: Goals, now: int, /) -> F64:
@@ -294,13 +342,21 @@ class World:
                 value=goals,
             )
         m, k = len(moment.row), len(catalogue)
-        answer = self.response(moment, catalogue, np.broadcast_to(np.arange(k), (m, k)), now)
-        waits = waiting_times(catalogue, self.zone[moment.row], now)
-        window = span(goals.window, "window")
+        every = np.broadcast_to(np.arange(k), (m, k))
+        answer = self.response(moment, catalogue, every, now)
+        met, _ = self.arrivals(moment, catalogue, every, now)
+        closes = now + span(goals.window, "window")
+        ends: I64 | int = closes
+        if not self.connectivity.steady:
+            # Who is offline when the books are closed has not reported what he did since he was online.
+            books = -(-(closes - RUNS[0]) // (24 * HOUR)) * 24 * HOUR + RUNS[0]
+            last = self.connectivity.reported_until(moment.row, np.full(m, books, np.int64))
+            ends = np.minimum(closes, last)[:, None]
+        reported = 1.0 - self.scenario.lost - self.scenario.late
         out = np.zeros((m, k))
-        for goal, worth in answer.worth(goals).items():
-            left = np.maximum(window - waits, 0) / HOUR
-            out += worth * (1.0 - LOST - LATE) * -np.expm1(-left / MEANS[goal])
+        for (goal, worth), mean in zip(answer.worth(goals).items(), self.scenario.means_hours, strict=True):
+            begin = now if goal == PURCHASE and self.scenario.lift == 0.0 else met
+            out += worth * reported * -np.expm1(-np.maximum(ends - begin, 0) / HOUR / mean)
         return out
 
     def context(self, moment: Moment, recent: I64, recall: Bools, now: int) -> dict[str, Column]:
@@ -314,7 +370,7 @@ class World:
         return {
             "tier": Coded(known["tier"], TIERS),
             "age": Coded(known["age"], AGES),
-            "country": Coded(known["country"], COUNTRIES),
+            "country": Coded(known["country"], tuple(one.code for one in self.scenario.countries)),
             "discount_share": np.round(known["discount_share"], 2),
             "favourite_channel": Coded(known["favourite_channel"].astype(np.float64), favourite),
             "reads_evenings": known["reads_evenings"],

@@ -1,0 +1,45 @@
+"""What must be known of an agent to watch over what is released to it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Protocol
+
+from agentic._flow import Plan
+from agentic.features import Schema
+from agentic.protocols import ProvenanceLog
+from agentic.rewards import Goals
+
+
+class Watchable(Protocol):
+    """An agent whose log is followed: every ``Agent`` is one."""
+
+    @property
+    def name(self) -> str:
+        """Names its decisions in the log."""
+
+    @property
+    def plan(self) -> Plan:
+        """Catalogue, features and guardrails."""
+
+    @property
+    def schema(self) -> Schema:
+        """How features are described."""
+
+    @property
+    def log(self) -> ProvenanceLog:
+        """What was decided, and what came of it."""
+
+    @property
+    def goals(self) -> Goals | None:
+        """What turns outcomes into rewards."""
+
+
+def end_of(log: ProvenanceLog, /) -> int:
+    """The number that the next record of a log gets."""
+    if isinstance(log, Sized):
+        return len(log)
+    end = 0
+    for receipt, _ in log.read():
+        end = receipt.first + receipt.count
+    return end
