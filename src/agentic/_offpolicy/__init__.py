@@ -53,6 +53,8 @@ from agentic._offpolicy._slates import (
     Weighing,
     overlap_slates,
 )
+from agentic._offpolicy._sums import SummedInterval, Sums
+from agentic._offpolicy._tally import Tally, keys_of
 from agentic._offpolicy._tuning import GRID, STRENGTHS, Adaptive, Criterion, LeastError, Slope, Tuned, tuned
 from agentic._offpolicy._weighting import BIPW, IPW, SNIPW, Replay, SubgaussianIPW
 
@@ -106,7 +108,10 @@ __all__ = [
     "Slope",
     "SubgaussianDR",
     "SubgaussianIPW",
+    "SummedInterval",
+    "Sums",
     "SwitchDR",
+    "Tally",
     "Tuned",
     "Weighing",
     "alike_bounds",
@@ -120,6 +125,7 @@ __all__ = [
     "estimate",
     "estimate_slates",
     "judge",
+    "keys_of",
     "overlap",
     "overlap_slates",
     "reject",
