@@ -44,7 +44,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!agentic\b)[\w.]+\..*"),
     # Bare names stand in signatures of attrs classes whose hints autodoc cannot resolve.
-    (r"py:class", r"timedelta|NDArray|F64|I64|U64|Bools"),
+    (r"py:class", r"timedelta|NDArray|F64|I64|U64|Bools|By|Progress"),
 ]
 nitpick_ignore = [
     ("py:class", "Parts"),  # the keyword arguments of Agent, which stand there
