@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agentic.errors import EvaluationError
-from agentic.evaluation import DM, IPW, SNDR, SNIPW, Estimate, Logged, estimate
+from agentic.evaluation import DM, IPW, SNDR, SNIPW, Estimate, Logged, Normal, estimate
 
 CLICK = (0.0, 1.0)
 
@@ -122,7 +122,7 @@ def test_rewards_where_the_target_never_goes_are_no_spread() -> None:
     """Clicks on rows of weight 0 tell nothing: the bound for equal rewards applies."""
     logged = uniform(1000, 2)
     logged = attrs.evolve(logged, reward=(logged.action == 1).astype(float))
-    found = estimate(logged, always(0, 1000, 2), estimator=IPW(), reward_range=CLICK)
+    found = estimate(logged, always(0, 1000, 2), estimator=IPW(), reward_range=CLICK, interval=Normal())
     assert found.diagnostics.alike
     assert (found.value, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(2.0 * (1.0 - 0.025 ** (1 / 1000)))
@@ -144,7 +144,7 @@ def test_a_perfect_model_does_not_make_certain() -> None:
 def test_subjects_with_equal_rewards_count_once() -> None:
     """The bound for equal rewards counts groups, not rows."""
     logged = attrs.evolve(uniform(1000, 2), reward=np.zeros(1000), groups=np.arange(1000) // 10)
-    found = estimate(logged, np.full((1000, 2), 0.5), estimator=IPW(), reward_range=CLICK)
+    found = estimate(logged, np.full((1000, 2), 0.5), estimator=IPW(), reward_range=CLICK, interval=Normal())
     assert found.high == pytest.approx(1.0 - 0.025 ** (1 / 100))
 
 
