@@ -108,7 +108,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
     finally:
         if bar is not None:
             bar.clear()
-    told = json.dumps(found.facts(), indent=2, allow_nan=False)
+    told = json.dumps(found.facts, indent=2, allow_nan=False)
     if asked.svg is not None:
         write_whole(asked.svg, forest(found))
     if asked.html is not None:

@@ -20,7 +20,7 @@ from agentic import _noise
 from agentic._again import logged_batch
 from agentic._flow import POLICY, Plan, Weighed, draw, odds, propose
 from agentic._folding import blocks_of
-from agentic._offpolicy import SNIPW, Estimate, Logged, judge, overlap, standard_error
+from agentic._offpolicy import SNIPW, UNSUPPORTED, Estimate, Logged, judge, overlap, standard_error
 from agentic._plan import bind, checked, remembering
 from agentic._records import DecisionBatch, found_batch
 from agentic._releases import Evidence
@@ -465,7 +465,7 @@ class _Seen:
         error = standard_error(influence, degrees=len(reward) - 1, groups=weighed.groups)
         many = len(np.unique(rows["key"]))
         gap = found.value - earned
-        if found.diagnostics.verdict == "insufficient support" or many < 2 or not error > 0.0:
+        if found.diagnostics.verdict == UNSUPPORTED or many < 2 or not error > 0.0:
             return found, Gain(gap, -math.inf, math.inf, math.inf, level), earned
         margin = student_t(level, many - 1) * error
         return found, Gain(gap, gap - margin, gap + margin, error, level), earned
