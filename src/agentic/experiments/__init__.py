@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from agentic._sequential import (
         MSPRT,
         BettingTest,
+        Claims,
         ConfidenceSequence,
         CountTest,
         EValues,
@@ -105,6 +106,7 @@ else:
             ],
             "agentic._sequential": [
                 "BettingTest",
+                "Claims",
                 "ConfidenceSequence",
                 "CountTest",
                 "EValues",
@@ -185,6 +187,7 @@ __all__ = [
     "Baseline",
     "Before",
     "BettingTest",
+    "Claims",
     "ConfidenceSequence",
     "CountTest",
     "Difference",
