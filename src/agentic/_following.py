@@ -106,9 +106,9 @@ class Following:
             self.releases.admit(policy)
 
     def _admit_stand_ins(self) -> None:
-        """Hold whoever decides for the holdout, or where the policy fails, to the same."""
+        """Hold whoever decides beside the policy in charge to the same."""
         plan = self.chair.desk.plan
-        for policy in (plan.control, plan.fallback):
+        for policy in (plan.control, plan.fallback, plan.protected):
             self._admit(policy)
 
     def forked(self) -> None:

@@ -9,7 +9,7 @@ from agentic._offpolicy._calibration import Calibration, Miscalibrated
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
-from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
+from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge, usual_interval
 from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -27,6 +27,7 @@ from agentic._offpolicy._logged import (
     as_actions,
     as_array,
     as_floats,
+    as_names,
     check_below,
     check_length,
     overlap,
@@ -119,6 +120,7 @@ __all__ = [
     "as_actions",
     "as_array",
     "as_floats",
+    "as_names",
     "check_below",
     "check_length",
     "diagnose",
@@ -133,5 +135,6 @@ __all__ = [
     "resampled",
     "standard_error",
     "tuned",
+    "usual_interval",
     "weighed",
 ]

@@ -148,7 +148,8 @@ def diagnose(
         uniform_weight=math.nan if rows.calibration is None else rows.calibration.uniform_weight,
         miscalibrated=() if rows.calibration is None else rows.calibration.findings(),
     )
-    grave = _grave(facts, bounded=bounded)
+    subjects = n if rows.groups is None else int(rows.groups.max()) + 1
+    grave = _grave(facts, bounded=bounded, subjects=subjects)
     mild = _mild(facts, model_only=contributions.weight is None, alone=independent(rows))
     verdict: Verdict = UNSUPPORTED if grave else "weak" if mild else "ok"
     return attrs.evolve(facts, verdict=verdict, reasons=(*grave, *mild))
@@ -193,7 +194,7 @@ def _alike(reward: Floats, influence: Floats) -> bool:
     return bool(most <= 1e-12 * max(abs(low), abs(high)))  # rounding of equal terms, not spread
 
 
-def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
+def _grave(facts: Diagnostics, *, bounded: bool, subjects: int) -> list[str]:
     """Return what leaves the estimate without support; comparisons are such that NaN is grave."""
     reasons = []
     if not facts.effective_rows >= FEWEST_EFFECTIVE_ROWS:
@@ -219,6 +220,10 @@ def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
         )
     if _misplaced(facts) > MISPLACED_MASS_UNSUPPORTED:
         reasons.append(_contradicted(facts))
+    if facts.n > 1 and subjects < 2:
+        reasons.append(
+            f"all {facts.n} rows are of one subject or group: how others differ from it cannot be measured"
+        )
     if facts.alike and not bounded:
         reasons.append(
             "every row with weight says the same, so no spread can be measured: pass reward_range to bound it"
@@ -261,12 +266,9 @@ def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:
     if facts.alike:
         reasons.append("every row with weight says the same: the interval is a bound, not a measurement")
     elif facts.carrying_rows < FEW_CARRYING_ROWS:
-        remedy = "CressieRead() with IPW() or SNIPW() is made for this"
-        if not alone:
-            remedy = f"with one row of each subject, {remedy}"
         reasons.append(
             f"about {facts.carrying_rows:.0f} {'rows' if alone else 'subjects'} carry the whole spread, too "
-            f"few for a normal interval: {remedy}"
+            "few for a normal interval: with reward_range, EmpiricalLikelihood() bounds what they leave open"
         )
     if model_only:
         reasons.append("the interval takes the reward predictions for exact: it leaves out the model's error")

@@ -20,6 +20,7 @@ from agentic._offpolicy._columns import (
     as_array,
     as_floats,
     as_given,
+    as_names,
     check_below,
     check_length,
     reject,
@@ -33,6 +34,7 @@ __all__ = [
     "as_actions",
     "as_array",
     "as_floats",
+    "as_names",
     "check_below",
     "check_length",
     "codes_of",
@@ -90,11 +92,7 @@ def _chances(field: str, values: npt.ArrayLike, remedy: str) -> Floats:
 def _groups(values: npt.ArrayLike | None) -> npt.NDArray[np.generic] | None:
     if values is None:
         return None
-    array = as_given("groups", values)
-    if array.ndim != 1 or array.dtype.kind not in "iuSU":
-        found = f"{array.dtype.name} {array.shape}"
-        reject("groups", None, found, "one integer or string per row", "give the subject of every row")
-    return _read_only(array)
+    return _read_only(as_names("groups", values))
 
 
 @attrs.frozen(eq=False)

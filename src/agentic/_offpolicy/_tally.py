@@ -285,7 +285,7 @@ class _State:
             uniform_weight=math.nan if self.calibration is None else self.calibration.uniform_weight,
             miscalibrated=() if self.calibration is None else self.calibration.findings(),
         )
-        grave = _grave(facts, bounded=bounded)
+        grave = _grave(facts, bounded=bounded, subjects=self.spread.units)
         mild = _mild(facts, model_only=not self.shape.weighed, alone=self.spread.independent)
         verdict: Verdict = UNSUPPORTED if grave else "weak" if mild else "ok"
         return attrs.evolve(facts, verdict=verdict, reasons=(*grave, *mild))
