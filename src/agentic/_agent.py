@@ -242,6 +242,7 @@ class Agent:
                 self.schema,
                 atomic=self._atomic,
                 without=self._following.restricted,
+                unapproved=self._following.unapproved,
             )
         self._following.teaching = self._teaching
         self._following.take_up()
@@ -414,6 +415,7 @@ class Agent:
                 self._decide_by_hand,
                 lambda: self._following.level,
                 self._following.halting,
+                self._following.went_on,
                 self._clock,
             )
         return self._oversight

@@ -17,8 +17,8 @@ from agentic.errors import ReleaseError
 from agentic.policies import Split
 from agentic.protocols import Policy
 from agentic.release._registering import close_registry
-from agentic.release._story import ENDS, MOVED, MOVING, Move, Story, Told, told
-from agentic.release._watchable import Watchable
+from agentic.release._story import ENDS, MOVED, MOVING, Move, Story, Told, place_of, told
+from agentic.release._watchable import Watchable, end_of
 
 _TRIES: Final = 1000
 
@@ -95,10 +95,10 @@ class Mover:
             return told(self.journal.events("rollout."), self.name if name is None else name)
 
     def append(self, what: str, facts: Mapping[str, Any], at: int | None, *, by: str | None = None) -> Told:
-        """Log an event of this rollout."""
-        return self.journal.append(
-            what, {**facts, "rollout": self.name}, by=self.by if by is None else by, at=at
-        )
+        """Log an event of this rollout, and where it stands: carried over, it will stand elsewhere."""
+        with self.journal.writing():
+            said = {**facts, "rollout": self.name, "log": end_of(self.agent.log)}
+            return self.journal.append(what, said, by=self.by if by is None else by, at=at)
 
     def make(
         self,
@@ -150,11 +150,11 @@ class Mover:
                 known = True  # somebody else put something in charge
             if not known:
                 said = {"move": move.value, "share": share, "moving": moving.number}
-                since = {"position": moving.position, "since": moving.at}
+                since = {"position": place_of(moving), "since": moving.at}
                 self.append(MOVED, {**said, **since, "version": self.agent.policy_version}, at)
-        if move is Move.ROLL_BACK and not known:
-            reason = "; ".join(moving.facts["reasons"]) or "rolled back"
-            close_registry(self.registry, self.version, reason, by=self.by, at=at)
+                if move is Move.ROLL_BACK and self.registry is not None:
+                    reason = "; ".join(moving.facts["reasons"]) or "rolled back"
+                    close_registry(self.agent.releases, self.version, reason, by=self.by, at=at)
         return mine
 
     def _exchange(self, move: Move, share: float) -> bool:

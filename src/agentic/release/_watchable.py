@@ -6,6 +6,7 @@ from collections.abc import Sized
 from typing import Protocol
 
 from agentic._flow import Plan
+from agentic._releases import Releases
 from agentic.features import Schema
 from agentic.protocols import ProvenanceLog
 from agentic.rewards import Goals
@@ -29,6 +30,10 @@ class Watchable(Protocol):
     @property
     def log(self) -> ProvenanceLog:
         """What was decided, and what came of it."""
+
+    @property
+    def releases(self) -> Releases:
+        """What people did to it and to its decisions."""
 
     @property
     def goals(self) -> Goals | None:
