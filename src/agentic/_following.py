@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._archive import Archive
+from agentic._codec import fingerprint
 from agentic._flow import APPROVE_EACH, LEVELS, SUGGEST_ONLY, UNATTENDED, Leave, leave_of
 from agentic._folding import SharedBooks, blocks_of, books
 from agentic._publishing import Chair
@@ -17,7 +18,7 @@ from agentic._records import catalogue_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
 from agentic.arrays import I64, U64, Block, Bools
-from agentic.protocols import Policy, ProvenanceLog
+from agentic.protocols import Leads, Policy, ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
 if TYPE_CHECKING:
@@ -97,10 +98,14 @@ class Following:
             roots = self._lines.roots(stored, state.versions)
         return roots
 
-    def _in_charge(self) -> str:
+    def _in_charge(self) -> tuple[str, str]:
+        published = self.chair.published
+        version = published.version if self._there else ""
         if self.chair.shared:
-            return self.chair.seen.version
-        return self.chair.published.version if self._there else ""
+            version = self.chair.seen.version
+        policy: Any = published.policy
+        leads = isinstance(policy, Leads) and published.version == version
+        return version, fingerprint(policy.champion) if leads else ""
 
     def _admit(self, policy: Policy) -> None:
         """Refuse a policy that whoever governs releases did not let through."""
