@@ -18,8 +18,8 @@ from agentic.policies import Split
 from agentic.protocols import Policy
 from agentic.release._registering import close_registry
 from agentic.release._registry import Registry
-from agentic.release._story import ENDS, MOVED, MOVING, Move, Story, told
-from agentic.release._watchable import Watchable
+from agentic.release._story import ENDS, MOVED, MOVING, Move, Story, place_of, told
+from agentic.release._watchable import Watchable, end_of
 
 _TRIES: Final = 1000
 
@@ -30,10 +30,6 @@ class Publishes(Watchable, Protocol):
     @property
     def policy(self) -> Policy:
         """The policy in charge."""
-
-    @property
-    def releases(self) -> Releases:
-        """What the log says of releases."""
 
     def exchange(self, expected: str, policy: Policy, /) -> bool:
         """Put a policy in charge if this version still is."""
@@ -78,10 +74,10 @@ class Mover:
             return told(self.journal.events("rollout."), self.name if name is None else name)
 
     def append(self, what: str, facts: Mapping[str, Any], at: int | None, *, by: str | None = None) -> Event:
-        """Log an event of this rollout."""
-        return self.journal.append(
-            what, {**facts, "rollout": self.name}, by=self.by if by is None else by, at=at
-        )
+        """Log an event of this rollout, and where it stands: carried over, it will stand elsewhere."""
+        with self.journal.writing():
+            said = {**facts, "rollout": self.name, "log": end_of(self.agent.log)}
+            return self.journal.append(what, said, by=self.by if by is None else by, at=at)
 
     def make(
         self,
@@ -133,11 +129,11 @@ class Mover:
                 known = True  # somebody else put something in charge
             if not known:
                 said = {"move": move.value, "share": share, "moving": moving.number}
-                since = {"position": moving.position, "since": moving.at}
+                since = {"position": place_of(moving), "since": moving.at}
                 self.append(MOVED, {**said, **since, "version": self.agent.policy_version}, at)
-        if move is Move.ROLL_BACK and not known:
-            reason = "; ".join(moving.facts["reasons"]) or "rolled back"
-            close_registry(self.registry, self.version, reason, by=self.by, at=at)
+                if move is Move.ROLL_BACK and self.registry is not None:
+                    reason = "; ".join(moving.facts["reasons"]) or "rolled back"
+                    close_registry(self.agent.releases, self.version, reason, by=self.by, at=at)
         return mine
 
     def _exchange(self, move: Move, share: float) -> bool:

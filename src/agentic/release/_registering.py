@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentic._releases import CANARY, STAGES, Evidence
+from agentic._releases import CANARY, NOTES, STAGES, Evidence, Releases
 from agentic.errors import ReleaseError
 from agentic.release._registry import Registry
 from agentic.release._story import Move
@@ -64,16 +64,18 @@ def tell_registry(
     return ()
 
 
-def close_registry(registry: Registry | None, version: str, reason: str, *, by: str, at: int | None) -> None:
-    """Tell the registry, if there is one, that a version was rolled back."""
-    if registry is None:
-        return
-    now = None if at is None else instant(at)
-    stage = registry.stage(version)
-    if stage == "champion":
-        registry.rollback(by=by, reason=reason, now=now)
-    elif stage != "retired":
-        registry.retire(version, by=by, reason=reason, now=now)
+def close_registry(releases: Releases, version: str, reason: str, *, by: str, at: int | None) -> None:
+    """Put on record that a version was rolled back, together with whatever else is being logged."""
+    with releases.writing() as state:
+        root = releases.root(version)
+        stage = "retired" if root is None else state.get(root).stage
+        facts = {"version": root, "reason": reason[:NOTES]}
+        if stage != "champion":
+            if stage != "retired":
+                releases.append("retired", facts, by=by, at=at)
+        elif state.fallback is not None:
+            facts |= {"version": state.fallback, "left": state.champion}
+            releases.append("rolled_back", facts, by=by, at=at)
 
 
 def renewed(registry: Registry | None, version: str, since: int) -> bool:

@@ -72,7 +72,7 @@ class Story:
         if self.ended is not None:
             return self
         if event.what == BEGAN and self.began is None:
-            return attrs.evolve(self, began=facts, begin=event.position)
+            return attrs.evolve(self, began=facts, begin=place_of(event))
         if self.began is None:
             return self
         if event.what == LOOKED:
@@ -90,7 +90,7 @@ class Story:
             steps[-1] = last
         if move is Move.RAMP:
             before = steps[-1].share if steps else 0.0
-            steps.append(Step(float(facts["share"]), before, event.position))
+            steps.append(Step(float(facts["share"]), before, place_of(event)))
         done = self.pending is not None and self.pending.number == facts["moving"]
         return attrs.evolve(
             self,
@@ -98,6 +98,12 @@ class Story:
             pending=None if done or move in ENDS else self.pending,
             ended=move if move in ENDS else None,
         )
+
+
+def place_of(event: Event, /) -> int:
+    """Log number that an event had when it was logged; it may have been written once more since."""
+    place = event.facts.get("log")
+    return place if type(place) is int else event.position
 
 
 def told(events: Iterable[Event], name: str, /) -> Story:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Protocol
 
+from agentic._releases import Releases
 from agentic.evaluation import Judged
 from agentic.protocols import ProvenanceLog
 from agentic.rewards import Goals
@@ -12,6 +13,10 @@ from agentic.rewards import Goals
 
 class Watchable(Judged, Protocol):
     """An agent whose log is followed: every ``Agent`` is one."""
+
+    @property
+    def releases(self) -> Releases:
+        """What people did to it and to its decisions."""
 
     @property
     def goals(self) -> Goals | None:
