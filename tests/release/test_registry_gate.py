@@ -368,6 +368,32 @@ class TestSplit:
             agent.exchange(agent.policy_version, Split(SquareCB(), [(EpsilonGreedy(), 0.04)]))
         assert agent.exchange(agent.policy_version, Split(SquareCB(), [(EpsilonGreedy(), 0.01)]))
 
+    def test_challengers_may_always_be_taken_out(self, opened: Open) -> None:
+        """Also where people have left the champion meanwhile; it gets no other challenger, nor comes back."""
+        agent = opened(policy=SquareCB())
+        registry = Registry(agent)
+        registry.govern(by="Ann")
+        for policy, stage in ((EpsilonGreedy(), "champion"), (Softmax(), "canary_50")):
+            registry.register(policy, owner="Bob")
+            registry.override(policy, stage, by="Ann", reason="a hurry")
+            if stage == "champion":
+                agent.policy = policy
+        agent.policy = Split(EpsilonGreedy(), [(Softmax(), 0.5)])
+        registry.rollback(by="Ann", reason="it does harm as well")
+        with pytest.raises(ReleaseError):
+            agent.policy = Split(EpsilonGreedy(), [(Softmax(), 0.1)])
+        agent.policy = EpsilonGreedy()
+        agent.policy = SquareCB()
+        with pytest.raises(ReleaseError):
+            agent.policy = EpsilonGreedy()
+
+    def test_a_challenger_in_the_champions_place_does_not_stay_alone(self, agent: Agent) -> None:
+        """It never was champion."""
+        Registry(agent).override(EpsilonGreedy(), "canary_50", by="Ann", reason="a hurry")
+        agent.policy = Split(EpsilonGreedy(), [(RULES, 0.5)])
+        with pytest.raises(ReleaseError, match="at stage canary_50"):
+            agent.policy = EpsilonGreedy()
+
     def test_a_split_is_nothing_to_register(self, agent: Agent) -> None:
         """Its members are."""
         with pytest.raises(ReleaseError, match="register each of them"):

@@ -129,7 +129,7 @@ def ruling(state: State, roots: Sequence[str], /) -> str | None:
 
 
 def clearance(
-    state: State, policy: Policy, roots: Callable[[str], tuple[str, ...]], in_charge: str, /
+    state: State, policy: Policy, roots: Callable[[str], tuple[str, ...]], in_charge: str, leader: str = "", /
 ) -> tuple[str, ...]:
     """Why a bound policy may not go in charge; nothing if it may.
 
@@ -138,8 +138,13 @@ def clearance(
         policy: Bound.
         roots: The registered versions that a version is, or was learned from.
         in_charge: The version that is in charge, which may stay.
+        leader: The champion of it, where it has challengers: these may always be taken out, whatever became
+            of a champion meanwhile.
     """
-    if not state.governed or fingerprint(policy) == in_charge:
+    whole = fingerprint(policy)
+    if not state.governed or whole == in_charge:
+        return ()
+    if whole == leader and (known := ruling(state, roots(whole))) and state.get(known).crowned:
         return ()
     if state.newer is not None and is_learned(policy):
         return (f"a newer version of agentic, which knows what {state.newer!r} in the log means",)

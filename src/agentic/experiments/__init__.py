@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from agentic._sequential import (
         MSPRT,
         BettingTest,
+        Claims,
         ConfidenceSequence,
         CountTest,
         EValues,
@@ -112,6 +113,7 @@ else:
             ],
             "agentic._sequential": [
                 "BettingTest",
+                "Claims",
                 "ConfidenceSequence",
                 "CountTest",
                 "EValues",
@@ -201,6 +203,7 @@ __all__ = [
     "Baseline",
     "Before",
     "BettingTest",
+    "Claims",
     "ConfidenceSequence",
     "Contrast",
     "CountTest",

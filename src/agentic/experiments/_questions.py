@@ -165,8 +165,8 @@ def standing_questions(
         champion: An earlier policy; not asked where a ``Split`` is in charge: then its sides are compared.
         untaught: The policy in charge as it was before it learned anything. Prices of guardrails are then
             those of this policy taught on a third of the subjects, with rewards learned from another third,
-            judged by the rest, each in turn. Without it a policy that learned from these decisions is priced as it
-            is, and prices look higher than they are.
+            judged by the rest, each in turn. Without it a policy that learned from these decisions is
+            priced as it is, and prices look higher than they are.
         value: Money for one unit of reward; 1 where rewards are money.
         level: Share of samples in which the bounds of one answer are to hold, in (0, 1); ``adjusted``
             corrects for several.
