@@ -125,6 +125,12 @@ class Archive:
             if self.is_mine(block):
                 yield found_batch(block, receipt.first, self.catalogue)
 
+    def headers(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Log number of the first record, and meta, of each block of decisions; reads one column of each."""
+        for receipt, block in blocks_of(self.log, "decision", "arm"):
+            if self.is_mine(block):
+                yield receipt.first, block.meta
+
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""
         positions, rewards = [np.zeros(0, np.int64)], [np.zeros(0)]

@@ -146,25 +146,34 @@ def _copy(connection: Any, place: Path) -> None:  # sqlite3 only where there is 
 
 
 def _found(factory: str) -> Callable[..., Any]:  # application code
-    if not _FACTORY.fullmatch(factory):
-        raise ConfigurationError(
-            f"--agent names a function as package.module:function, got {factory!r}", value=factory
-        )
-    module, _, name = factory.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` has it
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except Exception as error:  # application code: whatever is wrong with it
-        told = str(error) if isinstance(error, ImportError | AttributeError) else reason(error)
-        raise ConfigurationError(
-            f"cannot import {factory!r}: {told}; run this where your application is", value=factory
-        ) from error
+    make = named("--agent", factory)
     if not callable(make):
         raise ConfigurationError(f"{factory!r} is no function that opens an agent", value=factory)
     found: Callable[..., Any] = make
     return found
+
+
+def named(option: str, place: str, /) -> Any:  # application code
+    """What an application calls by this name, given as ``package.module:name``.
+
+    Raises:
+        ConfigurationError: The name is not written like that, or there is nothing of that name.
+    """
+    if not _FACTORY.fullmatch(place):
+        raise ConfigurationError(
+            f"{option} names a function as package.module:function, got {place!r}", value=place
+        )
+    module, _, name = place.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` has it
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:  # application code: whatever is wrong with it
+        told = str(error) if isinstance(error, ImportError | AttributeError) else reason(error)
+        raise ConfigurationError(
+            f"cannot import {place!r}: {told}; run this where your application is", value=place
+        ) from error
 
 
 def _takes(make: Callable[..., Any], *arguments: str) -> bool:

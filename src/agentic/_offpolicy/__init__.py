@@ -48,11 +48,14 @@ from agentic._offpolicy._slate_estimators import (
 )
 from agentic._offpolicy._slates import (
     LoggedSlates,
+    SlateLayout,
     SlateRows,
     SlateTarget,
     Weighing,
     overlap_slates,
 )
+from agentic._offpolicy._sums import SummedInterval, Sums
+from agentic._offpolicy._tally import Tally, keys_of
 from agentic._offpolicy._tuning import GRID, STRENGTHS, Adaptive, Criterion, LeastError, Slope, Tuned, tuned
 from agentic._offpolicy._weighting import BIPW, IPW, SNIPW, Replay, SubgaussianIPW
 
@@ -100,12 +103,16 @@ __all__ = [
     "Replay",
     "Rows",
     "SlateEstimator",
+    "SlateLayout",
     "SlateRows",
     "SlateTarget",
     "Slope",
     "SubgaussianDR",
     "SubgaussianIPW",
+    "SummedInterval",
+    "Sums",
     "SwitchDR",
+    "Tally",
     "Tuned",
     "Weighing",
     "alike_bounds",
@@ -120,6 +127,7 @@ __all__ = [
     "estimate",
     "estimate_slates",
     "judge",
+    "keys_of",
     "overlap",
     "overlap_slates",
     "reject",

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from agentic._offpolicy._logged import Floats, Ints, Rows, reject
+from agentic._offpolicy._sums import Sums
 
 
 @attrs.frozen(eq=False)
@@ -126,8 +127,18 @@ class Normal:
         error = standard_error
         if rows.stands is not None and independent(rows):
             error = _sampled_error(rows, contributions, float(rows.stands.mean()))
-        margin = NormalDist().inv_cdf(0.5 + level / 2.0) * error
-        return contributions.value - margin, contributions.value + margin
+        return _about(contributions.value, error, level)
+
+    def bounds_of(
+        self, sums: Sums, /, *, standard_error: float, level: float, reward_range: tuple[float, float] | None
+    ) -> tuple[float, float]:
+        """Return the same of rows that nobody holds."""
+        return _about(sums.value, standard_error, level)
+
+
+def _about(value: float, error: float, level: float) -> tuple[float, float]:
+    margin = NormalDist().inv_cdf(0.5 + level / 2.0) * error
+    return value - margin, value + margin
 
 
 def _sampled_error(rows: Rows, contributions: Contributions, stands: float) -> float:

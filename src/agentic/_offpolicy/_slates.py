@@ -147,7 +147,7 @@ class LoggedSlates:
             column = getattr(self, field)
             if column is not None:
                 check_length(field, column.size, self.action.size)
-        layout = Layout.of(self)
+        layout = SlateLayout.of(self)
         if self.joint is not None:
             layout.check_same("joint", self.joint, "one probability for all rows of a slate")
         if self.cascade is not None:
@@ -162,7 +162,7 @@ class LoggedSlates:
 
 
 @attrs.frozen(eq=False)
-class Layout:
+class SlateLayout:
     """Says which rows make up which slate, in the order of slates and places.
 
     Attributes:
@@ -178,7 +178,7 @@ class Layout:
     slates: int
 
     @classmethod
-    def of(cls, logged: LoggedSlates, /) -> Layout:
+    def of(cls, logged: LoggedSlates, /) -> SlateLayout:
         """Sort the rows.
 
         Raises:
@@ -271,7 +271,7 @@ class SlateRows:
     .. versionadded:: 0.1
     """
 
-    layout: Layout
+    layout: SlateLayout
     reward: Floats
     joint: Weighing | None = None
     item: Weighing | None = None
@@ -307,7 +307,7 @@ def overlap_slates(
 
     .. versionadded:: 0.1
     """
-    layout = Layout.of(logged)
+    layout = SlateLayout.of(logged)
     if target.joint is not None:
         check_length("target joint", target.joint.size, logged.n)
         layout.check_same("target joint", target.joint, "one probability for all rows of a slate")

@@ -189,7 +189,7 @@ def joined(agent: Judged, /) -> Joined:
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         rows, at = position[lo:hi] - first, np.arange(lo, hi)
         mine = batch.columns["arm"][rows] < len(COMPARED)
-        there = _places(batch.catalogue, agent.plan.catalogue)
+        there = places(batch.catalogue, agent.plan.catalogue)
         if there is not None:
             mine &= there[batch.columns["action"][rows, 0]] >= 0
         rows, at = rows[mine], at[mine]
@@ -218,7 +218,7 @@ def joined(agent: Judged, /) -> Joined:
     )
 
 
-def _places(then: Catalogue, now: Catalogue) -> I64 | None:
+def places(then: Catalogue, now: Catalogue) -> I64 | None:
     """Column now of each action then, -1 where it is gone; ``None`` where nothing has changed."""
     if then.ids == now.ids:
         return None

@@ -37,13 +37,21 @@ def _challengers(pairs: Any) -> tuple[tuple[Policy, float], ...]:  # an iterable
     return tuple((member(policy), float(share)) for policy, share in listed)
 
 
+def _fitting(weights: F64, shape: tuple[int, int]) -> F64:
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != shape:
+        raise ValueError(f"weights must have shape {shape}, got {given.shape}")
+    return given
+
+
 @attrs.frozen
 class Split:
     """A champion decides for most subjects, each challenger for a share of them: canaries, A/B tests.
 
     A salted hash of the subject says who decides, so that a subject is always asked of the same policy, in
-    every process. The probability of a decision is that of the policy that was asked. Everyone learns from
-    all feedback; what a policy keeps about a subject is written by the one who decides for the subject.
+    every process. The probability of a decision is that of the policy that was asked. One that fails, fails
+    for its own subjects only. Everyone learns from all feedback; what a policy keeps about a subject is
+    written by the one who decides for the subject.
 
     With one challenger a growing share takes subjects from the champion, and gives none back. With several,
     the hash is cut in their order: one that grows pushes those behind it on.
@@ -136,8 +144,12 @@ class Split:
         for place, policy in enumerate(self.members):
             rows = (sides == place).nonzero()[0]
             if len(rows):
-                proposal = policy.propose(batch.take(rows))
-                weights[rows] = proposal.weights
+                try:
+                    proposal = policy.propose(batch.take(rows))
+                    weights[rows] = _fitting(proposal.weights, (len(rows), weights.shape[1]))
+                except Exception:  # noqa: BLE001 - a plugin is called: it fails for its own subjects only
+                    weights[rows] = np.nan  # for which the flow asks the fallback
+                    continue
                 score = filled(score, proposal.score, rows, weights.shape)
                 spread = filled(spread, proposal.spread, rows, weights.shape)
         return Proposal(weights, score, spread)

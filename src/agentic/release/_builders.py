@@ -38,7 +38,7 @@ def evaluation_evidence(
     """
     seen = 0 if training is None else int(np.isin(rows.position, training.position).sum())
     facts = estimate.diagnostics
-    verdict = _VERDICTS[facts.verdict]
+    verdict = _VERDICTS.get(facts.verdict, "fail")
     if at_least is not None and not estimate.low >= at_least:
         verdict = "fail"
     return Evidence(

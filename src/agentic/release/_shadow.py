@@ -270,7 +270,7 @@ class Shadow:
                 break
             if goals is not None and block.meta.get("agent") == self._agent.name:
                 lasts = span(goals.window, "window") * (2 if goals.start == "exposure" else 1)
-                new = slice(max(0, begin - receipt.first), None)
+                new = slice(max(0, begin - receipt.first), max(0, end - receipt.first))
                 columns = {name: column[new] for name, column in block.columns.items()}
                 self._seen.close(columns, int(block.meta["at"]) - lasts)
         self._next = max(end, begin)
