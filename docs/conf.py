@@ -59,11 +59,8 @@ nitpick_ignore = [
     ("py:class", "agentic.release._watchable.Watchable"),  # likewise
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
     ("py:class", "agentic._offpolicy._tally._State"),  # of a tally, whose state is nobody else's
-    ("py:class", "agentic.evaluation._judged.Judged"),  # a protocol: every Agent is one
     ("py:class", "agentic.evaluation._evaluate.Learning"),  # a type variable: any policy that learns
     ("py:class", "agentic.release._training.Taught"),  # rows such as Joined
-    ("py:class", "agentic.release._mover.Released"),  # an agent: read the file
-    ("py:class", "agentic.release._watchable.Watchable"),  # likewise
     ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls
 ]
 

@@ -906,7 +906,8 @@ class Agent:
             arms: Whose decisions count. The holdout's say nothing about sending.
             level: Share of samples in which the bounds are to hold, in (0, 1).
             reward_range: Lowest and highest reward there can be.
-            interval: How sums become bounds; normal by default.
+            interval: How sums become bounds: by default ``EmpiricalLikelihood`` where ``reward_range`` is
+                given, and ``Normal`` otherwise.
             progress: Told how far this is: what is done, how far it has come, how far there is to go.
 
         Raises:
@@ -927,7 +928,7 @@ class Agent:
             arms=arms,
             level=level,
             reward_range=reward_range,
-            interval=evaluation.Normal() if interval is None else interval,
+            interval=interval,
             progress=progress,
         )
 

@@ -197,7 +197,10 @@ def test_equal_rewards_are_bounded_as_ever(estimator: Estimator, kind: str) -> N
     rows = attrs.evolve(rows, logged=same, q=np.full((300, 3), 0.3))
     tally = merged(tallied(rows, estimator, [150]), np.random.default_rng(0))
     for ends in (None, (0.0, 1.0)):
-        found, expected = tally.estimate(reward_range=ends), whole(rows, estimator, reward_range=ends)
+        found, expected = (
+            tally.estimate(reward_range=ends),
+            whole(rows, estimator, reward_range=ends, interval=Normal()),
+        )
         assert found.diagnostics.alike
         for name in ("value", "low", "high"):
             assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-7)

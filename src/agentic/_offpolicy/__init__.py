@@ -9,7 +9,7 @@ from agentic._offpolicy._calibration import Calibration, Miscalibrated
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
-from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
+from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge, usual_interval
 from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -134,5 +134,6 @@ __all__ = [
     "resampled",
     "standard_error",
     "tuned",
+    "usual_interval",
     "weighed",
 ]

@@ -278,12 +278,9 @@ def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:
     if facts.alike:
         reasons.append("every row with weight says the same: the interval is a bound, not a measurement")
     elif facts.carrying_rows < FEW_CARRYING_ROWS:
-        remedy = "CressieRead() with IPW() or SNIPW() is made for this"
-        if not alone:
-            remedy = f"with one row of each subject, {remedy}"
         reasons.append(
             f"about {facts.carrying_rows:.0f} {'rows' if alone else 'subjects'} carry the whole spread, too "
-            f"few for a normal interval: {remedy}"
+            "few for a normal interval: with reward_range, EmpiricalLikelihood() bounds what they leave open"
         )
     if model_only:
         reasons.append("the interval takes the reward predictions for exact: it leaves out the model's error")

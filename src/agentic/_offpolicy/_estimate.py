@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose, withheld
+from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -75,6 +76,7 @@ class Estimate:
 
 _DOUBLY_ROBUST = DR()
 _NORMAL = Normal()
+_BOUNDED = EmpiricalLikelihood()
 
 
 def estimate(
@@ -86,7 +88,7 @@ def estimate(
     logging: npt.ArrayLike | None = None,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = _NORMAL,
+    interval: Interval | None = None,
 ) -> Estimate:
     """Estimate the mean reward of a target policy from rows that another policy logged.
 
@@ -107,7 +109,8 @@ def estimate(
             prove the logged probabilities by.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds; `CressieRead` for rare rewards of independent rows.
+        interval: How contributions become bounds: by default `EmpiricalLikelihood` where `reward_range` is
+            given, and `Normal` otherwise.
 
     Raises:
         EvaluationError: Malformed input, named by row and field; predictions missing; or an
@@ -137,7 +140,7 @@ def judge(
     estimator: Estimator,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = _NORMAL,
+    interval: Interval | None = None,
 ) -> Estimate:
     """Estimate from rows that are weighed already: what ``estimate`` does once it has weighed them.
 
@@ -147,7 +150,7 @@ def judge(
         estimator: How rows contribute.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds.
+        interval: How contributions become bounds; by default as of ``estimate``.
 
     Raises:
         EvaluationError: The estimator or the interval does not apply to such rows, or the level or a reward
@@ -155,6 +158,7 @@ def judge(
 
     .. versionadded:: 0.1
     """
+    interval = usual_interval(interval, reward_range)
     check_asked(estimator, interval, level)
     if reward_range is not None:
         check_range(rows.reward, reward_range)
@@ -174,6 +178,13 @@ def judge(
     return concluded(
         base, rows, found, interval=interval.name, reward_range=reward_range, counts_unseen=unseen
     )
+
+
+def usual_interval(interval: Interval | None, reward_range: tuple[float, float] | None, /) -> Interval:
+    """The interval that was asked for; else one that holds at rare rewards, where their range is known."""
+    if interval is not None:
+        return interval
+    return _NORMAL if reward_range is None else _BOUNDED
 
 
 def concluded(

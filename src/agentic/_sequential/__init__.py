@@ -26,7 +26,7 @@ from agentic._sequential._bounded import (
 )
 from agentic._sequential._checks import check_open_unit
 from agentic._sequential._count import CountTest
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._e_values import EValues
 from agentic._sequential._mean import MeanTest
 from agentic._sequential._moments import Moments
 from agentic._sequential._msprt import MSPRT, msprt
@@ -38,7 +38,7 @@ __all__ = [
     "BettingTest",
     "ConfidenceSequence",
     "CountTest",
-    "Evidences",
+    "EValues",
     "MeanTest",
     "Moments",
     "SampleRatioTest",

@@ -22,7 +22,7 @@ from agentic._sequential._checks import (
     log_sum,
     reject,
 )
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._e_values import EValues
 
 # Stakes as shares of the largest that cannot ruin; small ones win by small differences of many rows.
 _STAKES: Final = np.geomspace(0.002, 0.98, 28)
@@ -252,7 +252,7 @@ class BettingTest:
             "safe": self.safe,
         }
 
-    def trajectory(self, *, control: npt.ArrayLike, treatment: npt.ArrayLike) -> Evidences:
+    def trajectory(self, *, control: npt.ArrayLike, treatment: npt.ArrayLike) -> EValues:
         """Return the e-values after each of many batches from an empty test, for many runs at once.
 
         Args:
@@ -272,7 +272,7 @@ class BettingTest:
             e_values: Floats = np.exp(total.clip(max=LARGEST_LOG))
             return e_values
 
-        return Evidences(harm=mixed(-gain if self.worse == "lower" else gain), safe=mixed(safe_gain))
+        return EValues(harm=mixed(-gain if self.worse == "lower" else gain), safe=mixed(safe_gain))
 
     @property
     def _sign(self) -> float:

@@ -21,7 +21,7 @@ from agentic._sequential._checks import (
     log_sum,
     reject,
 )
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._e_values import EValues
 
 # Alternatives: how far, in logarithms of the ratio of rates, a rate may lie from what is to be ruled out.
 # Even in the logarithm, from 1 % to a factor of twelve, most weight near a quarter.
@@ -298,7 +298,7 @@ class CountTest:
         control_successes: npt.ArrayLike,
         treatment_rows: npt.ArrayLike,
         treatment_successes: npt.ArrayLike,
-    ) -> Evidences:
+    ) -> EValues:
         """Return the e-values after each of many batches from an empty test, for many runs at once.
 
         Args:
@@ -323,7 +323,7 @@ class CountTest:
             return e_values
 
         safe = self._safe_nodes
-        return Evidences(harm=mixed(self._harm_nodes, 0.0), safe=mixed(safe[1:], float(safe[0])))
+        return EValues(harm=mixed(self._harm_nodes, 0.0), safe=mixed(safe[1:], float(safe[0])))
 
     @property
     def _sign(self) -> float:

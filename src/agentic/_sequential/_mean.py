@@ -22,7 +22,7 @@ from agentic._sequential._checks import (
     e_of,
     reject,
 )
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._e_values import EValues
 from agentic._sequential._moments import Moments
 
 
@@ -245,9 +245,7 @@ class MeanTest:
             "safe": self.safe,
         }
 
-    def trajectory(
-        self, *, control: Sequence[npt.ArrayLike], treatment: Sequence[npt.ArrayLike]
-    ) -> Evidences:
+    def trajectory(self, *, control: Sequence[npt.ArrayLike], treatment: Sequence[npt.ArrayLike]) -> EValues:
         """Return the e-values after each of many batches from an empty test, for many runs at once.
 
         Args:
@@ -279,7 +277,7 @@ class MeanTest:
             return answer
 
         kept = 1.0 - self._sign * self.relative_margin
-        return Evidences(
+        return EValues(
             harm=e_values(self._sign * (mean0 - mean1) / total, 1.0),
             safe=e_values(self._sign * (mean1 - kept * mean0) / total + self.margin, kept),
         )

@@ -31,6 +31,7 @@ from agentic._offpolicy import (
     doubted,
     overlap,
     reject,
+    usual_interval,
 )
 from agentic._plan import bind, checked, fields_of, remembering
 from agentic.arrays import I64, Batch, Bools, Records
@@ -129,7 +130,7 @@ def compare(
     arms: Sequence[str] = ARMS,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = NORMAL,
+    interval: Interval | None = None,
     folds: int = 2,
     seed: int = 0,
     penalty: float = 1.0,
@@ -151,7 +152,7 @@ def compare(
         arms: Whose decisions count.
         level: Share of samples in which the bounds of each row are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How sums become bounds.
+        interval: How sums become bounds; by default as of ``evaluate``.
         folds: Parts for the reward model.
         seed: Of the folds.
         penalty: Of the reward model, in rows.
@@ -169,7 +170,9 @@ def compare(
             f"policies must be at least one, and none called {AS_LOGGED!r}, got {list(listed)!r:.200}",
             value=list(listed),
         )
-    judging = Judging(estimator, arms, level, reward_range, interval, folds, seed, penalty)
+    judging = Judging(
+        estimator, arms, level, reward_range, usual_interval(interval, reward_range), folds, seed, penalty
+    )
     return walked(agent, listed, judging=judging, by=by, rows=rows, progress=progress, logged=True)
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from agentic._again import logged_batch
 from agentic._flow import POLICIES, probabilities
 from agentic._learning import lessons_of, with_records
-from agentic._offpolicy import DR, Estimate, Estimator, Interval
+from agentic._offpolicy import DR, Estimate, Estimator, Interval, usual_interval
 from agentic._plan import bind, checked, fields_of, remembering
 from agentic.arrays import F64, Records
 from agentic.errors import ConfigurationError
-from agentic.evaluation._compare import ARMS, NORMAL, Judging, walked
+from agentic.evaluation._compare import ARMS, Judging, walked
 from agentic.evaluation._joined import Joined, logged_decisions
 from agentic.evaluation._judged import Judged
 from agentic.evaluation._recall import logged_it, recall
@@ -117,7 +117,7 @@ def evaluate(
     arms: Sequence[str] = ARMS,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = NORMAL,
+    interval: Interval | None = None,
     folds: int = 2,
     seed: int = 0,
     penalty: float = 1.0,
@@ -151,7 +151,8 @@ def evaluate(
         arms: Whose decisions count. The holdout's say nothing about sending.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds. ``CressieRead`` takes rows as independent: give it
+        interval: How contributions become bounds: by default ``EmpiricalLikelihood`` where ``reward_range``
+            is given, and ``Normal`` otherwise. ``CressieRead`` takes rows as independent: give it
             ``rows`` with one decision of each subject. Those that need every row, as ``EmpiricalLikelihood``
             does, keep 56 bytes of each.
         folds: Parts for the reward model, each predicted from the others.
@@ -163,7 +164,9 @@ def evaluate(
             out of range.
         ConfigurationError: The policy does not fit the agent.
     """
-    judging = Judging(estimator, arms, level, reward_range, interval, folds, seed, penalty)
+    judging = Judging(
+        estimator, arms, level, reward_range, usual_interval(interval, reward_range), folds, seed, penalty
+    )
     found = walked(
         agent,
         {checked(policy).name: policy},

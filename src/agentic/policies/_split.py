@@ -138,7 +138,8 @@ class Split:
         if len(sides) and (sides == sides[0]).all():
             whole: Proposal = self.members[sides[0]].propose(batch)
             return whole
-        weights = np.zeros(batch.allowed.shape)
+        k = len(batch.catalogue)
+        weights = np.zeros((len(batch), k))
         score: F64 | None = None
         spread: F64 | None = None
         for place, policy in enumerate(self.members):
@@ -146,7 +147,7 @@ class Split:
             if len(rows):
                 try:
                     proposal = policy.propose(batch.take(rows))
-                    weights[rows] = _fitting(proposal.weights, (len(rows), weights.shape[1]))
+                    weights[rows] = _fitting(proposal.weights, (len(rows), k))
                 except Exception:  # noqa: BLE001 - a plugin is called: it fails for its own subjects only
                     weights[rows] = np.nan  # for which the flow asks the fallback
                     continue
