@@ -17,6 +17,7 @@ from agentic.evaluation import (
     Interval,
     Logged,
     Normal,
+    Tally,
     alike_bounds,
     cross_fit,
     estimate,
@@ -123,3 +124,13 @@ def test_alike_bounds_refuse_what_bounds_nothing(field: str, given: dict[str, fl
             level=asked["level"],
             reward_range=(0.0, 1.0),
         )
+
+
+def test_a_tally_withholds_what_an_estimate_does() -> None:
+    for scale, groups in ((1e200, None), (1.0, np.full(N, 7))):
+        logged = Logged(ACTION, REWARD * scale, probability=EVEN, groups=groups)
+        tally = Tally(SNIPW()).observe(logged, TARGET)
+        whole = estimate(logged, TARGET, estimator=SNIPW())
+        found = tally.estimate()
+        assert found.diagnostics.verdict == whole.diagnostics.verdict == "insufficient support"
+        assert found.diagnostics.reasons[0] == whole.diagnostics.reasons[0]

@@ -244,6 +244,18 @@ def _grave(facts: Diagnostics, *, bounded: bool, subjects: int) -> list[str]:
     return reasons
 
 
+def withheld(value: float, error: float, low: float, high: float, /, *, interval: str) -> str | None:
+    """Return why bounds cannot be given although rows support them, or None where they can."""
+    if not (math.isfinite(value) and math.isfinite(error)) or math.isnan(low) or math.isnan(high):
+        return "rewards or weights are too large to add up their squares: measure in a larger unit"
+    if low > high:
+        return (
+            f"the {interval} interval lies outside reward_range: the mean weight is off, by chance or "
+            "because the weights cannot be right; a self-normalised estimator such as SNIPW() stays inside"
+        )
+    return None
+
+
 def _misplaced(facts: Diagnostics, /) -> float:
     """How much of the target's probability surely wrong propensities move elsewhere, 0 or more."""
     return sum(one.mass for one in facts.miscalibrated if one.sure)

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose, withheld
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import (
@@ -206,13 +206,9 @@ def concluded(
             if facts.alike and not counts_unseen:
                 low, high = _widened(low, high, rows, found, facts, base.level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
-        finite = math.isfinite(base.value) and math.isfinite(base.standard_error)
-        told = finite and not (math.isnan(low) or math.isnan(high))
-        if told and low <= high:
+        reason = withheld(base.value, base.standard_error, low, high, interval=interval)
+        if reason is None:
             return attrs.evolve(base, low=low, high=high, method=f"{base.method}, {interval} interval")
-        reason = f"the {interval} interval lies outside reward_range: the weights cannot be right"
-        if not told:
-            reason = "rewards or weights are too large to add up their squares: measure in a larger unit"
         facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
     return attrs.evolve(

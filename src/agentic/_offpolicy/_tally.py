@@ -23,6 +23,7 @@ from agentic._offpolicy._diagnostics import (
     _distance,
     _grave,
     _mild,
+    withheld,
 )
 from agentic._offpolicy._estimate import Estimate
 from agentic._offpolicy._estimator import Estimator
@@ -231,7 +232,7 @@ class _State:
     def error(self, combination: Floats, degrees: int) -> float:
         """Standard error of the mean of a combination of columns."""
         square = self.spread.products(combination, combination, self.frame)
-        return self.spread.error(max(0.0, square), degrees)
+        return self.spread.error(max(square, 0.0), degrees)  # in this order NaN stays NaN
 
     @property
     def told(self) -> Sums:
@@ -548,10 +549,10 @@ class Tally:
                 if facts.alike and not isinstance(interval, CountsUnseen):
                     low, high = state.widened(low, high, level, reward_range)
                 low, high = max(low, reward_range[0]), min(high, reward_range[1])
-            if low <= high:
+            reason = withheld(value, error, low, high, interval=interval.name)
+            if reason is None:
                 method = f"{self.estimator.name}, {interval.name} interval"
                 return Estimate(value, low, high, error, n, level, method, facts, self.estimator)
-            reason = f"the {interval.name} interval lies outside reward_range: the weights cannot be right"
             facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
         low, high = reward_range or (-math.inf, math.inf)
         method = f"{self.estimator.name}, no interval"

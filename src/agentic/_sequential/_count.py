@@ -137,8 +137,9 @@ class CountTest(Claims):
             EvaluationError: Not whole numbers, more successes than rows, or a share outside (0, 1).
         """
         for field, (rows, successes) in (("control", control), ("treatment", treatment)):
-            whole = rows == math.floor(rows) and successes == math.floor(successes)
-            if not (math.isfinite(rows) and whole and 0 <= successes <= rows):
+            finite = math.isfinite(rows) and math.isfinite(successes)
+            whole = finite and rows == math.floor(rows) and successes == math.floor(successes)
+            if not (whole and 0 <= successes <= rows):
                 remedy = "give (rows, successes) of this batch alone, not since the start"
                 reject(field, (rows, successes), "whole numbers with 0 <= successes <= rows", remedy)
         (n0, x0), (n1, x1) = control, treatment
