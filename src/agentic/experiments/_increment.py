@@ -158,7 +158,7 @@ def increment(
     net = [one - other for one, other in zip(gross, cost, strict=True)]
 
     def per_customer(pair: list[F64]) -> Difference:
-        if known is None or all((one == pair[0][0]).all() for one in pair):
+        if known is None or all((one == one[0]).all() for one in pair):
             return difference(*pair, level=level)
         return cuped(Before(pair[0], known[0]), Before(pair[1], known[1]), level=level)
 

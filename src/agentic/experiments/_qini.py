@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic import arrays
-from agentic._offpolicy import check_length, reject
+from agentic._offpolicy import reject
 from agentic._statistics import normal_quantile, normal_tail
 from agentic.arrays import F64, Bools
 from agentic.evaluation import cross_fit
@@ -119,8 +119,11 @@ def qini(
     if which.ndim != 1 or which.dtype != np.bool_:
         found = f"{which.dtype.name} {which.shape}"
         reject("treated", None, found, "one bool for each subject", "say True for who was treated")
-    check_length("treated", len(which), len(scores))
-    check_length("reward", len(rewards), len(scores))
+    for field, column in (("treated", which), ("reward", rewards)):
+        if len(column) != len(scores):
+            reject(
+                field, None, len(column), f"{len(scores)} values, as many as score", "give one per subject"
+            )
     whole = difference(rewards[which], rewards[~which], level=level)
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0.0, True).nonzero()[0]  # of each score the last subject

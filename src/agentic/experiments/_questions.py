@@ -16,7 +16,7 @@ from agentic._plan import bind, fields_of
 from agentic.errors import CodecError, EvaluationError
 from agentic.evaluation import Joined, joined
 from agentic.experiments._difference import UNPROVEN, Difference, check_level
-from agentic.experiments._guardrail_price import GuardrailPrice, guardrail_prices
+from agentic.experiments._guardrail_price import WEAK, GuardrailPrice, guardrail_prices
 from agentic.experiments._increment import UNREADABLE, plain
 from agentic.experiments._multiple import holm
 from agentic.experiments._paired import ahead_of, predicted
@@ -29,6 +29,7 @@ from agentic.protocols import Learner, Policy
 FEWEST: Final = 30
 """Subjects of a group with fewer are too few for the delta method."""
 UNSUPPORTED: Final = "insufficient support"
+_NONE: Final = "    none, or of a policy that keeps something of each subject it cannot be told"
 AHEAD, BEHIND, UNANSWERED = "ahead", "behind", "cannot be answered"
 
 
@@ -44,8 +45,8 @@ class Answer:
         standard_error: Of the value.
         p_value: Two-sided; 1 where there is no answer.
         level: Share of samples in which the bounds are to hold.
-        verdict: ``"ahead"``, ``"behind"``, ``"no difference proven"``, ``"insufficient support"``, ``"do not
-            read"`` or ``"cannot be answered"``.
+        verdict: ``"ahead"``, ``"behind"``, ``"no difference proven"``, ``"weak"`` (see the
+            notes), ``"insufficient support"``, ``"do not read"`` or ``"cannot be answered"``.
         how: By which data and method.
         notes: What to keep in mind, or what to set so that it can be answered.
     """
@@ -123,8 +124,9 @@ class StandingAnswers:
             lines.append(f"  arms: {self.check}")
         lines += [f"  {one}" for one in (self.random, self.nothing, self.rules, self.champion)]
         lines.append("  what each guardrail costs (one step: what more messages do later is not in it):")
-        lines += [f"    {one}" for one in self.guardrails] or ["    cannot be told"]
-        lines += [f"    {note}" for note in dict.fromkeys(n for one in self.guardrails for n in one.notes)]
+        lines += [f"    {one}" for one in self.guardrails] or [_NONE]
+        notes = dict.fromkeys(note for one in self.guardrails for note in one.notes)
+        lines += [f"    {note}" for note in notes]
         adjusted = ", ".join(f"{name} {p:.3g}" for name, p in self.adjusted.items())
         if adjusted:
             lines.append(f"  p-values corrected for all of these (Holm): {adjusted}")
@@ -311,7 +313,8 @@ class _Asker:
             )
         verdict = UNPROVEN
         if found.p_value < 1.0 - self.level:
-            verdict = AHEAD if found.value > 0.0 else BEHIND
+            proven = AHEAD if found.value > 0.0 else BEHIND
+            verdict = proven if facts.verdict == "ok" and not found.seen else WEAK
         return Answer(
             question,
             found.value,
