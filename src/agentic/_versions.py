@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentic.state import Shelf
 
 _VERSIONS: Final = 256
-_LED: Final = "+"  # between the templates of a champion and its challengers
+_LED: Final = "+"  # after each of the templates of a champion and its challengers
 
 
 class Versions:
@@ -71,23 +71,29 @@ class Versions:
 
     def _line(self, policy: Policy, before: str) -> str:
         """The template that a policy comes from; of champion and challengers those of all, joined."""
-        from agentic._restoring import template_of  # only with a database
-
         origin = self._origin.get(before)
         if origin is not None:
             return origin
         if isinstance(policy, Leads):
-            return _LED.join(self._line(member, fingerprint(member)) for member in policy.members)
-        origin = template_of(policy)
-        self._templates.setdefault(origin, policy)
+            return "".join(self._alone(member) + _LED for member in policy.members)
+        return self._alone(policy)
+
+    def _alone(self, policy: Policy) -> str:
+        """The template of one policy, of champion and challengers too where they are a member of others."""
+        from agentic._restoring import template_of  # only with a database
+
+        origin = self._origin.get(fingerprint(policy))
+        if origin is None or _LED in origin:
+            origin = template_of(policy)
+            self._templates.setdefault(origin, policy)
         return origin
 
     def _note(self, policy: Policy, version: str, origin: str) -> None:
         """Remember where a policy comes from, and where each comes from that is in charge with it."""
         self._origin[version] = origin
         if _LED in origin and isinstance(policy, Leads):
-            for member, own in zip(policy.members, origin.split(_LED), strict=True):
-                self._origin[fingerprint(member)] = own
+            for member, own in zip(policy.members, _parts(origin), strict=True):
+                self._origin.setdefault(fingerprint(member), own)
 
     def get(self, version: str, /) -> Policy | None:
         """The policy of this version, if it is still known and belongs to a template of this process."""
@@ -117,6 +123,26 @@ class Versions:
         with suppress(CodecError):  # whoever keeps it will say so
             origin = template_of(template)
             self._templates[origin], self._origin[version] = template, origin
+
+    def meet(self, passed: Policy, ready: Policy, /) -> None:
+        """Take note of a policy that the application assigns, and of who is in charge with it.
+
+        Args:
+            passed: As the application passed it.
+            ready: The same, bound.
+        """
+        if self._shelf is None:
+            return
+        if isinstance(passed, Leads) and isinstance(ready, Leads):
+            for member, own in zip(passed.members, ready.members, strict=True):
+                self._meet(member, own)
+        else:
+            self._meet(passed, ready)
+
+    def _meet(self, passed: Policy, ready: Policy) -> None:
+        version = fingerprint(ready)
+        if version not in self._origin:
+            self.expect(passed, version)
 
     def last(self, ready: Policy, version: str, in_charge: str, /) -> tuple[Policy, str]:
         """What was learned last from a policy that was expected, and its version; itself if nothing was.
@@ -164,17 +190,17 @@ class Versions:
 
     def _restored(self, version: str, origin: str, body: bytes | None) -> tuple[Policy | None, str]:
         """A stored policy, bound to this agent's actions, and its version: another if they changed."""
-        templates = [self._templates.get(each) for each in origin.split(_LED)]
+        templates = [self._templates.get(each) for each in _parts(origin)]
         known = [template for template in templates if template is not None]
         if len(known) < len(templates) or body is None:
             return None, ""
         from agentic._restoring import restore  # only with a database
 
         template, beside = known[0], known[1:]
-        if beside:
-            from agentic.policies import Split  # only where somebody challenges
+        if _LED in origin:
+            from agentic.policies import Split, Uniform  # only where somebody challenges
 
-            beside = [Split(template), *beside]
+            beside = [Split(Uniform()), *beside]
         try:
             policy = restore(template, body, self._space, beside=beside)
         except (CodecError, ConfigurationError) as error:
@@ -199,3 +225,8 @@ class Versions:
         self._note(policy, found, origin)
         self._hold(policy, found)
         return policy, found
+
+
+def _parts(origin: str) -> list[str]:
+    """The templates of champion and challengers, or the one of a policy that is alone."""
+    return origin.removesuffix(_LED).split(_LED)

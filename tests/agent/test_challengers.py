@@ -141,3 +141,18 @@ def test_only_one_of_those_who_exchange_at_once_succeeds(database: Any, stored: 
         made = one.decide("customer-1", now=NOON)
         assert made.policy_version == agents[winners[0]].policy_version != known
     assert not agents[0].exchange(known, Fixed(IDS[0]))
+
+
+def test_a_split_may_stand_alone_or_inside_another(database: Any) -> None:
+    """With nobody beside the champion, and as a member: what it learns is found again where it is passed."""
+    one = lived(on_file(database))
+    one.policy = Split(one.policy, [])
+    lived(one)
+    assert on_file(database).policy_version == one.policy_version
+    inner = Split(SquareCB(gamma=3.0), [(Fixed(IDS[0]), 0.5)], salt="inner")
+    one.policy = Split(one.policy.champion, [(inner, 0.5)])
+    lived(one)
+    knowing = on_file(database, challengers=[inner])
+    assert knowing.policy_version == one.policy_version
+    with pytest.raises(ConfigurationError, match="pass them too"):
+        on_file(database)

@@ -19,6 +19,7 @@ from agentic.evaluation import joined
 from agentic.guardrails import Budget, Consent, FrequencyCap, QuietHours
 from agentic.policies import Fixed, Uniform
 from agentic.provenance import MemoryLog
+from agentic.release import Registry
 from agentic.rewards import Goals
 from agents import NOON, names
 
@@ -172,6 +173,32 @@ class TestApproving:
             agent.oversight.approve(decision.id, by="Bob")
 
 
+class TestWaitingInVain:
+    """Nobody said yes, so it was not sent."""
+
+    def test_it_has_no_reward_also_in_another_process(self, make: Any) -> None:
+        """It would look like a message that nobody answered, and policies would learn not to send it."""
+        agent = watched(make())
+        yes, forgotten, late = (agent.decide(name) for name in names(3))
+        agent.oversight.approve(yes.id, by="Bob")
+        agent.record(forgotten.id, "buy", at=NOON)
+        other = agent if isinstance(agent.log, MemoryLog) else make()
+        assert other.learn(now=NOON + 2 * HOUR).closed == 1
+        assert joined(agent).position.tolist() == [int(yes.id[16:], 16)]
+        agent.oversight.approve(late.id, by="Bob", now=NOON + HOUR)  # sent after all, too late for a reward
+        for one in (agent, other):
+            assert one.learn(now=NOON + 9 * HOUR).closed == 0
+            assert one.pending == 0
+        assert len(joined(agent)) == 1
+
+    def test_nothing_sent_by_its_own_choice_has_one(self, make: Any) -> None:
+        """Doing nothing waits for nobody."""
+        agent = watched(make(policy=Fixed("no_action")))
+        agent.decide("customer-1")
+        assert agent.learn(now=NOON + 2 * HOUR).closed == 1
+        assert len(joined(agent)) == 1
+
+
 class TestByHand:
     """A person chooses something else."""
 
@@ -215,6 +242,17 @@ class TestByHand:
         assert len(joined(agent).position) + agent.pending == size
         again = agent.oversight.override(first.id, "no_action", by="Bob", reason="x")
         assert again.action.id == "no_action"
+
+    @pytest.mark.parametrize("by", ["", None, "Bob\x00"], ids=["empty", "none", "control"])
+    def test_who_is_nobody_chooses_nothing(self, make: Any, by: Any) -> None:
+        """Nothing is decided, counted or set aside for somebody without a name."""
+        agent = make()
+        first = agent.decide("customer-1")
+        size = len(agent.log)
+        with pytest.raises(ReleaseError, match="by must be the name"):
+            agent.oversight.override(first.id, "push", by=by, reason="x")
+        assert len(agent.log) == size
+        assert agent.oversight.status(first.id) == "released"
 
     def test_who_is_held_out_stays_so(self, make: Any) -> None:
         """Otherwise the holdout would not show what sending nothing is worth."""
@@ -330,6 +368,24 @@ class TestStopping:
         agent.oversight.stop(by="Ann", reason="complaints")
         agent.oversight.set("autonomous", by="Ann", reason="mended")
         assert agent.decide("c").action.id == "sms"
+
+    def test_a_stop_that_nobody_could_log_ends_with_the_next_level(self, make: Any) -> None:
+        """A slip in the name stops it all the same; and whoever lets it go on is heard."""
+        agent = make()
+        with pytest.raises(ReleaseError, match="by must be the name"):
+            agent.oversight.stop(by="", reason="complaints")
+        assert agent.oversight.level == "stopped"
+        agent.oversight.set("autonomous", by="Ann", reason="mended")
+        assert agent.oversight.level == "autonomous"
+        assert agent.decide("customer-1").action.id == "sms"
+        Registry(agent).govern(by="Ann")
+        with pytest.raises(ReleaseError, match="by must be the name"):
+            agent.oversight.stop(by="", reason="complaints")
+        with pytest.raises(ReleaseError, match="give approved_by"):
+            agent.oversight.set("autonomous", by="Ann", reason="mended")
+        assert agent.oversight.level == "stopped"
+        agent.oversight.set("autonomous", by="Ann", reason="mended", approved_by="Bob")
+        assert agent.decide("customer-2").action.id == "sms"
 
 
 class TestWhoMay:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import agentic.evaluation as room
 from agentic.errors import EvaluationError
 from agentic.evaluation import (
+    BIPW,
     DM,
     DR,
     IPW,
@@ -21,11 +22,14 @@ from agentic.evaluation import (
     Estimator,
     Logged,
     ModelFree,
+    Replay,
     SubgaussianDR,
     SubgaussianIPW,
     SwitchDR,
     estimate,
+    judge,
     overlap,
+    weighed,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -34,6 +38,7 @@ ALL: list[Estimator] = [
     IPW(),
     IPW(clip=2.0),
     SNIPW(),
+    BIPW(),
     DM(),
     DR(),
     DR(clip=2.0),
@@ -210,6 +215,7 @@ def test_names_say_what_was_set() -> None:
         "IPW",
         "IPW(clip=2)",
         "SNIPW",
+        "B-IPW",
         "DM",
         "DR",
         "DR(clip=2)",
@@ -327,6 +333,30 @@ def test_a_meaningless_parameter_is_refused(build: Callable[[], Estimator], mess
     """Estimators check their parameter when they are made."""
     with pytest.raises(EvaluationError, match=message):
         build()
+
+
+def test_replay_averages_the_rows_that_the_target_repeats() -> None:
+    """Where logging was uniform nothing is altered; elsewhere the uneven weight counts as removed."""
+    reward, target = [1.0, 0.0, 5.0, 0.5], np.eye(2)[[0, 0, 0, 1]]
+    even = Logged([0, 0, 1, 1], reward, probability=[0.5] * 4)
+    found = estimate(even, target, estimator=Replay())
+    assert found.value == pytest.approx(0.5)
+    assert found.value == estimate(even, target, estimator=SNIPW()).value
+    assert found.diagnostics.altered_share == 0.0
+    uneven = Logged([0, 0, 1, 1], reward, probability=[0.5, 0.5, 0.5, 0.25])
+    found = estimate(uneven, target, estimator=Replay())
+    assert found.value == pytest.approx(0.5)
+    assert found.diagnostics.altered_share == pytest.approx(0.25)
+
+
+def test_replay_needs_a_target_that_does_not_draw() -> None:
+    """A drawn action is named by its row; without matches there is no value."""
+    logged = Logged([0, 1], [0.0, 1.0], probability=[0.5, 0.5])
+    with pytest.raises(EvaluationError, match=r"target at row 1 is 0\.3, expected 0 or 1; use SNIPW"):
+        estimate(logged, [[1.0, 0.0], [0.7, 0.3]], estimator=Replay())
+    assert math.isnan(estimate(logged, [[0.0, 1.0], [1.0, 0.0]], estimator=Replay()).value)
+    with pytest.raises(EvaluationError, match="the rows have no logged probabilities"):
+        judge(weighed([1.0, 2.0], [0.0, 1.0]), estimator=Replay())
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, math.nan, 95.0])

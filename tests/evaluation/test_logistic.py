@@ -190,8 +190,7 @@ class Votes:
     def fit(self, x: Floats, y: Floats) -> None:
         self.classes_, self.share = np.unique(y), float(y.mean())
 
-    def predict(self, x: Floats) -> Floats:
-        raise AssertionError
+    predict = np.sign  # labels: not to be asked for
 
     def predict_proba(self, x: Floats) -> Floats:
         return np.tile([1.0 - self.share, self.share], (len(x), 1))

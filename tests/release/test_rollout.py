@@ -244,7 +244,7 @@ class Scores:
         pytest.param(
             Fixed({"old": 1.0, "new": 1.0, "no_action": 1.0}),
             Fixed("no_action"),
-            Tripwires(),
+            Tripwires(alike=0.995),
             "it chose one action 100.0% of the time",
             id="collapsed",
         ),
@@ -270,7 +270,7 @@ def test_a_challenger_that_does_not_work_is_rolled_back_at_once(
 def test_a_policy_that_collapsed_like_its_champion_is_no_reason() -> None:
     """Rules choose one action for everybody, and so do others."""
     agent = shop()
-    rollout = trying(agent)
+    rollout = trying(agent, tripwires=Tripwires(alike=0.995))
     rollout.start(now=at(0))
     serve(agent, 1, 3000)
     assert rollout.look(now=at(1)).move is Move.HOLD
@@ -453,7 +453,9 @@ def test_the_registry_goes_along_and_people_have_the_last_word() -> None:
     """Canary by canary with evidence; approvals are waited for, and asked for once; the champion changes."""
     agent = shop(policy=Fixed({"old": 1.0, "new": 1.0}))
     registry, challenger, version = governed(agent)
-    rollout = trying(agent, challenger, registry=registry, steps=(0.01, 0.05, 0.1), least=20, doubt=1e9)
+    settings: dict[str, Any] = {"steps": (0.01, 0.05, 0.1), "least": 20, "doubt": 1e9}
+    metrics = (Happens("sale", CountTest(worse="lower", margin=0.5)),)
+    rollout = trying(agent, challenger, registry=registry, metrics=metrics, **settings)
     waits = rollout.start(now=at(0))
     assert (waits.move, waits.share, agent.policy.name) == (Move.HOLD, 0.0, "fixed")
     assert all(reason.startswith("the registry waits for") for reason in waits.reasons)
@@ -461,7 +463,8 @@ def test_the_registry_goes_along_and_people_have_the_last_word() -> None:
     registry.approve(version, "canary_1", by="ann")
     assert rollout.look(now=at(0)).move is Move.RAMP
     assert registry.stage(version) == "canary_1"
-    looks = run(agent, rollout, range(1, 14))
+    rates = dict.fromkeys(("old", "new", "no_action"), 0.5)
+    looks = run(agent, rollout, range(1, 14), n=6000, rates=rates)
     assert looks[-1].reasons[0].startswith("the registry waits for")
     assert (looks[-1].share, registry.stage(version)) == (0.1, "canary_10")
     kinds = [(each.kind, each.summary["share"]) for each in registry.get(version).evidence]
@@ -534,11 +537,13 @@ def test_what_cannot_be_tried_is_refused() -> None:
     rollout.start(now=at(0))
     assert rollout.start(now=at(0)).reasons == ("it has begun before",)
     with pytest.raises(ConfigurationError, match="with 1 challengers is in charge"):
-        trying(agent, Fixed("no_action")).start()
+        trying(agent, Fixed("no_action"), name="other").start()
     with pytest.raises(ConfigurationError, match="began with other alpha"):
         trying(agent, alpha=0.1).look()
     with pytest.raises(ConfigurationError, match="test must be a test"):
         Reward("mean")
+    with pytest.raises(ConfigurationError, match="test must be a test"):
+        Happens("sale", CountTest)
     with pytest.raises(ConfigurationError, match="failed must be"):
         Tripwires(failed=-1)
 

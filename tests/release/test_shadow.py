@@ -15,12 +15,14 @@ from agentic.arrays import Batch, Proposal
 from agentic.errors import ConfigurationError
 from agentic.evaluation import joined
 from agentic.policies import Fixed, Uniform
+from agentic.provenance import MemoryLog
 from agentic.release import Shadow
 from agents import DAY, NOON, names
 from logs import filled, small, work
-from replaying import Leans, columns, leaning
+from replaying import Leans, columns, copied, leaning
 
 OTHER = Fixed({"mail": 5.0, "push": 1.0, "no_action": 0.5})
+OTHER_OF_SMALL = Fixed({"a": 1.0, "b": 3.0, "no_action": 1.0})
 
 
 def rounds(agent: Agent, many: int = 3, n: int = 400, *, first: int = 0) -> Agent:
@@ -256,3 +258,75 @@ def test_figures_can_be_stored_as_json() -> None:
     assert told["earned"] is None
     assert told["weighed"] == 0
     assert {type(fact) for fact in told.values()} <= {int, float, str, type(None)}
+
+
+def test_evidence_passes_is_weak_or_fails() -> None:
+    """As a registry keeps it."""
+    agent = filled(2000)
+    assert everybody(agent, Fixed("a")).look().as_evidence().verdict == "pass"
+    assert everybody(agent, Fixed("no_action")).look().as_evidence().verdict == "fail"
+    assert everybody(agent, Broken()).look().as_evidence().verdict == "fail"
+    assert everybody(small(), OTHER_OF_SMALL).look().as_evidence().verdict == "fail"
+    fresh = small()
+    fresh.decide_many(names(50), now=NOON)
+    seen = everybody(fresh, OTHER_OF_SMALL).look()
+    assert (seen.value, seen.as_evidence().verdict) == (None, "weak")
+    assert seen.as_evidence().summary["weighed"] == 50
+
+
+def test_agents_that_share_a_log_are_kept_apart() -> None:
+    """And an agent that never learns is shadowed without its worth."""
+    log = MemoryLog()
+    mine, theirs = small(log=log), small("other", log=log)
+    for day in range(3):
+        work(mine, day, 100, np.random.default_rng(day))
+        work(theirs, day, 70, np.random.default_rng(day))
+    shadow = everybody(mine, OTHER_OF_SMALL)
+    assert shadow.policy == OTHER_OF_SMALL
+    assert shadow.look().passed == 300
+    alone = Agent("small", mine.plan.catalogue.actions[:2], log=MemoryLog())
+    seen = everybody(alone, Fixed("a"))
+    alone.decide_many(names(20), now=NOON)
+    assert seen.look().weighed == 20
+
+
+def test_subjects_that_nobody_follows_cost_nothing() -> None:
+    """A part of the log without any of them."""
+    agent = small(holdout=1.0)
+    agent.decide_many(names(20), now=NOON)
+    seen = everybody(agent, Uniform()).look()
+    assert (seen.passed, seen.weighed, seen.cost_us) == (20, 0, 0.0)
+
+
+class Reads:
+    """A log that can be read, and does not tell how long it is."""
+
+    def __init__(self) -> None:
+        self._log = MemoryLog()
+
+    def append(self, block: Any) -> Any:
+        return self._log.append(block)
+
+    def read(self, after: int = 0) -> Any:
+        return self._log.read(after)
+
+
+def test_a_log_that_does_not_tell_its_length_is_read_for_it() -> None:
+    """Once a look."""
+    agent = filled(100, log=Reads())
+    assert Shadow(agent, Uniform()).next > 300
+    assert everybody(agent, Uniform()).look().passed == 300
+    assert Shadow(small(log=Reads()), Uniform()).next == 0
+
+
+def test_a_damaged_record_is_not_guessed_at() -> None:
+    """Features that cannot be encoded any more: unreadable, and the shadow goes on."""
+
+    def damage(columns: dict[str, Any], meta: dict[str, Any]) -> None:
+        columns["values"] = columns["values"].astype(object)
+        columns["values"][:] = None
+
+    agent = rounds(leaning(), 1)
+    broken = leaning(log=copied(agent, damage))
+    seen = everybody(broken, OTHER).look()
+    assert (seen.weighed, seen.unreadable > 0) == (0, True)

@@ -97,6 +97,7 @@ from agentic.simulation import (
     FearedLoop,
     Lifetime,
     Observation,
+    PairedDifference,
     Rehearsal,
     Scenario,
     Trial,
@@ -108,9 +109,6 @@ from agentic.simulation import (
     rehearse,
     scenario,
     templates,
-)
-from agentic.simulation import (
-    Gain as Gained,
 )
 
 agent = Agent("name", [Action("sms")])
@@ -165,7 +163,7 @@ market = scenario("retail")
 assert_type(market, Scenario)
 rehearsed = rehearse(SquareCB(), playbook(), market, seeds=(1, 2))
 assert_type(rehearsed, Rehearsal)
-assert_type(rehearsed.gains["value"], Gained)
+assert_type(rehearsed.differences["value"], PairedDifference)
 assert_type(rehearsed.harms, tuple[str, ...])
 loop = feared_loop(scenario=market)
 assert_type(loop, FearedLoop)

@@ -7,9 +7,9 @@ from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, Anytim
 from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._calibration import Calibration, Miscalibrated
 from agentic._offpolicy._cressie_read import CressieRead
-from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
-from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
+from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge, usual_interval
 from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -27,6 +27,7 @@ from agentic._offpolicy._logged import (
     as_actions,
     as_array,
     as_floats,
+    as_names,
     check_below,
     check_length,
     overlap,
@@ -47,11 +48,14 @@ from agentic._offpolicy._slate_estimators import (
 )
 from agentic._offpolicy._slates import (
     LoggedSlates,
+    SlateLayout,
     SlateRows,
     SlateTarget,
     Weighing,
     overlap_slates,
 )
+from agentic._offpolicy._sums import SummedInterval, Sums
+from agentic._offpolicy._tally import Tally, keys_of
 from agentic._offpolicy._tuning import GRID, STRENGTHS, Adaptive, Criterion, LeastError, Slope, Tuned, tuned
 from agentic._offpolicy._weighting import BIPW, IPW, SNIPW, Replay, SubgaussianIPW
 
@@ -70,6 +74,7 @@ __all__ = [
     "SNRIPS",
     "SNSIPS",
     "STRENGTHS",
+    "UNSUPPORTED",
     "AcceleratedBootstrap",
     "Adaptive",
     "AnytimeBernstein",
@@ -99,18 +104,23 @@ __all__ = [
     "Replay",
     "Rows",
     "SlateEstimator",
+    "SlateLayout",
     "SlateRows",
     "SlateTarget",
     "Slope",
     "SubgaussianDR",
     "SubgaussianIPW",
+    "SummedInterval",
+    "Sums",
     "SwitchDR",
+    "Tally",
     "Tuned",
     "Weighing",
     "alike_bounds",
     "as_actions",
     "as_array",
     "as_floats",
+    "as_names",
     "check_below",
     "check_length",
     "diagnose",
@@ -118,11 +128,13 @@ __all__ = [
     "estimate",
     "estimate_slates",
     "judge",
+    "keys_of",
     "overlap",
     "overlap_slates",
     "reject",
     "resampled",
     "standard_error",
     "tuned",
+    "usual_interval",
     "weighed",
 ]

@@ -16,7 +16,7 @@ from agentic._offpolicy._columns import (
     as_actions,
     as_array,
     as_floats,
-    as_given,
+    as_names,
     check_below,
     check_length,
     reject,
@@ -51,10 +51,9 @@ def _wanted(field: str, values: npt.ArrayLike | None) -> Floats | None:
 
 
 def _names(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    array = as_given(field, values)
-    if array.ndim != 1 or array.dtype.kind not in "iuSU" or not array.size:
-        found = f"{array.dtype.name} {array.shape}"
-        reject(field, None, found, "one integer or string per row", f"give the {field} of every row")
+    array = as_names(field, values)
+    if not array.size:
+        reject(field, None, array.shape, "one integer or string per row", f"give the {field} of every row")
     return array
 
 
@@ -148,7 +147,7 @@ class LoggedSlates:
             column = getattr(self, field)
             if column is not None:
                 check_length(field, column.size, self.action.size)
-        layout = Layout.of(self)
+        layout = SlateLayout.of(self)
         if self.joint is not None:
             layout.check_same("joint", self.joint, "one probability for all rows of a slate")
         if self.cascade is not None:
@@ -163,7 +162,7 @@ class LoggedSlates:
 
 
 @attrs.frozen(eq=False)
-class Layout:
+class SlateLayout:
     """Says which rows make up which slate, in the order of slates and places.
 
     Attributes:
@@ -179,7 +178,7 @@ class Layout:
     slates: int
 
     @classmethod
-    def of(cls, logged: LoggedSlates, /) -> Layout:
+    def of(cls, logged: LoggedSlates, /) -> SlateLayout:
         """Sort the rows.
 
         Raises:
@@ -272,7 +271,7 @@ class SlateRows:
     .. versionadded:: 0.1
     """
 
-    layout: Layout
+    layout: SlateLayout
     reward: Floats
     joint: Weighing | None = None
     item: Weighing | None = None
@@ -308,7 +307,7 @@ def overlap_slates(
 
     .. versionadded:: 0.1
     """
-    layout = Layout.of(logged)
+    layout = SlateLayout.of(logged)
     if target.joint is not None:
         check_length("target joint", target.joint.size, logged.n)
         layout.check_same("target joint", target.joint, "one probability for all rows of a slate")

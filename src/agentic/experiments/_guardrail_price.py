@@ -26,7 +26,7 @@ from agentic._plan import bind
 from agentic.arrays import F64, I64, Bools
 from agentic.evaluation import Joined, Logistic, fit_ridge, predict_rewards, teach
 from agentic.experiments._paired import bounds, features_of, two_sided
-from agentic.experiments._worth import Deciding, logged_parts
+from agentic.experiments._worth import Deciding, archive
 from agentic.guardrails import Consent, KillSwitch, Suppression
 from agentic.protocols import Learner, Policy
 
@@ -118,7 +118,7 @@ def moves(agent: Deciding, policy: Policy, rows: Joined, place: I64, into: dict[
     """
     asked: Policy = bind(policy, agent.plan.space)
     plan = agent.plan
-    for where, found in logged_parts(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         listed = list(found.metas[0].get("guardrails", ()))
         if found.catalogue.ids != plan.catalogue.ids:
             continue

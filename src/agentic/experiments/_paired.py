@@ -13,7 +13,7 @@ from agentic._plan import bind
 from agentic._statistics import normal_quantile, normal_tail
 from agentic.arrays import F64, I64
 from agentic.evaluation import Joined, cross_fit, target_probabilities
-from agentic.experiments._worth import Deciding, logged_parts
+from agentic.experiments._worth import Deciding, archive
 from agentic.protocols import Policy
 
 
@@ -108,7 +108,7 @@ def predicted(agent: Deciding, rows: Joined, judged: I64, /, *, folds: int, seed
 def features_of(agent: Deciding, rows: Joined, /) -> F64:
     """The encoded features of logged decisions, X, shape (n, d)."""
     X = np.empty((len(rows), agent.plan.space.width))
-    for where, found in logged_parts(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         X[where] = agent.schema.encode(np.asfortranarray(found.columns["values"]))
     return X
 

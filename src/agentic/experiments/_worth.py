@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 import attrs
 import numpy as np
@@ -13,48 +13,29 @@ import numpy.typing as npt
 from agentic import arrays
 from agentic._archive import Archive
 from agentic._codec import fingerprint
-from agentic._flow import ARMS, COMPARED, Plan
+from agentic._flow import ARMS, COMPARED
 from agentic._offpolicy import reject
 from agentic._plan import bind
-from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
 from agentic.conditions import Column
-from agentic.evaluation import BySubject, Joined, joined
+from agentic.evaluation import BySubject, Joined, Judged, joined
 from agentic.experiments._samples import SampleRatio, sample_ratio
-from agentic.features import Schema
 from agentic.policies import Split
-from agentic.protocols import Learner, Policy, ProvenanceLog
+from agentic.protocols import Learner, Policy
 from agentic.types import micros
 
-_CHUNK: Final = 8192
 
-
-class Deciding(Protocol):
+class Deciding(Judged, Protocol):
     """An agent, as far as what it is worth can be read from its log: every ``Agent`` is one."""
-
-    @property
-    def name(self) -> str:
-        """Names its decisions in the log."""
-
-    @property
-    def plan(self) -> Plan:
-        """Catalogue, features and guardrails."""
-
-    @property
-    def schema(self) -> Schema:
-        """How features are described."""
-
-    @property
-    def log(self) -> ProvenanceLog:
-        """What was decided, and what came of it."""
 
     @property
     def policy(self) -> Policy:
         """The policy in charge."""
 
-    @property
-    def policy_version(self) -> str:
-        """Hash of the policy in charge."""
+
+def archive(agent: Judged, /) -> Archive:
+    """Where the agent's decisions and rewards are."""
+    return Archive(agent.name, agent.log, agent.plan.catalogue)
 
 
 @attrs.frozen(eq=False)
@@ -102,7 +83,7 @@ class Contrast:
         order = np.argsort(self.first)
         schema = self.agent.schema
         matrix = np.empty((len(order), len(schema.names)))
-        for where, found in logged_parts(self.agent, self.first[order]):
+        for where, found in archive(self.agent).parts(self.first[order]):
             matrix[order[where]] = found.columns["values"]
         matrix = np.asfortranarray(matrix)
         return schema.encode(matrix), schema.columns(matrix)
@@ -206,7 +187,7 @@ def _made_by(agent: Deciding, split: Split, rows: Joined) -> Bools:
     bound: Split = bind(split, agent.plan.space)
     version, learns = fingerprint(bound), any(isinstance(member, Learner) for member in split.members)
     mine = np.zeros(len(rows), dtype=np.bool_)
-    for where, found in logged_parts(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         mine[where] = found.metas[0]["policy"] == version
     if learns and mine.any():
         mine[int(np.argmax(mine)) :] = True
@@ -243,24 +224,9 @@ def _first(key: U64, position: I64) -> I64:
 
 def _compute(agent: Deciding, rows: Joined) -> float:
     total = 0.0
-    for _, found in logged_parts(agent, rows.position):
+    for _, found in archive(agent).parts(rows.position):
         total += float(found.columns["compute_us"].sum(dtype=np.float64))
     return total / len(rows)
-
-
-def logged_parts(agent: Deciding, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:
-    """Find logged decisions again, in parts: which of the positions, and the decisions.
-
-    Args:
-        agent: Whose log it is.
-        position: Shape (n,), ascending.
-    """
-    for batch in Archive(agent.name, agent.log, agent.plan.catalogue).batches():
-        first = int(batch.positions[0])
-        lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
-        for start in range(lo, hi, _CHUNK):
-            stop = min(start + _CHUNK, hi)
-            yield slice(start, stop), batch.take(position[start:stop] - first)
 
 
 def matched(keys: U64, known: tuple[U64, npt.ArrayLike], /) -> F64:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from agentic._doors import door
 
 if TYPE_CHECKING:
+    from agentic._flow import LEVELS
+    from agentic._oversight import Oversight
     from agentic._releases import (
         CANARY,
         EVIDENCE_KINDS,
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from agentic.release._metrics import Happens, Metric, Reward, Spent, Tripwires
     from agentic.release._registry import Registry
     from agentic.release._rollout import Rollout
-    from agentic.release._shadow import Gain, Shadow, Shadowed
+    from agentic.release._shadow import Shadow
+    from agentic.release._shadowed import Gain, Shadowed
     from agentic.release._story import Move
     from agentic.release._training import training_digest
     from agentic.release._verdict import Look
@@ -37,6 +40,8 @@ else:
     __getattr__, __dir__ = door(
         __name__,
         {
+            "agentic._flow": ["LEVELS"],
+            "agentic._oversight": ["Oversight"],
             "agentic._releases": [
                 "CANARY",
                 "EVIDENCE_KINDS",
@@ -58,7 +63,8 @@ else:
             "._metrics": ["Happens", "Metric", "Reward", "Spent", "Tripwires"],
             "._registry": ["Registry"],
             "._rollout": ["Rollout"],
-            "._shadow": ["Gain", "Shadow", "Shadowed"],
+            "._shadow": ["Shadow"],
+            "._shadowed": ["Gain", "Shadowed"],
             "._story": ["Move"],
             "._training": ["training_digest"],
             "._verdict": ["Look"],
@@ -68,6 +74,7 @@ else:
 __all__ = [
     "CANARY",
     "EVIDENCE_KINDS",
+    "LEVELS",
     "STAGES",
     "Approval",
     "Event",
@@ -79,6 +86,7 @@ __all__ = [
     "Metric",
     "Move",
     "Need",
+    "Oversight",
     "Refused",
     "Registry",
     "Releases",

@@ -148,8 +148,9 @@ class Tripwires:
     Attributes:
         failed: Most of its decisions that the fallback may have to make, because it raised or answered with
             no numbers; a share.
-        alike: From which share of one action on it counts as collapsed, if the champion's commonest action
-            has less than nine tenths of that; above 1 for never.
+        alike: From which share of one action on it counts as collapsed, such as 0.995, if the champion's
+            commonest action has less than nine tenths of that. Never by default: a rule may do the same for
+            everybody, and a learner may find one action best.
         unscored: Most of its decisions without a score, where others of its own have one; a share.
         slowest_us: Most microseconds a decision may take on average; no limit by default. In a batch that
             is the whole batch's time over its rows, whoever decided.
@@ -159,7 +160,7 @@ class Tripwires:
     """
 
     failed: float = 0.01
-    alike: float = 0.995
+    alike: float = float("inf")
     unscored: float = 1.0
     slowest_us: float = float("inf")
     least: int = 100

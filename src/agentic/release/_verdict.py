@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-import numpy as np
 
 from agentic.release._metrics import Metric
 from agentic.release._story import Move
@@ -123,6 +123,4 @@ def facts_of(found: Weighed, /) -> dict[str, dict[str, Any]]:
 def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return value if not isinstance(value, float) or np.isfinite(value) else str(value)
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
