@@ -242,10 +242,10 @@ def test_prices_are_near_the_truth_of_a_simulated_campaign() -> None:
     assert abs(deviations(answers.rules, truth)) < 5.0
     from agentic._again import logged_batch
     from agentic._flow import probabilities
-    from agentic.experiments._worth import logged_parts
+    from agentic.experiments._worth import archive
 
     plan, total = agent.plan, dict.fromkeys(agent.plan.guardrails, 0.0)
-    for where, found in logged_parts(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         batch = logged_batch(plan, agent.schema, found)
         before = probabilities(plan, agent.policy, batch)
         for index, name in enumerate(total):
@@ -297,10 +297,10 @@ class Own:
     name = "own"
 
     def __init__(self) -> None:
-        self.ask = lambda: 1.0
+        self.model = object()
 
     def propose(self, batch: Batch) -> Proposal:
-        return Proposal(np.full(batch.allowed.shape, self.ask()))
+        return Proposal(np.ones(batch.allowed.shape))
 
 
 class Never:
