@@ -192,7 +192,7 @@ def test_several_answers_are_corrected_for() -> None:
     assert answers.adjusted.keys() == plain.keys()
     assert all(answers.adjusted[name] >= plain[name] for name in plain)
     assert "Holm" in str(answers)
-    json.dumps(answers.facts(), allow_nan=False)
+    json.dumps(answers.facts, allow_nan=False)
 
 
 def test_a_mandatory_message_that_a_rule_held_back_outranks_again() -> None:
@@ -240,10 +240,10 @@ def test_prices_are_near_the_truth_of_a_simulated_campaign() -> None:
     assert abs(deviations(answers.rules, truth)) < 5.0
     from agentic._again import logged_batch
     from agentic._flow import probabilities
-    from agentic.experiments._worth import logged_parts
+    from agentic.experiments._worth import archive
 
     plan, total = agent.plan, dict.fromkeys(agent.plan.guardrails, 0.0)
-    for where, found in logged_parts(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         batch = logged_batch(plan, agent.schema, found)
         before = probabilities(plan, agent.policy, batch)
         for index, name in enumerate(total):
