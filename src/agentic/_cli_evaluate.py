@@ -50,7 +50,12 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         " policy_version; may be given several times",
     )
     option("--estimator", choices=_ESTIMATORS, default="dr", help="how rows contribute, default dr")
-    option("--interval", choices=_INTERVALS, default="normal", help="how sums become bounds, default normal")
+    option(
+        "--interval",
+        choices=_INTERVALS,
+        default=None,
+        help="how sums become bounds, by default empirical-likelihood with --reward-range, else normal",
+    )
     option("--level", type=float, default=0.95, metavar="X", help="of the intervals, default 0.95")
     option(
         "--reward-range",
@@ -89,7 +94,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
                 policies or {IN_CHARGE: agent.policy},
                 by=by,
                 estimator=_estimator(asked.estimator),
-                interval=_interval(asked.interval),
+                interval=None if asked.interval is None else _interval(asked.interval),
                 level=asked.level,
                 reward_range=None if asked.reward_range is None else tuple(asked.reward_range),
                 progress=None if bar is None else bar.show,
