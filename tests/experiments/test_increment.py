@@ -236,5 +236,5 @@ def test_the_report_is_readable_and_json() -> None:
     contrast = by_arm(shop(Fixed("sms")))
     found = increment(contrast)
     assert "net per customer" in str(found)
-    assert json.loads(json.dumps(found.facts()))["verdict"] == found.verdict
+    assert json.loads(json.dumps(found.facts))["verdict"] == found.verdict
     assert "s1" not in repr(contrast)

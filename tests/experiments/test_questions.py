@@ -194,7 +194,7 @@ def test_several_answers_are_corrected_for() -> None:
     assert answers.adjusted.keys() == plain.keys()
     assert all(answers.adjusted[name] >= plain[name] for name in plain)
     assert "Holm" in str(answers)
-    json.dumps(answers.facts(), allow_nan=False)
+    json.dumps(answers.facts, allow_nan=False)
 
 
 def test_a_mandatory_message_that_a_rule_held_back_outranks_again() -> None:

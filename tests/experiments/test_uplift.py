@@ -144,7 +144,7 @@ def test_the_picture_is_sound_xml_and_says_what_it_shows() -> None:
     assert root.find(f"{space}title").text == "Who & where"
     assert "Qini coefficient" in root.find(f"{space}desc").text
     assert root.find(f"{space}polygon") is not None
-    json.dumps(found.facts())
+    json.dumps(found.facts)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_segments_are_those_of_the_first_decision(contrast: Contrast) -> None:
     assert found.p_alike < 1e-6
     assert young.treated + young.control + old.treated + old.control == 4000
     assert "young" in str(found)
-    json.dumps(found.facts())
+    json.dumps(found.facts)
 
 
 def test_segments_are_corrected_for(contrast: Contrast) -> None:

@@ -113,6 +113,7 @@ class Increment:
         )
         return "\n".join(lines)
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """The same as JSON-compatible values; what is not finite is ``None``."""
         out: dict[str, Any] = plain(attrs.asdict(self) | {"verdict": self.verdict})

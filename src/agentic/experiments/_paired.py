@@ -18,8 +18,8 @@ from agentic.protocols import Policy
 
 
 @attrs.frozen
-class Compared:
-    """Holds by how much two things differ per decision, and on what support.
+class Ahead:
+    """Holds by how much an agent is ahead of a policy per decision, and on what support.
 
     Attributes:
         value: The difference.
@@ -42,7 +42,7 @@ class Compared:
     n: int
 
 
-def ahead_of(agent: Deciding, policy: Policy, rows: Joined, q: F64, /, *, level: float) -> Compared:
+def ahead_of(agent: Deciding, policy: Policy, rows: Joined, q: F64, /, *, level: float) -> Ahead:
     """How much more the agent earned than another policy would have, in the states as logged.
 
     The other policy is valued by DR, the agent by what it did earn, row by row: what both share drops out of
@@ -66,7 +66,7 @@ def ahead_of(agent: Deciding, policy: Policy, rows: Joined, q: F64, /, *, level:
     known = taught_by(archive, asked, agent.policy_version)
     value = float(gap.mean())
     error = standard_error(gap - value, degrees=max(len(gap) - 1, 1), groups=weighed.groups)
-    return Compared(
+    return Ahead(
         value,
         *bounds(value, error, level),
         error,

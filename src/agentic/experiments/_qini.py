@@ -82,6 +82,7 @@ class Qini:
             f" {self.high:.6g}, p = {self.p_value:.3g}{share}): {self.verdict}"
         )
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """The same as JSON-compatible values; what is not finite is ``None``."""
         out: dict[str, Any] = plain(attrs.asdict(self) | {"verdict": self.verdict})

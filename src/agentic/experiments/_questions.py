@@ -11,7 +11,7 @@ import numpy as np
 
 from agentic._codec import fingerprint
 from agentic._flow import ARMS, COMPARED
-from agentic._offpolicy import reject
+from agentic._offpolicy import UNSUPPORTED, reject
 from agentic._plan import bind, fields_of
 from agentic.errors import CodecError, EvaluationError
 from agentic.evaluation import Joined, joined
@@ -19,7 +19,7 @@ from agentic.experiments._difference import UNPROVEN, Difference, check_level
 from agentic.experiments._guardrail_price import WEAK, GuardrailPrice, guardrail_prices
 from agentic.experiments._increment import UNREADABLE, plain
 from agentic.experiments._multiple import holm
-from agentic.experiments._paired import ahead_of, predicted
+from agentic.experiments._paired import Ahead, ahead_of, predicted
 from agentic.experiments._ratios import Ratio, ratio_difference
 from agentic.experiments._samples import SampleRatio, sample_ratio
 from agentic.experiments._worth import Contrast, Deciding, by_arm, by_side
@@ -28,7 +28,6 @@ from agentic.protocols import Learner, Policy
 
 FEWEST: Final = 30
 """Subjects of a group with fewer are too few for the delta method."""
-UNSUPPORTED: Final = "insufficient support"
 _NONE: Final = "    none, or of a policy that keeps something of each subject it cannot be told"
 AHEAD, BEHIND, UNANSWERED = "ahead", "behind", "cannot be answered"
 
@@ -132,6 +131,7 @@ class StandingAnswers:
             lines.append(f"  p-values corrected for all of these (Holm): {adjusted}")
         return "\n".join(lines)
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """The same as JSON-compatible values; what is not finite is ``None``."""
         out: dict[str, Any] = plain(attrs.asdict(self) | {"adjusted": dict(self.adjusted)})
@@ -285,18 +285,7 @@ class _Asker:
         own = contrast.check
         if own.mismatch or (self.check is not None and self.check.mismatch):
             verdict, notes = UNREADABLE, (*notes, str(own if own.mismatch else self.check))
-        return Answer(
-            question,
-            found.value,
-            found.low,
-            found.high,
-            found.standard_error,
-            found.p_value,
-            self.level,
-            verdict,
-            how,
-            notes,
-        )
+        return self._answered(question, found, verdict, how, notes)
 
     def _off_policy(self, question: str, policy: Policy) -> Answer:
         found = ahead_of(self.agent, policy, self.own, self.q, level=self.level)
@@ -315,18 +304,13 @@ class _Asker:
         if found.p_value < 1.0 - self.level:
             proven = AHEAD if found.value > 0.0 else BEHIND
             verdict = proven if facts.verdict == "ok" and not found.seen else WEAK
-        return Answer(
-            question,
-            found.value,
-            found.low,
-            found.high,
-            found.standard_error,
-            found.p_value,
-            self.level,
-            verdict,
-            how,
-            notes,
-        )
+        return self._answered(question, found, verdict, how, notes)
+
+    def _answered(
+        self, question: str, found: Difference | Ahead, verdict: str, how: str, notes: tuple[str, ...]
+    ) -> Answer:
+        bounds = found.value, found.low, found.high
+        return Answer(question, *bounds, found.standard_error, found.p_value, self.level, verdict, how, notes)
 
     def _unanswered(self, question: str, note: str) -> Answer:
         return Answer(

@@ -77,6 +77,7 @@ class Uplift:
             head += f"; {UNREADABLE}: {self.check}"
         return "\n".join([head, f"  all: {told(self.whole)}", *(f"  {one}" for one in self.segments)])
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """The same as JSON-compatible values; what is not finite is ``None``."""
         out: dict[str, Any] = plain(attrs.asdict(self))
