@@ -51,11 +51,10 @@ nitpick_ignore = [
     ("py:class", "agentic._database.Participant"),  # a store or a log: read the file
     ("py:class", "agentic._folding.Books"),  # what is inside an agent: read the file
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
-    ("py:class", "agentic.evaluation._judged.Judged"),  # every agent is one
     ("py:class", "agentic._offpolicy._slates.Layout"),  # how slates lie in rows: read the file
     ("py:class", "agentic._deciding.Desk"),  # in the signature of Oversight, which nobody calls
     ("py:class", "agentic._archive.Archive"),  # likewise
-    ("py:class", "agentic.release._mover.Released"),  # every agent is one
+    ("py:class", "agentic.release._mover.Publishes"),  # every agent is one
     ("py:class", "agentic.release._watchable.Watchable"),  # likewise
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
     ("py:class", "agentic._offpolicy._tally._State"),  # of a tally, whose state is nobody else's

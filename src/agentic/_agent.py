@@ -243,6 +243,7 @@ class Agent:
                 self.schema,
                 atomic=self._atomic,
                 without=self._following.restricted,
+                unapproved=self._following.unapproved,
             )
         self._following.teaching = self._teaching
         self._following.take_up()
@@ -415,6 +416,7 @@ class Agent:
                 self._decide_by_hand,
                 lambda: self._following.level,
                 self._following.halting,
+                self._following.went_on,
                 self._clock,
             )
         return self._oversight

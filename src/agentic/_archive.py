@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -19,6 +19,8 @@ from agentic.protocols import Learner, Policy, ProvenanceLog
 
 if TYPE_CHECKING:
     from agentic.provenance import Evidence, Signer  # only for who proves something
+
+_PART: Final = 8192  # decisions that are taken from a block at once
 
 
 @runtime_checkable
@@ -125,6 +127,19 @@ class Archive:
             if self.is_mine(block):
                 yield found_batch(block, receipt.first, self.catalogue)
 
+    def parts(self, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:
+        """Find logged decisions again, in parts: which of the positions, and the decisions.
+
+        Args:
+            position: Log numbers, shape (n,), ascending.
+        """
+        for batch in self.batches():
+            first = int(batch.positions[0])
+            lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
+            for start in range(lo, hi, _PART):
+                stop = min(start + _PART, hi)
+                yield slice(start, stop), batch.take(position[start:stop] - first)
+
     def headers(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Log number of the first record, and meta, of each block of decisions; reads one column of each."""
         for receipt, block in blocks_of(self.log, "decision", "arm"):
@@ -155,9 +170,25 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
-    def at(self, position: int) -> DecisionBatch | None:
-        """The decision with this log number, as a batch of one; ``None`` where it was dropped."""
-        return self._find(position)
+    def at(self, positions: Sequence[int]) -> Iterator[DecisionBatch]:
+        """The decisions with these log numbers, block by block; without what was dropped or erased.
+
+        Args:
+            positions: Ascending.
+        """
+        wanted, start = np.array(positions, np.int64), 0
+        while start < len(wanted):
+            found = next(self.log.read(int(wanted[start])), None)
+            if found is None:
+                return
+            receipt, block = found
+            start += int(np.searchsorted(wanted[start:], receipt.first))  # those before were dropped
+            stop = start + int(np.searchsorted(wanted[start:], receipt.first + receipt.count))
+            if self.is_mine(block):
+                rows = wanted[start:stop] - receipt.first
+                rows = rows[block.columns["key"][rows] != 0]
+                yield found_batch(block, receipt.first, self.catalogue).take(rows)
+            start = stop
 
     def checkpoint(self, signers: Sequence[Signer], at: int, origin: str | None) -> str:
         """Sign the whole log.

@@ -36,6 +36,17 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         " that a function of your application opens. Exit code 1 when anything comes out otherwise.",
     )
     option = replay.add_argument
+    add_source(replay)
+    option("--decision", default=None, metavar="ID", help="only this one")
+    option("--policy", default=None, metavar="NAME", help="say what another policy would have changed")
+    option("--as-test", default=None, metavar="OUT.py", help="write the decision as a test")
+    option("--json", action="store_true", help="print one JSON document instead")
+    replay.set_defaults(do=_replay)
+
+
+def add_source(parser: argparse.ArgumentParser, /) -> None:
+    """Add what says of which file and of which agent a command is to speak."""
+    option = parser.add_argument
     option("database", metavar="agent.db", help="the file")
     option(
         "--agent",
@@ -44,19 +55,23 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         help="function of your application that opens the agent; if it takes an argument, it is given the"
         " path of a copy, and the file itself is left alone",
     )
-    option("--decision", default=None, metavar="ID", help="only this one")
-    option("--policy", default=None, metavar="NAME", help="say what another policy would have changed")
-    option("--as-test", default=None, metavar="OUT.py", help="write the decision as a test")
-    option("--json", action="store_true", help="print one JSON document instead")
-    replay.set_defaults(do=_replay)
+
+
+def check_named(agent: str | None, command: str, /) -> None:
+    """Refuse to go on without the application.
+
+    Raises:
+        ConfigurationError: No agent is named.
+    """
+    if agent is None:
+        raise ConfigurationError(
+            f"{command} needs your application: actions, features and rules are code, and not in the file;"
+            " give --agent package.module:function, which returns the agent as Agent.open makes it"
+        )
 
 
 def _replay(asked: argparse.Namespace) -> int:
-    if asked.agent is None:
-        raise ConfigurationError(
-            "replay needs your application: actions, features and rules are code, and not in the file; give"
-            " --agent package.module:function, which returns the agent as Agent.open makes it"
-        )
+    check_named(asked.agent, "replay")
     if asked.as_test is not None:
         if asked.decision is None or asked.policy is not None:
             raise ConfigurationError("--as-test needs --decision ID, and no --policy")

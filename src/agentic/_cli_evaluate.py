@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from agentic._cli_agent import named, opened_copy
+from agentic._cli_agent import add_source, check_named, named, opened_copy
 from agentic._files import check_paths, write_whole
 from agentic._terminal import FAILED, Bar, is_watched
 from agentic.errors import ConfigurationError, reason
@@ -32,14 +32,7 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         " one of them.",
     )
     option = evaluate.add_argument
-    option("database", metavar="agent.db", help="the file")
-    option(
-        "--agent",
-        default=None,
-        metavar="MODULE:FACTORY",
-        help="function of your application that opens the agent; if it takes an argument, it is given the"
-        " path of a copy, and the file itself is left alone",
-    )
+    add_source(evaluate)
     option(
         "--policy",
         action="append",
@@ -57,7 +50,12 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         " policy_version; may be given several times",
     )
     option("--estimator", choices=_ESTIMATORS, default="dr", help="how rows contribute, default dr")
-    option("--interval", choices=_INTERVALS, default="normal", help="how sums become bounds, default normal")
+    option(
+        "--interval",
+        choices=_INTERVALS,
+        default=None,
+        help="how sums become bounds, by default empirical-likelihood with --reward-range, else normal",
+    )
     option("--level", type=float, default=0.95, metavar="X", help="of the intervals, default 0.95")
     option(
         "--reward-range",
@@ -83,11 +81,7 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
 def _evaluate(asked: argparse.Namespace) -> int:
     from agentic.evaluation import forest, forest_page
 
-    if asked.agent is None:
-        raise ConfigurationError(
-            "evaluate needs your application: actions, features and rules are code, and not in the file; give"
-            " --agent package.module:function, which returns the agent as Agent.open makes it"
-        )
+    check_named(asked.agent, "evaluate")
     printed = asked.json == "-"
     wanted = [asked.svg, asked.html, None if printed else asked.json]
     check_paths([path for path in wanted if path is not None])  # now, and not after the work
@@ -100,7 +94,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
                 policies or {IN_CHARGE: agent.policy},
                 by=by,
                 estimator=_estimator(asked.estimator),
-                interval=_interval(asked.interval),
+                interval=None if asked.interval is None else _interval(asked.interval),
                 level=asked.level,
                 reward_range=None if asked.reward_range is None else tuple(asked.reward_range),
                 progress=None if bar is None else bar.show,
@@ -108,7 +102,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
     finally:
         if bar is not None:
             bar.clear()
-    told = json.dumps(found.facts(), indent=2, allow_nan=False)
+    told = json.dumps(found.facts, indent=2, allow_nan=False)
     if asked.svg is not None:
         write_whole(asked.svg, forest(found))
     if asked.html is not None:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentic._archive import Archive
-from agentic._flow import LEVELS, SUGGEST_ONLY, UNATTENDED, Leave, leave_of
+from agentic._codec import fingerprint
+from agentic._flow import APPROVE_EACH, LEVELS, SUGGEST_ONLY, UNATTENDED, Leave, leave_of
 from agentic._folding import SharedBooks, blocks_of, books
 from agentic._publishing import Chair
 from agentic._records import catalogue_of
 from agentic._requests import REMEMBERED, Requests
 from agentic._teaching import Teaching
-from agentic.arrays import I64, U64, Block
-from agentic.protocols import Policy, ProvenanceLog
+from agentic.arrays import I64, U64, Block, Bools
+from agentic.protocols import Leads, Policy, ProvenanceLog
 from agentic.rewards import Closed, Goals, Ledger
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Following:
         self._lines: Lines | None = None
         self._releases: Releases | None = None
         self._there = False  # what is in charge is what the log says
+        self._waiting: dict[int, int] = {}  # decisions that nobody has said yes to, and how long one can
         self.halted = False  # somebody in this process is stopping it and waits for the log
+        self._halting = 0  # how many are
 
     @property
     def releases(self) -> Releases:
@@ -95,10 +98,14 @@ class Following:
             roots = self._lines.roots(stored, state.versions)
         return roots
 
-    def _in_charge(self) -> str:
+    def _in_charge(self) -> tuple[str, str]:
+        published = self.chair.published
+        version = published.version if self._there else ""
         if self.chair.shared:
-            return self.chair.seen.version
-        return self.chair.published.version if self._there else ""
+            version = self.chair.seen.version
+        policy: Any = published.policy
+        leads = isinstance(policy, Leads) and published.version == version
+        return version, fingerprint(policy.champion) if leads else ""
 
     def _admit(self, policy: Policy) -> None:
         """Refuse a policy that whoever governs releases did not let through."""
@@ -106,9 +113,9 @@ class Following:
             self.releases.admit(policy)
 
     def _admit_stand_ins(self) -> None:
-        """Hold whoever decides for the holdout, or where the policy fails, to the same."""
+        """Hold whoever decides beside the policy in charge to the same."""
         plan = self.chair.desk.plan
-        for policy in (plan.control, plan.fallback):
+        for policy in (plan.control, plan.fallback, plan.protected):
             self._admit(policy)
 
     def forked(self) -> None:
@@ -150,6 +157,7 @@ class Following:
     def _anew(self) -> int:
         """Forget what the log tells; say from which record on it is to be heard, again or at all."""
         begin = self.chair.seen.begin
+        self._waiting.clear()
         self._requests.drop(range(begin, max(begin, self._archive.end)))
         self._archive.note(0, begin)
         self._restrict_all()  # also those from before
@@ -205,6 +213,11 @@ class Following:
                 self.ledger.open(first, columns["at"], columns["action"] != catalogue.idle)
                 if meta.get("autonomy") == SUGGEST_ONLY:  # nothing was done, so nothing comes of it
                     self._finish(np.arange(first, first + len(block)), columns["action"].shape[1])
+                elif meta.get("autonomy") == APPROVE_EACH:
+                    waits = catalogue.sends[columns["action"]].any(axis=1)
+                    until = columns["at"][waits] + self.ledger.longest
+                    places = (np.flatnonzero(waits) + first).tolist()
+                    self._waiting |= dict(zip(places, until.tolist(), strict=True))
                 if np.count_nonzero(columns["tag"]) < len(block):  # erased since
                     gone = np.flatnonzero(columns["tag"] == 0) + first
                     self._finish(gone, columns["action"].shape[1])
@@ -235,13 +248,37 @@ class Following:
 
     def _hear_release(self, first: int, block: Block) -> None:
         """Take note of what was done to policies, and that nothing comes of decisions that were set aside."""
-        from agentic._releases import set_aside, told  # as for `releases`
+        from agentic._releases import APPROVED, concerned, set_aside, told  # as for `releases`
 
         self.releases.hear(first, block)
         for one in told(first, block):
-            aside = None if one.event is None else set_aside(one.event)
-            if aside is not None and one.event is not None and self.releases.stands(one.event):
+            if one.event is None or not self.releases.stands(one.event):
+                continue
+            aside, yes = set_aside(one.event), concerned(one.event)
+            if one.event.what == APPROVED and yes is not None:
+                until = self._waiting.pop(yes[0], one.event.at + 1)
+                aside = yes if one.event.at >= until else None  # too late for a reward
+            if aside is not None:
                 self._finish(np.array(aside[:1]), aside[1])
+                self._waiting.pop(aside[0], None)
+
+    def unapproved(self, positions: I64) -> Bools:
+        """Which decisions, whose windows have just closed, waited in vain: nothing was done, or comes of it.
+
+        Args:
+            positions: Shape (m,): log numbers.
+
+        Returns:
+            Shape (m,).
+        """
+        if not self._waiting:
+            return np.zeros(len(positions), dtype=np.bool_)
+        waited = np.isin(positions, np.fromiter(self._waiting, np.int64, len(self._waiting)))
+        oldest = None if self.ledger is None else self.ledger.oldest
+        self._waiting = (
+            {} if oldest is None else {p: until for p, until in self._waiting.items() if p >= oldest}
+        )
+        return waited
 
     @property
     def level(self) -> str:
@@ -258,8 +295,17 @@ class Following:
     def halting(self) -> Iterator[None]:
         """Stop deciding in this process while that is being logged; where it cannot be, stay so."""
         self.halted = True
-        yield
-        self.halted = False
+        self._halting += 1
+        try:
+            yield
+        finally:
+            self._halting -= 1
+        self.went_on()
+
+    def went_on(self) -> None:
+        """A level was logged, and holds from now on, unless somebody is stopping it at this moment."""
+        if not self._halting:
+            self.halted = False
 
     def _hear_erasure(self, block: Block) -> None:
         """Forget the requests of whoever was erased, and what was waited for: it has no reward any more.

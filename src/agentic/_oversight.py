@@ -64,7 +64,8 @@ _SAYS: Final[Mapping[str, str]] = {
 class Oversight:
     """The desk of those who watch over an agent: levels, a queue, and a switch that stops it.
 
-    Reached by ``agent.oversight``. Times are the agent's clock's unless ``now`` is given.
+    Reached by ``agent.oversight``. Times are the agent's clock's unless ``now`` is given. Names and reasons
+    stay in the log for good, also after the subject was erased: they are no place for what tells who it is.
 
     Raises:
         ReleaseError: Each of the methods, where somebody asks for what may not be done.
@@ -77,6 +78,7 @@ class Oversight:
     _by_hand: Callable[[DecisionBatch, int, int], Decision]
     _level: Callable[[], str]
     _halting: Callable[[], AbstractContextManager[None]]
+    _went_on: Callable[[], None]
     _clock: Callable[[], datetime]
     _waiting: dict[int, int] = attrs.field(factory=dict, init=False)  # log number, and when it was decided
     _looked: int = attrs.field(default=0, init=False)
@@ -120,13 +122,14 @@ class Oversight:
             )
         who, facts = checked_name(by, "by"), {"level": level, "reason": _reason(reason)}
         with self._releases.writing() as state:
-            more = LEVELS.index(level) > LEVELS.index(self._releases.level)
+            now_at = self._level()
+            more = LEVELS.index(level) > LEVELS.index(now_at)
             if approved_by is not None:
                 facts["approved_by"] = checked_name(approved_by, "approved_by")
             if more and state.governed:
                 if approved_by is None or person(approved_by) == person(who):
                     raise ReleaseError(
-                        f"going from {self._releases.level} to {level} leaves more to the agent, and its"
+                        f"going from {now_at} to {level} leaves more to the agent, and its"
                         " releases are governed: give approved_by, somebody else than `by`",
                         missing=("approval by a second person",),
                     )
@@ -136,12 +139,14 @@ class Oversight:
                         missing=("approval by one of the approvers",),
                     )
             self._releases.append(LEVEL, facts, by=who, at=self._at(now))
+        self._went_on()
 
     def stop(self, *, by: str, reason: str, now: datetime | None = None) -> None:
         """Let nobody get anything from now on, in every thread and process, whatever the rules.
 
         In this process at once, also for what is left of a batch that is being decided; in others before
-        their next decision. It holds after a restart, until ``set`` says otherwise.
+        their next decision. It holds after a restart, until ``set`` says otherwise. Where it cannot be
+        logged this raises, and it holds in this process until ``set`` could log a level.
         """
         with self._halting():
             self.set(LEVELS[0], by=by, reason=reason, now=now)
@@ -155,8 +160,8 @@ class Oversight:
         """
         self._look()
         oldest = self._at(now) - span(within, "within")
-        found = [self._archive.at(position) for position, at in self._waiting.items() if at >= oldest]
-        return tuple(batch[0] for batch in found if batch is not None)
+        young = sorted(position for position, at in self._waiting.items() if at >= oldest)
+        return tuple(decision for batch in self._archive.at(young) for decision in batch)
 
     def status(self, decision_id: str, /) -> str:
         """What became of a decision.
@@ -260,6 +265,7 @@ class Oversight:
                 " such a subject gets is not chosen by hand",
                 value=decision_id,
             )
+        checked_name(by, "by")  # before anything is decided
         with self._releases.writing():
             self._check(found, "waiting", "released", "approved", "suggested", "nothing")
             decision = self._by_hand(found, column, at)

@@ -15,7 +15,7 @@ from agentic._learning import Lesson, lessons_of, readable
 from agentic._plan import fields_of
 from agentic._publishing import Chair, Published
 from agentic._remembering import Remembering
-from agentic.arrays import U64, Block
+from agentic.arrays import I64, U64, Block, Bools
 from agentic.errors import LearningError, LogError, reason
 from agentic.features import Schema
 from agentic.protocols import Learner, Policy, ProvenanceLog
@@ -91,6 +91,7 @@ class Teaching:
         schema: Encodes the values that were logged.
         atomic: What is written to records stands or falls with the log.
         without: Tells the keys of subjects from whom nothing may be learned; ``None`` for nobody.
+        unapproved: Tells which decisions waited in vain for somebody's yes: they have no reward.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Teaching:
         *,
         atomic: bool,
         without: Callable[[], U64 | None],
+        unapproved: Callable[[I64], Bools],
     ) -> None:
         self._agent = agent
         self._ledger = ledger
@@ -113,6 +115,7 @@ class Teaching:
         self._schema = schema
         self._atomic = atomic
         self._excluded = without
+        self._unapproved = unapproved
         self.remembering = Remembering(chair.desk.store)
         self.lock = threading.RLock()  # what is being learned must not replace what is assigned meanwhile
         self._offers = threading.Lock()  # taken last
@@ -247,7 +250,10 @@ class Teaching:
         self._unlogged = []
 
     def _log_final(self, at: int) -> None:
-        closed = _together([*self._unlogged, self._ledger.close(at)])
+        final = self._ledger.close(at)
+        done = ~self._unapproved(final.position)
+        final = Closed(final.position[done], final.slot[done], final.reward[done])
+        closed = _together([*self._unlogged, final])
         # Closed windows do not open again: what the log refuses is offered to it the next time.
         self._unlogged = [closed]
         if not len(closed):

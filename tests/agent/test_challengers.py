@@ -149,7 +149,7 @@ def test_a_split_may_stand_alone_or_inside_another(database: Any) -> None:
     one.policy = Split(one.policy, [])
     lived(one)
     assert on_file(database).policy_version == one.policy_version
-    inner = Split(SquareCB(gamma=3.0), [(Fixed(IDS[0]), 0.5)])
+    inner = Split(SquareCB(gamma=3.0), [(Fixed(IDS[0]), 0.5)], salt="inner")
     one.policy = Split(one.policy.champion, [(inner, 0.5)])
     lived(one)
     knowing = on_file(database, challengers=[inner])

@@ -19,6 +19,7 @@ from agentic.evaluation import joined
 from agentic.guardrails import Budget, Consent, FrequencyCap, QuietHours
 from agentic.policies import Fixed, Uniform
 from agentic.provenance import MemoryLog
+from agentic.release import Registry
 from agentic.rewards import Goals
 from agents import NOON, names
 
@@ -153,6 +154,37 @@ class TestApproving:
         with pytest.raises(ReleaseError, match="lapsed"):
             agent.oversight.approve(decision.id, by="Bob", within=48 * HOUR)
 
+    def test_who_was_forgotten_does_not_wait(self, tmp_path: Path) -> None:
+        """Nobody is left to be sent anything; others wait on, in whatever blocks they are."""
+        with Agent.open(tmp_path / "agent.db", "a", ACTIONS, **parts(guardrails=[])) as agent:
+            watched(agent)
+            batches = [agent.decide_many(names(5)), agent.decide_many(names(3))]
+            agent.privacy.erase("customer-1")
+            left = [one for batch in batches for one in batch if one.subject != "customer-1"]
+            assert [one.id for one in agent.oversight.waiting()] == [one.id for one in left]
+            with pytest.raises(UnknownDecisionError):
+                agent.oversight.approve(batches[0].ids[1], by="Bob")
+
+    def test_who_was_decided_for_may_read_what_people_made_of_it(self, make: Any) -> None:
+        """And why; neither who did it nor anything about others."""
+        agent = watched(make())
+        mine, theirs = agent.decide("customer-1"), agent.decide("customer-2")
+        agent.oversight.reject(theirs.id, by="Bob", reason="not at this hour")
+        new = agent.oversight.override(mine.id, "push", by="Bob", reason="no text messages")
+        told = agent.privacy.export("customer-1")
+        assert [one["autonomy"] for one in told["decisions"]] == ["approve_each", "autonomous"]
+        assert told["oversight"] == [
+            {
+                "decision": mine.id,
+                "what": "overridden",
+                "at": NOON.isoformat(),
+                "reason": "no text messages",
+                "instead": new.id,
+            }
+        ]
+        assert "Bob" not in str(told)
+        assert agent.privacy.export("customer-3")["oversight"] == []
+
     def test_a_guardrail_that_fails_now_denies(self, make: Any) -> None:
         """As it does when something is decided."""
         fails: list[bool] = []
@@ -170,6 +202,32 @@ class TestApproving:
         fails.append(True)
         with pytest.raises(ReleaseError, match="MOODY_FAILED"):
             agent.oversight.approve(decision.id, by="Bob")
+
+
+class TestWaitingInVain:
+    """Nobody said yes, so it was not sent."""
+
+    def test_it_has_no_reward_also_in_another_process(self, make: Any) -> None:
+        """It would look like a message that nobody answered, and policies would learn not to send it."""
+        agent = watched(make())
+        yes, forgotten, late = (agent.decide(name) for name in names(3))
+        agent.oversight.approve(yes.id, by="Bob")
+        agent.record(forgotten.id, "buy", at=NOON)
+        other = agent if isinstance(agent.log, MemoryLog) else make()
+        assert other.learn(now=NOON + 2 * HOUR).closed == 1
+        assert joined(agent).position.tolist() == [int(yes.id[16:], 16)]
+        agent.oversight.approve(late.id, by="Bob", now=NOON + HOUR)  # sent after all, too late for a reward
+        for one in (agent, other):
+            assert one.learn(now=NOON + 9 * HOUR).closed == 0
+            assert one.pending == 0
+        assert len(joined(agent)) == 1
+
+    def test_nothing_sent_by_its_own_choice_has_one(self, make: Any) -> None:
+        """Doing nothing waits for nobody."""
+        agent = watched(make(policy=Fixed("no_action")))
+        agent.decide("customer-1")
+        assert agent.learn(now=NOON + 2 * HOUR).closed == 1
+        assert len(joined(agent)) == 1
 
 
 class TestByHand:
@@ -215,6 +273,17 @@ class TestByHand:
         assert len(joined(agent).position) + agent.pending == size
         again = agent.oversight.override(first.id, "no_action", by="Bob", reason="x")
         assert again.action.id == "no_action"
+
+    @pytest.mark.parametrize("by", ["", None, "Bob\x00"], ids=["empty", "none", "control"])
+    def test_who_is_nobody_chooses_nothing(self, make: Any, by: Any) -> None:
+        """Nothing is decided, counted or set aside for somebody without a name."""
+        agent = make()
+        first = agent.decide("customer-1")
+        size = len(agent.log)
+        with pytest.raises(ReleaseError, match="by must be the name"):
+            agent.oversight.override(first.id, "push", by=by, reason="x")
+        assert len(agent.log) == size
+        assert agent.oversight.status(first.id) == "released"
 
     def test_who_is_held_out_stays_so(self, make: Any) -> None:
         """Otherwise the holdout would not show what sending nothing is worth."""
@@ -330,6 +399,24 @@ class TestStopping:
         agent.oversight.stop(by="Ann", reason="complaints")
         agent.oversight.set("autonomous", by="Ann", reason="mended")
         assert agent.decide("c").action.id == "sms"
+
+    def test_a_stop_that_nobody_could_log_ends_with_the_next_level(self, make: Any) -> None:
+        """A slip in the name stops it all the same; and whoever lets it go on is heard."""
+        agent = make()
+        with pytest.raises(ReleaseError, match="by must be the name"):
+            agent.oversight.stop(by="", reason="complaints")
+        assert agent.oversight.level == "stopped"
+        agent.oversight.set("autonomous", by="Ann", reason="mended")
+        assert agent.oversight.level == "autonomous"
+        assert agent.decide("customer-1").action.id == "sms"
+        Registry(agent).govern(by="Ann")
+        with pytest.raises(ReleaseError, match="by must be the name"):
+            agent.oversight.stop(by="", reason="complaints")
+        with pytest.raises(ReleaseError, match="give approved_by"):
+            agent.oversight.set("autonomous", by="Ann", reason="mended")
+        assert agent.oversight.level == "stopped"
+        agent.oversight.set("autonomous", by="Ann", reason="mended", approved_by="Bob")
+        assert agent.decide("customer-2").action.id == "sms"
 
 
 class TestWhoMay:

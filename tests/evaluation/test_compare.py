@@ -267,7 +267,7 @@ def test_the_erased_are_left_out_and_counted(tmp_path: Path) -> None:
         agent.privacy.erase("s7")
         found = agent.evaluate(Fixed("a"), estimator=SNIPW())
         assert found.erased == before - found["fixed"].estimate.n > 0
-        assert found.facts()["erased"] == found.erased
+        assert found.facts["erased"] == found.erased
 
 
 def test_the_policy_of_a_split_log_is_judged_by_the_odds_of_each_side() -> None:
@@ -357,7 +357,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
 def test_facts_are_json() -> None:
     """Also where there is no support: what is infinite is null."""
     found = shop(20).evaluate(Fixed("a"), by="tier")
-    told = json.loads(json.dumps(found.facts(), allow_nan=False))
+    told = json.loads(json.dumps(found.facts, allow_nan=False))
     assert [row["policy"] for row in told["rows"][:2]] == ["as logged", "fixed"]
     assert told["level"] == 0.95
     assert any(row["gain_low"] is None for row in told["rows"])

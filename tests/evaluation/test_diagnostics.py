@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
+from agentic._offpolicy._diagnostics import _heaviest
 from agentic.errors import EvaluationError
 from agentic.evaluation import DM, IPW, SNDR, SNIPW, Estimate, Logged, Normal, estimate
 
@@ -242,3 +243,15 @@ def test_without_support_no_number_is_shown() -> None:
     assert repr(sound) == f"<Estimate: {sound}>"
     assert f"{sound.value:.6g}, 95 % interval " in str(sound)
     assert str(sound).endswith("): ok")
+
+
+@pytest.mark.parametrize("shape", [0.3, 3.0], ids=["heavy", "light"])
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+def test_the_heaviest_rows_of_a_long_log_are_found(shape: float, ties: bool) -> None:
+    """As by sorting all of them, in whatever order they lie."""
+    dice = np.random.default_rng(4)
+    weight = dice.gamma(shape, size=50_000)
+    weight = np.round(weight) if ties else np.sort(weight)
+    for top in (1, 500, 25_000, 50_000):
+        assert _heaviest(weight, top) == pytest.approx(np.sort(weight)[50_000 - top :].sum(), rel=1e-12)
+    assert _heaviest(weight[::-1], 500) == pytest.approx(_heaviest(weight, 500), rel=1e-12)

@@ -115,3 +115,18 @@ def test_a_challenger_that_fails_fails_for_its_own_subjects(broken: Broken) -> N
     assert (
         found.weights[sides == 0] == Fixed("a0").propose(rows.take((sides == 0).nonzero()[0])).weights
     ).all()
+
+
+def test_splits_in_each_other_have_their_own_salts() -> None:
+    """By the same hash a tenth of a tenth would be all of that tenth; with another it is one hundredth."""
+
+    def nested(salt: str) -> Split:
+        inner = Split(Uniform(), [(Fixed("a0"), 0.1)], salt=salt)
+        return Split(Uniform(), [(Split(Uniform(), [(inner, 0.999)], salt="between"), 0.1)], salt="a")
+
+    with pytest.raises(ConfigurationError, match="another salt"):
+        nested("a")
+    split = nested("b")
+    (between, _), (inner, _) = split.challengers[0], split.challengers[0][0].challengers[0]
+    both = (split.side(KEYS) == 1) & (between.side(KEYS) == 1) & (inner.side(KEYS) == 1)
+    assert both.mean() == pytest.approx(0.00999, abs=5 * math.sqrt(0.00999 / len(KEYS)))

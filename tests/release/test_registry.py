@@ -309,6 +309,11 @@ ALIASES = [
     "\u0412ob",  # Cyrillic Ve
     "Bo\u0301b",
     "B\u2060ob",
+    "B0b",
+    "B\u0585b",  # Armenian o
+    "Bo\u042c",  # soft sign
+    "\u0299ob",  # small capital
+    "Bob\u3164",  # a letter that is blank
 ]
 
 
@@ -419,6 +424,8 @@ class TestApprovals:
         assert person("ann+approver@shop.example") == person("Ann@Shop.example")
         assert person("ann@shop.example") != person("ann@other.example")
         assert person("Ann") != person("Anne")
+        assert person("Ian") == person("lan")
+        assert person("B\u0131ll") == person("BIII")
 
 
 class TestRequirements:

@@ -94,6 +94,62 @@ class Wrapped:
         self.policy = policy
 
 
+@attrs.frozen
+class Model:
+    """No policy, and fitted."""
+
+    weights: Any
+
+
+class Slotted:
+    """Something that hides a policy where no dictionary lists it."""
+
+    __slots__ = ("name", "policy")
+    propose: ClassVar[Any] = Uniform.propose
+
+    def __init__(self, policy: Any) -> None:
+        self.name, self.policy = "slotted", policy
+
+
+@attrs.frozen
+class Hedge:
+    """Learns which of several rules to believe, as plain numbers."""
+
+    propose: ClassVar[Any] = Uniform.propose
+    experts: tuple[Any, ...]
+    weights: tuple[float, ...] = (0.5, 0.5)
+    name: str = "hedge"
+
+    def learn(self, feedback: Any, /) -> Any:
+        """Believe the first."""
+        return attrs.evolve(self, weights=(0.9, 0.1))
+
+
+@attrs.frozen
+class Passing:
+    """Only passes lessons on."""
+
+    propose: ClassVar[Any] = Uniform.propose
+    learned: ClassVar[bool] = False
+    policy: Any
+    name: str = "passing"
+
+    def learn(self, feedback: Any, /) -> Any:
+        """Teach the member."""
+        return self
+
+
+@attrs.frozen
+class Routed:
+    """Says whom it asks for which share, and has something else in it that learned."""
+
+    propose: ClassVar[Any] = Uniform.propose
+    members: tuple[Any, ...]
+    shares: tuple[float, ...]
+    router: Any
+    name: str = "routed"
+
+
 WRITTEN = Rules([Rule(F("age") >= 18, "push")])
 
 LEARNED = [
@@ -110,6 +166,12 @@ LEARNED = [
     FirstOf(RULES, Table(np.array([0.1, 0.2, 0.7]))),
     Plain(),
     Wrapped(SquareCB()),
+    Wrapped(Model(np.ones(3))),
+    Wrapped(frozenset([SquareCB()])),
+    Table({"a": (Model(np.ones(3)),)}),
+    Slotted(SquareCB()),
+    Hedge((RULES, Uniform())),
+    Passing(SquareCB()),
 ]
 RULED = [
     RULES,
@@ -122,6 +184,9 @@ RULED = [
     Split(RULES, [(Uniform(), 0.5)]),
     Wrapped(RULES),
     Wrapped({"a": [RULES]}),
+    Wrapped(Model((0.5, "a"))),
+    Slotted(RULES),
+    Passing(RULES),
 ]
 
 
@@ -256,14 +321,26 @@ class TestSplit:
             lambda: Split(SquareCB(), [(EpsilonGreedy(), 0.03), (EpsilonGreedy(), 0.03)]),
             lambda: Split(EpsilonGreedy(), [(SquareCB(), 0.05)]),
             lambda: Split(EpsilonGreedy()),
-            lambda: Split(SquareCB(), [(Split(EpsilonGreedy()), 0.06)]),
-            lambda: Split(Split(SquareCB(), [(EpsilonGreedy(), 0.05)]), [(EpsilonGreedy(), 0.05)]),
+            lambda: Split(SquareCB(), [(Split(EpsilonGreedy(), salt="b"), 0.06)]),
+            lambda: Split(Split(SquareCB(), [(EpsilonGreedy(), 0.05)], salt="b"), [(EpsilonGreedy(), 0.05)]),
             lambda: Split(SquareCB(), [(FirstOf(EpsilonGreedy(), RULES), 0.01)]),
             lambda: Split(SquareCB(), [(Mixture([(EpsilonGreedy(), 1), (RULES, 1)]), 0.01)]),
             lambda: Split(SquareCB(), [(Softmax(), 0.01)]),
             lambda: Split(SquareCB(), [(RULES, 0.01), (Softmax(), 0.0001)]),
+            lambda: Routed((SquareCB(), EpsilonGreedy()), (0.95, 0.05), Softmax()),
         ],
-        ids=["twice", "swapped", "alone", "nested", "beside", "hidden", "mixed", "unknown", "second"],
+        ids=[
+            "twice",
+            "swapped",
+            "alone",
+            "nested",
+            "beside",
+            "hidden",
+            "mixed",
+            "unknown",
+            "second",
+            "routed",
+        ],
     )
     def test_there_is_no_way_round(self, agent: Agent, make: Callable[[], Any]) -> None:
         """Shares of one version add up, however it is wrapped."""
@@ -273,8 +350,15 @@ class TestSplit:
     def test_nested_shares_multiply(self, agent: Agent) -> None:
         """A twentieth of a half is a fortieth."""
         registry = Registry(agent)
-        assert registry.clearance(Split(SquareCB(), [(Split(RULES, [(EpsilonGreedy(), 0.1)]), 0.5)])) == ()
-        assert registry.clearance(Split(SquareCB(), [(Split(RULES, [(EpsilonGreedy(), 0.2)]), 0.5)])) != ()
+        for share, passes in ((0.1, True), (0.2, False)):
+            inner = Split(RULES, [(EpsilonGreedy(), share)], salt="inner")
+            assert (registry.clearance(Split(SquareCB(), [(inner, 0.5)])) == ()) is passes
+
+    def test_who_decides_for_nobody_gets_nobody(self, agent: Agent) -> None:
+        """Not even one in a billion."""
+        Registry(agent).step_back(EpsilonGreedy(), "shadow", by="Ann", reason="doubt")
+        with pytest.raises(ReleaseError, match="at stage shadow"):
+            agent.policy = Split(SquareCB(), [(EpsilonGreedy(), 1e-10)])
 
     def test_a_step_back_takes_hold_of_the_next_assignment(self, agent: Agent) -> None:
         """What was allowed before is not, once the registry says so."""
@@ -283,6 +367,32 @@ class TestSplit:
         with pytest.raises(ReleaseError):
             agent.exchange(agent.policy_version, Split(SquareCB(), [(EpsilonGreedy(), 0.04)]))
         assert agent.exchange(agent.policy_version, Split(SquareCB(), [(EpsilonGreedy(), 0.01)]))
+
+    def test_challengers_may_always_be_taken_out(self, opened: Open) -> None:
+        """Also where people have left the champion meanwhile; it gets no other challenger, nor comes back."""
+        agent = opened(policy=SquareCB())
+        registry = Registry(agent)
+        registry.govern(by="Ann")
+        for policy, stage in ((EpsilonGreedy(), "champion"), (Softmax(), "canary_50")):
+            registry.register(policy, owner="Bob")
+            registry.override(policy, stage, by="Ann", reason="a hurry")
+            if stage == "champion":
+                agent.policy = policy
+        agent.policy = Split(EpsilonGreedy(), [(Softmax(), 0.5)])
+        registry.rollback(by="Ann", reason="it does harm as well")
+        with pytest.raises(ReleaseError):
+            agent.policy = Split(EpsilonGreedy(), [(Softmax(), 0.1)])
+        agent.policy = EpsilonGreedy()
+        agent.policy = SquareCB()
+        with pytest.raises(ReleaseError):
+            agent.policy = EpsilonGreedy()
+
+    def test_a_challenger_in_the_champions_place_does_not_stay_alone(self, agent: Agent) -> None:
+        """It never was champion."""
+        Registry(agent).override(EpsilonGreedy(), "canary_50", by="Ann", reason="a hurry")
+        agent.policy = Split(EpsilonGreedy(), [(RULES, 0.5)])
+        with pytest.raises(ReleaseError, match="at stage canary_50"):
+            agent.policy = EpsilonGreedy()
 
     def test_a_split_is_nothing_to_register(self, agent: Agent) -> None:
         """Its members are."""
@@ -398,6 +508,16 @@ class TestOpening:
         registry.register(SquareCB(), owner="Bob")
         registry.override(SquareCB(), by="Ann", reason="it is the control")
         opened(**{part: SquareCB()})
+
+    def test_who_decides_for_the_protected_has_to_pass_too(self, opened: Open) -> None:
+        """It may not learn, and somebody may have fitted it all the same."""
+        fitted = Table(np.ones(3))
+        agent = opened(protected=fitted)
+        with pytest.raises(ReleaseError, match="protected"):
+            Registry(agent).govern(by="Ann")
+        Registry(opened()).govern(by="Ann")
+        with pytest.raises(ReleaseError, match="registration"):
+            opened(protected=fitted)
 
     def test_the_template_of_who_is_in_charge_opens_it(self, tmp_path: Path) -> None:
         """What it has learned since is in charge, not the template; a trained copy is refused."""

@@ -73,7 +73,7 @@ def test_harm_is_found_before_anybody_is_harmed(harmful: Rehearsal) -> None:
     assert "clicks" not in harmful.harms
     assert "messages" not in harmful.harms
     assert harmful.scenario == "quick_harm"
-    assert harmful.scenario_hash == fingerprint(HARM.facts())
+    assert harmful.scenario_hash == fingerprint(HARM.facts)
     assert "unsubscribes" in str(harmful)
     assert "worse" in str(harmful)
 
@@ -92,7 +92,7 @@ def test_the_other_way_round_every_difference_turns() -> None:
 
 def test_it_is_json_with_a_digest_of_its_own(harmful: Rehearsal) -> None:
     """Facts come back as the same value; a changed figure is another digest; twice is the same."""
-    facts = json.loads(json.dumps(harmful.facts(), allow_nan=False))
+    facts = json.loads(json.dumps(harmful.facts, allow_nan=False))
     assert Rehearsal.of_facts(facts) == harmful
     assert Rehearsal.of_facts(facts).digest == harmful.digest == fingerprint(facts)
     assert attrs.evolve(harmful, weeks=7).digest != harmful.digest
@@ -108,7 +108,7 @@ def test_it_is_json_with_a_digest_of_its_own(harmful: Rehearsal) -> None:
 def test_other_facts_are_refused(wrong: dict[str, Any], harmful: Rehearsal) -> None:
     """What is no rehearsal is told so."""
     with pytest.raises(ConfigurationError, match="not the facts of a rehearsal"):
-        Rehearsal.of_facts(harmful.facts() | wrong if wrong else wrong)
+        Rehearsal.of_facts(harmful.facts | wrong if wrong else wrong)
 
 
 def test_verdicts_follow_the_interval_of_the_value(harmful: Rehearsal) -> None:

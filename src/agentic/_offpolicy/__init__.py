@@ -7,7 +7,7 @@ from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, Anytim
 from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._calibration import Calibration, Miscalibrated
 from agentic._offpolicy._cressie_read import CressieRead
-from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge, usual_interval
 from agentic._offpolicy._estimator import Estimator, ModelFree
@@ -74,6 +74,7 @@ __all__ = [
     "SNRIPS",
     "SNSIPS",
     "STRENGTHS",
+    "UNSUPPORTED",
     "AcceleratedBootstrap",
     "Adaptive",
     "AnytimeBernstein",

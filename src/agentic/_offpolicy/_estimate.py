@@ -121,7 +121,9 @@ def estimate(
     check_asked(estimator, interval, level)
     if reward_range is not None:
         check_range(logged.reward, reward_range)
-    rows = overlap(logged, target, q=q, logging=logging)
+    interval = usual_interval(interval, reward_range)
+    capped = isinstance(interval, CountsUnseen)
+    rows = overlap(logged, target, q=q, logging=logging, capped=capped)
     return judge(
         rows,
         probability=logged.probability,

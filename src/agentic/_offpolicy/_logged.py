@@ -178,6 +178,7 @@ def overlap(
     *,
     q: npt.ArrayLike | None = None,
     logging: npt.ArrayLike | None = None,
+    capped: bool = True,
 ) -> Rows:
     """Weigh the logged rows by the target policy, checking target and predictions on the way.
 
@@ -189,6 +190,8 @@ def overlap(
         logging: Shape (n, k), the logging policy's probability of every action, where the log holds it:
             every logged probability must be that of the action taken, and actions must have been taken
             as often as it says.
+        capped: Whether to find the largest weight that could have occurred, which some intervals need: it
+            takes a pass over the target.
 
     Raises:
         EvaluationError: Shapes differ, an action has no column, a probability is negative or NaN,
@@ -232,7 +235,8 @@ def overlap(
                 _reject_target(block, start)
             at = offsets[: stop - start] + logged.action[start:stop]
             chosen[start:stop] = block.reshape(-1).take(at)
-            likeliest = max(likeliest, float(block.max()))
+            if capped:
+                likeliest = max(likeliest, float(block.max()))
             if hidden.size:
                 hidden_mass += float(block[:, hidden].sum())
             if start // height % every == 0:
@@ -244,7 +248,7 @@ def overlap(
                 guess = source[start:stop].astype(np.float64, copy=False)
                 predicted[start:stop] = guess.reshape(-1).take(at)
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
-    weight, cap = _divide(chosen, logged), _cap(likeliest, logged)
+    weight, cap = _divide(chosen, logged), _cap(likeliest, logged) if capped else None
     rows = Rows(
         weight,
         logged.reward,

@@ -10,11 +10,12 @@ from agentic._releases._evidence import EVIDENCE_KINDS, Evidence, Evidential
 from agentic._releases._gate import is_learned, parts_of
 from agentic._releases._journal import Refused, Releases
 from agentic._releases._lines import LINEAGE, Lines, members_learned
-from agentic._releases._oversight import APPROVED, LAPSED, LEVEL, OVERRIDDEN, REJECTED, set_aside
+from agentic._releases._oversight import APPROVED, LAPSED, LEVEL, OVERRIDDEN, REJECTED, concerned, set_aside
 from agentic._releases._people import checked_name, person
 from agentic._releases._requirements import Need, Requirements
 from agentic._releases._stages import CANARY, STAGES, checked_stage, share_of
 from agentic._releases._state import Approval, State, Version
+from agentic._releases._steps import NOTES
 
 __all__ = [
     "APPROVED",
@@ -23,6 +24,7 @@ __all__ = [
     "LAPSED",
     "LEVEL",
     "LINEAGE",
+    "NOTES",
     "OVERRIDDEN",
     "REJECTED",
     "RELEASE",
@@ -41,6 +43,7 @@ __all__ = [
     "carried_over",
     "checked_name",
     "checked_stage",
+    "concerned",
     "is_learned",
     "members_learned",
     "parts_of",

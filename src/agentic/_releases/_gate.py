@@ -10,6 +10,8 @@ import numpy as np
 
 from agentic._codec import fingerprint
 from agentic._releases._state import State
+from agentic.catalogue import Catalogue
+from agentic.conditions import Condition
 from agentic.errors import ReleaseError
 from agentic.protocols import Learner, Policy
 
@@ -31,11 +33,16 @@ class Shared(Protocol):
 
 @runtime_checkable
 class Trained(Protocol):
-    """Capability of a policy: say that it was learned elsewhere, where nobody could see it from its parts."""
+    """Capability of a policy: say whether it learned or can learn, where nobody could see it.
+
+    With ``True`` it was learned elsewhere, and its parts do not show it. With ``False`` it only passes
+    lessons on to other policies, and keeps nothing of them itself; what it is made of is looked at all the
+    same.
+    """
 
     @property
     def learned(self) -> bool:
-        """Whether it was."""
+        """Whether it did or can."""
 
 
 @attrs.frozen
@@ -56,7 +63,10 @@ def parts_of(policy: Policy, share: float = 1.0, /, depth: int = 0) -> Iterator[
 
 
 def _is_parted(policy: Shared) -> bool:
-    """Whether members and shares are what the protocol says: another class may use the names otherwise."""
+    """Whether members and shares are what the protocol says, and nobody else in it learned.
+
+    Another class may use the names otherwise, and choose by what it learned who is asked.
+    """
     members, shares = policy.members, policy.shares
     return (
         isinstance(members, tuple)
@@ -65,6 +75,7 @@ def _is_parted(policy: Shared) -> bool:
         and all(isinstance(member, Policy) for member in members)
         and all(isinstance(share, float) and 0 <= share <= 1 for share in shares)
         and abs(sum(shares) - 1.0) < 1e-6
+        and not _learned(policy, 0, members)
     )
 
 
@@ -72,45 +83,43 @@ def is_learned(policy: object, /) -> bool:
     """Whether a policy learned something or can learn, so that nobody wrote down what it does.
 
     A policy made of others, such as ``FirstOf(Rules(...), ...)``, is learned if one of them is. A policy that
-    keeps arrays is: somebody fitted them. Rules are not.
+    keeps arrays is, wherever in it they are: somebody fitted them. Rules are not.
     """
     return _learned(policy, 0)
 
 
-def _learned(value: Any, depth: int) -> bool:  # a policy, or what it is made of
+def _learned(value: Any, depth: int, but: Sequence[Policy] = ()) -> bool:  # a policy, or what it is made of
     if depth > _DEEPEST or isinstance(value, np.ndarray):
         return True
-    if isinstance(value, tuple | list):
-        return any(_learned(item, depth + 1) for item in value)
+    if isinstance(value, Condition | Catalogue | type):  # whoever wrote the rules wrote these
+        return False
+    if isinstance(value, tuple | list | set | frozenset):
+        return any(_learned(item, depth + 1, but) for item in value)
     if isinstance(value, Mapping):
-        return any(_learned(item, depth + 1) for item in value.values())
-    if not isinstance(value, Policy) or isinstance(value, type):
+        return any(_learned(item, depth + 1, but) for item in value.values())
+    if any(value is each for each in but):
         return False
-    if isinstance(value, Trained) and value.learned is True:
-        return True
+    if isinstance(value, Policy):
+        told = bool(value.learned) if isinstance(value, Trained) else isinstance(value, Learner)
+        if told:
+            return True
+    return any(_learned(item, depth + 1, but) for item in _content(value))
+
+
+def _content(value: Any) -> Iterator[Any]:
+    """What an object is known by, and not worked out from that, as its version is a hash of."""
     kind: Any = type(value)
-    if not attrs.has(kind):
-        return isinstance(value, Learner) or any(
-            _learned(item, depth + 1) for item in getattr(value, "__dict__", {}).values()
-        )
-    held = [getattr(value, field.name) for field in attrs.fields(kind) if _is_content(field)]
-    if isinstance(value, Learner) and not any(_holds_policy(item, 0) for item in held):
-        return True
-    return any(_learned(item, depth + 1) for item in held)
-
-
-def _is_content(field: Any) -> bool:  # attrs.Attribute
-    """Whether a field is part of what a policy is known by, and not worked out from the others."""
-    return bool(field.init) and not field.metadata.get("derived")
-
-
-def _holds_policy(value: Any, depth: int) -> bool:  # what a policy is made of
-    if isinstance(value, Policy) and not isinstance(value, type):
-        return True
-    if depth > _DEEPEST or not isinstance(value, tuple | list | Mapping):
-        return False
-    items = value.values() if isinstance(value, Mapping) else value
-    return any(_holds_policy(item, depth + 1) for item in items)
+    if attrs.has(kind):
+        for field in attrs.fields(kind):
+            if field.init and not field.metadata.get("derived"):
+                yield getattr(value, field.name)
+        return
+    yield from getattr(value, "__dict__", {}).values()
+    for each in kind.__mro__:
+        slots = each.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                yield getattr(value, name)
 
 
 def ruling(state: State, roots: Sequence[str], /) -> str | None:
@@ -120,7 +129,7 @@ def ruling(state: State, roots: Sequence[str], /) -> str | None:
 
 
 def clearance(
-    state: State, policy: Policy, roots: Callable[[str], tuple[str, ...]], in_charge: str, /
+    state: State, policy: Policy, roots: Callable[[str], tuple[str, ...]], in_charge: str, leader: str = "", /
 ) -> tuple[str, ...]:
     """Why a bound policy may not go in charge; nothing if it may.
 
@@ -129,8 +138,13 @@ def clearance(
         policy: Bound.
         roots: The registered versions that a version is, or was learned from.
         in_charge: The version that is in charge, which may stay.
+        leader: The champion of it, where it has challengers: these may always be taken out, whatever became
+            of a champion meanwhile.
     """
-    if not state.governed or fingerprint(policy) == in_charge:
+    whole = fingerprint(policy)
+    if not state.governed or whole == in_charge:
+        return ()
+    if whole == leader and (known := ruling(state, roots(whole))) and state.get(known).crowned:
         return ()
     if state.newer is not None and is_learned(policy):
         return (f"a newer version of agentic, which knows what {state.newer!r} in the log means",)
@@ -147,7 +161,7 @@ def clearance(
             shares[known] = shares.get(known, 0.0) + part.share
     for known, share in shares.items():
         found = state.get(known)
-        if share > found.share + 1e-9:
+        if share > found.share * (1 + 1e-9):
             told.append(
                 f"clearance of version {known} ({found.policy}), at stage {found.stage}, for"
                 f" {share:.4g} of the subjects: it has it for {found.share:.4g}"

@@ -87,7 +87,7 @@ class Releases:
         log: Where the events are.
         books: The same log, to be written.
         roots: The registered versions that a version is or was learned from, itself or the nearest first.
-        in_charge: Tells the version in charge.
+        in_charge: Tells the version in charge, and that of its champion, where it has challengers.
         now: Tells microseconds since 1970.
     """
 
@@ -97,7 +97,7 @@ class Releases:
         log: ProvenanceLog,
         books: Books,
         roots: Callable[[str, State], tuple[str, ...]],
-        in_charge: Callable[[], str],
+        in_charge: Callable[[], tuple[str, str]],
         now: Callable[[], int],
     ) -> None:
         self._agent = agent
@@ -216,7 +216,7 @@ class Releases:
         return self._clearance(policy, self._fold.state)
 
     def _clearance(self, policy: Policy, state: State) -> tuple[str, ...]:
-        return clearance(state, policy, lambda version: self._roots(version, state), self._in_charge())
+        return clearance(state, policy, lambda version: self._roots(version, state), *self._in_charge())
 
     def admit(self, policy: Policy, /) -> None:
         """Refuse a policy that may not go in charge; called by who holds the log.

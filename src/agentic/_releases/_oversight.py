@@ -20,8 +20,11 @@ def level_of(event: Event, /) -> str:
 
 def set_aside(event: Event, /) -> tuple[int, int] | None:
     """Log number and slots of a decision that nothing came of, because somebody said no."""
-    if event.what not in (REJECTED, OVERRIDDEN, LAPSED):
-        return None
+    return concerned(event) if event.what in (REJECTED, OVERRIDDEN, LAPSED) else None
+
+
+def concerned(event: Event, /) -> tuple[int, int] | None:
+    """Log number and slots of the decision that an event is about; ``None`` if it is about none."""
     position, slots = event.facts.get("position"), event.facts.get("slots")
     if type(position) is not int or type(slots) is not int:
         return None

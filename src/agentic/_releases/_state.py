@@ -51,6 +51,7 @@ class Version:
         approvals: What people said in this life and did not take back.
         registered_at: When, microseconds since 1970.
         former: It was champion, and may become so again without evidence: a rollback.
+        crowned: It was champion in this life.
         overridden: Why it is at this stage without what the stage needs; ``None`` where it has that.
         involved: Owners and whoever registered it, in every life: their approvals count for nothing.
     """
@@ -68,6 +69,7 @@ class Version:
     approvals: tuple[Approval, ...] = attrs.field(default=(), repr=False)
     registered_at: int = 0
     former: bool = False
+    crowned: bool = False
     overridden: str | None = None
     involved: tuple[str, ...] = attrs.field(default=(), repr=False)
 
@@ -177,7 +179,7 @@ class State:
             state = state.with_(attrs.evolve(before, stage="retired", former=True))
             state = attrs.evolve(state, left=(*(v for v in self.left if v != self.champion), self.champion))
         left = tuple(version for version in state.left if version != found.version)
-        found = attrs.evolve(found, stage="champion", former=False)
+        found = attrs.evolve(found, stage="champion", former=False, crowned=True)
         return attrs.evolve(state.with_(found), champion=found.version, left=left)
 
 

@@ -26,6 +26,7 @@ from agentic._sequential._bounded import (
     normal_mixture_sequence,
 )
 from agentic._sequential._checks import check_open_unit
+from agentic._sequential._claims import Claims
 from agentic._sequential._count import CountTest
 from agentic._sequential._e_values import EValues
 from agentic._sequential._mean import MeanTest
@@ -37,6 +38,7 @@ from agentic._sequential._wealth import betting_lower, betting_sequence, hedged_
 __all__ = [
     "MSPRT",
     "BettingTest",
+    "Claims",
     "ConfidenceSequence",
     "CountTest",
     "EValues",

@@ -18,10 +18,10 @@ from agentic._sequential._checks import (
     check_open_unit,
     check_share,
     check_worse,
-    e_of,
     log_sum,
     reject,
 )
+from agentic._sequential._claims import Claims
 from agentic._sequential._e_values import EValues
 
 # Stakes as shares of the largest that cannot ruin; small ones win by small differences of many rows.
@@ -58,7 +58,7 @@ def _grouped(values: Floats, groups: int) -> Floats:
 
 
 @attrs.frozen(kw_only=True)
-class BettingTest:
+class BettingTest(Claims):
     """Compares the means of two arms whose outcomes lie between bounds, exactly, at any look.
 
     For revenue, minutes or a cost where a few rows carry most of the sum and no limit theorem can be
@@ -176,36 +176,6 @@ class BettingTest:
     def safe_log_e(self) -> float:
         """The logarithm of `safe_e_value`."""
         return log_sum(np.asarray(self.safe_up) + _LOG_WEIGHTS)
-
-    @property
-    def e_value(self) -> float:
-        """How much the data speak against "the treatment is no worse": at most 1 on average if so."""
-        return e_of(self.log_e)
-
-    @property
-    def safe_e_value(self) -> float:
-        """How much the data speak against "the treatment is worse by the margins or more"."""
-        return e_of(self.safe_log_e)
-
-    @property
-    def peak(self) -> float:
-        """The largest `e_value` at any look so far, 1 at least."""
-        return e_of(self.log_peak)
-
-    @property
-    def safe_peak(self) -> float:
-        """The largest `safe_e_value` at any look so far, 1 at least."""
-        return e_of(self.safe_log_peak)
-
-    @property
-    def harmed(self) -> bool:
-        """Whether harm is shown: wrong with a chance of at most `alpha`, however often one looked."""
-        return self.log_peak >= -math.log(self.alpha)
-
-    @property
-    def safe(self) -> bool:
-        """Whether it is shown that the treatment is not worse by the margins or more."""
-        return self.safe_log_peak >= -math.log(self.alpha)
 
     @property
     def ready(self) -> bool:

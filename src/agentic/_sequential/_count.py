@@ -17,10 +17,10 @@ from agentic._sequential._checks import (
     check_open_unit,
     check_share,
     check_worse,
-    e_of,
     log_sum,
     reject,
 )
+from agentic._sequential._claims import Claims
 from agentic._sequential._e_values import EValues
 
 # Alternatives: how far, in logarithms of the ratio of rates, a rate may lie from what is to be ruled out.
@@ -51,7 +51,7 @@ def _log_likelihood(
 
 
 @attrs.frozen(kw_only=True)
-class CountTest:
+class CountTest(Claims):
     """Compares the rates of yes in two arms, and may be looked at after every batch for ever.
 
     Each batch brings rows and successes of both arms. Given how many rows each arm had, a success falls
@@ -199,36 +199,6 @@ class CountTest:
         """The logarithm of `safe_e_value`."""
         evidence = np.asarray(self.safe_evidence)
         return log_sum(evidence[1:] + _LOG_WEIGHTS) - float(evidence[0])
-
-    @property
-    def e_value(self) -> float:
-        """How much the data speak against "the treatment is no worse": at most 1 on average if so."""
-        return e_of(self.log_e)
-
-    @property
-    def safe_e_value(self) -> float:
-        """How much the data speak against "the treatment is worse by the margin or more"."""
-        return e_of(self.safe_log_e)
-
-    @property
-    def peak(self) -> float:
-        """The largest `e_value` at any look so far."""
-        return e_of(self.log_peak)
-
-    @property
-    def safe_peak(self) -> float:
-        """The largest `safe_e_value` at any look so far."""
-        return e_of(self.safe_log_peak)
-
-    @property
-    def harmed(self) -> bool:
-        """Whether harm is shown: wrong with a chance of at most `alpha`, however often one looked."""
-        return self.log_peak >= -math.log(self.alpha)
-
-    @property
-    def safe(self) -> bool:
-        """Whether it is shown that the treatment is not worse by the margin or more."""
-        return self.safe_log_peak >= -math.log(self.alpha)
 
     @property
     def ready(self) -> bool:

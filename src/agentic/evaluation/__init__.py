@@ -71,6 +71,7 @@ from agentic.evaluation._compare import compare
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
 from agentic.evaluation._forest import forest, forest_page
 from agentic.evaluation._joined import BySubject, Joined, joined
+from agentic.evaluation._judged import Judged
 from agentic.evaluation._logistic import Logistic, LogisticModel
 from agentic.evaluation._matured import Progress
 from agentic.evaluation._reward_models import (
@@ -124,6 +125,7 @@ __all__ = [
     "Estimator",
     "Interval",
     "Joined",
+    "Judged",
     "LeastError",
     "Logged",
     "LoggedSlates",

@@ -24,8 +24,8 @@ from agentic._plan import bind, checked, fields_of, remembering
 from agentic.arrays import F64, Records
 from agentic.errors import ConfigurationError
 from agentic.evaluation._compare import ARMS, Judging, walked
-from agentic.evaluation._joined import Joined, logged_decisions
-from agentic.evaluation._judged import Judged
+from agentic.evaluation._joined import Joined
+from agentic.evaluation._judged import Judged, archive
 from agentic.evaluation._recall import logged_it, recall
 from agentic.protocols import Learner, Policy, Remembers
 
@@ -58,7 +58,7 @@ def target_probabilities(agent: Judged, policy: Policy, rows: Joined, /) -> tupl
     target = np.empty((len(rows), len(plan.catalogue)))
     X = np.empty((len(rows), plan.space.width))
     known: Records | None = None
-    for where, found in logged_decisions(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         batch = logged_batch(plan, schema, found)
         if fields_of(asked) and not logged_it(asked, found):
             if known is None:

@@ -9,7 +9,8 @@ from typing import Final
 import attrs
 
 from agentic._drawing import even_ticks, number, words
-from agentic.evaluation._table import AS_LOGGED, INSUFFICIENT, Compared, Comparison, Figures, remarks
+from agentic._offpolicy import UNSUPPORTED
+from agentic.evaluation._table import AS_LOGGED, Compared, Comparison, Figures, remarks
 
 _LEFT, _RIGHT = 232.0, 592.0
 _WIDE: Final = 7.4  # of a letter, on the safe side
@@ -124,7 +125,7 @@ def _figures(row: Compared, figures: Figures) -> tuple[str, str]:
     """Value and gain, each with its interval."""
     found = row.estimate
     if not _drawable(row):
-        return INSUFFICIENT, ""
+        return UNSUPPORTED, ""
     value = f"{figures.one(found.value)} ({figures.between(found.low, found.high)})"
     if row.policy == AS_LOGGED:
         return value, ""

@@ -10,9 +10,8 @@ from typing import Any, Final
 import attrs
 
 from agentic._drawing import printable
-from agentic._offpolicy import Estimate
+from agentic._offpolicy import UNSUPPORTED, Estimate
 
-INSUFFICIENT: Final = "insufficient support"
 AS_LOGGED: Final = "as logged"
 _NAME: Final = 28
 _COLUMNS: Final = 110
@@ -109,6 +108,7 @@ class Comparison:
         """Return a table of at most 110 columns, with the reasons to doubt its rows."""
         return "\n".join(_laid_out(self))
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON
         """Everything in the table, as JSON has it: what is infinite or unknown is ``None``."""
         from agentic._codec import converter
@@ -219,7 +219,7 @@ def _cells(row: Compared, figures: Figures) -> tuple[str, str, str, str, str]:
     found = row.estimate
     worth = f"{found.diagnostics.effective_rows:,.0f}"
     if not row.supported:
-        return "", INSUFFICIENT, "", "", worth
+        return "", UNSUPPORTED, "", "", worth
     value, interval = figures.one(found.value), figures.between(found.low, found.high)
     if row.policy == AS_LOGGED:
         return value, interval, "", "", worth

@@ -84,6 +84,7 @@ class FirstOf:
     """
 
     name: ClassVar[str] = "first_of"
+    learned: ClassVar[bool] = False  # itself; its members may
     policies: tuple[Any, ...] = attrs.field(converter=_several)  # Policy; attrs resolves annotations
 
     def __init__(self, *policies: Policy) -> None:
@@ -144,6 +145,7 @@ class Mixture:
     """
 
     name: ClassVar[str] = "mixture"
+    learned: ClassVar[bool] = False  # itself; its members may
     members: tuple[tuple[Any, float], ...] = attrs.field(converter=_members)  # Policy; as above
 
     def bind(self, space: Space, /) -> Self:
@@ -218,6 +220,7 @@ class TemplateRanking:
     """
 
     name: ClassVar[str] = "template_ranking"
+    learned: ClassVar[bool] = False  # itself; its members may
     templates: Mapping[str, Condition | None] = attrs.field(converter=_templates, hash=False)
     ranker: Any = attrs.field(converter=member)  # Policy; as above
     dimension: str = attrs.field(default="message", kw_only=True)

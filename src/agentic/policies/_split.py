@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Self
 
 import attrs
@@ -44,6 +44,14 @@ def _fitting(weights: F64, shape: tuple[int, int]) -> F64:
     return given
 
 
+def _salts(policy: Policy) -> Iterator[str]:
+    """By which salts a policy, or one that is in it, parts the subjects."""
+    if isinstance(policy, Split):
+        yield policy.salt
+        for each in policy.members:
+            yield from _salts(each)
+
+
 @attrs.frozen
 class Split:
     """A champion decides for most subjects, each challenger for a share of them: canaries, A/B tests.
@@ -60,10 +68,12 @@ class Split:
         champion: Decides for the rest.
         challengers: Pairs of policy and share, which is above 0; together below 1.
         salt: Another salt, other subjects. Give each new challenger one of its own, so that it is not always
-            the same people who are tried on.
+            the same people who are tried on. A split inside another needs another salt than that one: by the
+            same hash, a tenth of a tenth would be all of it.
     """
 
     name: ClassVar[str] = "split"
+    learned: ClassVar[bool] = False  # itself; its members may
     champion: Any = attrs.field(converter=member)  # Policy; attrs resolves annotations
     challengers: tuple[tuple[Any, float], ...] = attrs.field(converter=_challengers, default=())
     salt: str = attrs.field(default="", kw_only=True)
@@ -73,6 +83,12 @@ class Split:
         if not isinstance(self.salt, str) or len(self.salt) > 200 or not self.salt.isascii():
             raise ConfigurationError(
                 f"salt must be an ASCII text of at most 200 characters, got {self.salt!r:.200}",
+                value=self.salt,
+            )
+        if self.salt in {salt for policy in self.members for salt in _salts(policy)}:
+            raise ConfigurationError(
+                f"a split has the salt {self.salt!r}, and another one that is in it too: the same hash would"
+                " part the subjects twice, so that shares are not what they say: give one another salt",
                 value=self.salt,
             )
         object.__setattr__(self, "_key", _noise.text_key(self.salt))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from agentic._releases import CANARY, STAGES, Evidence
+from agentic._releases import CANARY, NOTES, STAGES, Evidence, Releases
 from agentic.errors import ReleaseError
+from agentic.release._registry import Registry
 from agentic.release._story import Move
 from agentic.release._verdict import facts_of
 from agentic.release._watch import Weighed
@@ -13,7 +12,7 @@ from agentic.types import instant
 
 
 def tell_registry(
-    registry: Any,  # a Registry, or None
+    registry: Registry | None,
     version: str,
     move: Move,
     share: float,
@@ -65,19 +64,21 @@ def tell_registry(
     return ()
 
 
-def close_registry(registry: Any, version: str, reason: str, *, by: str, at: int | None) -> None:
-    """Tell the registry, if there is one, that a version was rolled back."""
-    if registry is None:
-        return
-    now = None if at is None else instant(at)
-    stage = registry.stage(version)
-    if stage == "champion":
-        registry.rollback(by=by, reason=reason, now=now)
-    elif stage != "retired":
-        registry.retire(version, by=by, reason=reason, now=now)
+def close_registry(releases: Releases, version: str, reason: str, *, by: str, at: int | None) -> None:
+    """Put on record that a version was rolled back, together with whatever else is being logged."""
+    with releases.writing() as state:
+        root = releases.root(version)
+        stage = "retired" if root is None else state.get(root).stage
+        facts = {"version": root, "reason": reason[:NOTES]}
+        if stage != "champion":
+            if stage != "retired":
+                releases.append("retired", facts, by=by, at=at)
+        elif state.fallback is not None:
+            facts |= {"version": state.fallback, "left": state.champion}
+            releases.append("rolled_back", facts, by=by, at=at)
 
 
-def renewed(registry: Any, version: str, since: int) -> bool:
+def renewed(registry: Registry | None, version: str, since: int) -> bool:
     """Whether people registered a version anew since it was rolled back."""
     if registry is None:
         return False

@@ -163,7 +163,8 @@ class Registry:
     def _check_stand_ins(self, state: State) -> None:
         """Refuse to govern an agent in which something learned decides beside the policy in charge."""
         plan = self._agent.plan
-        for what, policy in (("control", plan.control), ("fallback", plan.fallback)):
+        for what in ("control", "fallback", "protected"):
+            policy = getattr(plan, what)
             root = self._releases.line(fingerprint(policy)) if is_learned(policy) else None
             if is_learned(policy) and (root is None or state.get(root).share < 1):
                 raise ReleaseError(

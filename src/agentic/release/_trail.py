@@ -8,14 +8,17 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from agentic._flow import APPROVE_EACH, SUGGEST_ONLY
 from agentic._folding import blocks_of
+from agentic._records import catalogue_of
+from agentic._releases import APPROVED, set_aside
 from agentic.arrays import I64, Block
 from agentic.release._watchable import Watchable, end_of
 
 _DECISION: Final = np.dtype(
     {
-        "names": ["position", "key", "at", "arm", "failed", "action", "cost", "us", "score"],
-        "formats": ["i8", "u8", "i8", "u1", "?", "i8", "f8", "f8", "f8"],
+        "names": ["position", "key", "at", "arm", "failed", "action", "cost", "us", "score", "waits"],
+        "formats": ["i8", "u8", "i8", "u1", "?", "i8", "f8", "f8", "f8", "?"],
     }
 )
 _TOLD: Final = np.dtype(
@@ -62,8 +65,21 @@ class Trail:
 
     @property
     def decisions(self) -> NDArray[Any]:
-        """Structured, in the order of the log; ``key`` 0 was erased."""
-        return _whole(self._decisions)
+        """Structured, in the order of the log, of all that were done; ``key`` 0 was erased.
+
+        What nobody has said yes to, where that is needed, what people set aside, and what was only suggested
+        was not.
+        """
+        rows = _whole(self._decisions)
+        events = self.agent.releases.events("oversight.")
+        aside = [found[0] for event in events if (found := set_aside(event)) is not None]
+        approved = [event.facts.get("position", -1) for event in events if event.what == APPROVED]
+        done = ~rows["waits"]
+        if approved:
+            done |= np.isin(rows["position"], np.array(approved, np.int64))
+        if aside:
+            done &= ~np.isin(rows["position"], np.array(aside, np.int64))
+        return rows if done.all() else rows[done]
 
     @property
     def rewards(self) -> NDArray[Any]:
@@ -76,6 +92,9 @@ class Trail:
         return _whole(self._outcomes)
 
     def _decide(self, first: int, block: Block, rows: slice) -> None:
+        autonomy = block.meta.get("autonomy")
+        if autonomy == SUGGEST_ONLY:
+            return
         columns = {name: column[rows] for name, column in block.columns.items()}
         found = np.empty(len(columns["key"]), _DECISION)
         found["position"] = np.arange(first, first + len(block))[rows]
@@ -89,6 +108,8 @@ class Trail:
         ):
             found[name] = columns[column]
         found["action"], found["score"] = columns["action"][:, 0], columns["score"][:, 0]
+        catalogue = catalogue_of(block.meta, self.agent.plan.catalogue)
+        found["waits"] = (autonomy == APPROVE_EACH) & catalogue.sends[columns["action"]].any(axis=1)
         self._decisions.append(found)
 
     def _reward(self, first: int, block: Block, rows: slice) -> None:

@@ -100,6 +100,11 @@ class Ledger:
         return self._goals
 
     @property
+    def longest(self) -> int:
+        """How long after a decision its reward is final at last, microseconds."""
+        return self._length * (2 if self._goals.start == "exposure" else 1)
+
+    @property
     def pending(self) -> int:
         """Open windows: one for each slot of each decision, until ``close`` has handed out its reward."""
         return self._pending

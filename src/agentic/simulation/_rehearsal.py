@@ -130,8 +130,9 @@ class Rehearsal:
     @property
     def digest(self) -> str:
         """Hash of all of it, the same in every process."""
-        return fingerprint(self.facts())
+        return fingerprint(self.facts)
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """All of it as plain values; what is asked by a property is left out."""
         return {
@@ -159,7 +160,7 @@ class Rehearsal:
             return cls(**plain | {"seeds": tuple(plain["seeds"]), "differences": found})
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
-                "these are not the facts of a rehearsal: pass what facts() told", value=None
+                "these are not the facts of a rehearsal: pass those of one, rehearsal.facts", value=None
             ) from error
 
     def __str__(self) -> str:
@@ -227,7 +228,7 @@ def rehearse(
                 progress(2 * place + side + 1, 2 * len(chosen))
     return Rehearsal(
         scenario=scenario.name,
-        scenario_hash=fingerprint(scenario.facts()),
+        scenario_hash=fingerprint(scenario.facts),
         champion=versions[0],
         challenger=versions[1],
         customers=customers,
