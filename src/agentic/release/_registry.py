@@ -144,9 +144,8 @@ class Registry:
             now: The time; the agent's clock by default.
 
         Raises:
-            ReleaseError: A challenger in charge is not cleared for its share, whoever decides for the holdout,
-                for protected subjects or where the policy fails is learned, or requirements are changed by
-                one person.
+            ReleaseError: A challenger in charge is not cleared for its share; whoever decides for the
+                holdout, for the protected or where the policy fails is learned; requirements are changed by one.
         """
         wanted = Requirements() if requirements is None else requirements
         if not isinstance(wanted, Requirements):
