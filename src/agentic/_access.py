@@ -13,6 +13,8 @@ from agentic._archive import Archive
 from agentic._deciding import Desk
 from agentic._explaining import described
 from agentic._records import found_batch
+from agentic._releases import RELEASE, Event, concerned
+from agentic._releases import told as events_in
 from agentic._stored import load
 from agentic.arrays import Block, Status
 from agentic.privacy import told
@@ -39,6 +41,7 @@ def everything_about(
     decisions: list[dict[str, Any]] = []
     numbers: list[int] = []
     after: list[tuple[str, int, Block]] = []
+    said: dict[str, Event] = {}
     facts = list(told(log.read(), desk.name, subject))
     for receipt, block in log.read():
         if archive.is_mine(block):
@@ -50,6 +53,9 @@ def everything_about(
         elif block.kind in ("outcome", "reward") and block.meta["agent"] == desk.name and numbers:
             rows = np.flatnonzero(np.isin(block.columns["decision"], numbers))
             after += [(block.kind, row, block) for row in rows.tolist()]
+        elif block.kind == RELEASE and block.meta.get("agent") == desk.name and numbers:
+            events = [one.event for one in events_in(receipt.first, block)]
+            said |= {each.digest: each for each in events if each is not None and _is_about(each, numbers)}
     ids = dict(zip(numbers, (one["id"] for one in decisions), strict=True))
     return {
         "schema": _SCHEMA,
@@ -61,6 +67,7 @@ def everything_about(
         "decisions": decisions,
         "outcomes": [_outcome(block, row, ids, goals) for kind, row, block in after if kind == "outcome"],
         "rewards": [_reward(block, row, ids) for kind, row, block in after if kind == "reward"],
+        "oversight": [_said(event, ids) for event in said.values()],
         "record": _record(subject, desk),
     }
 
@@ -96,6 +103,7 @@ def _decision(desk: Desk, batch: Any, row: int, explain: Callable[[str], Explana
             for choice in one.choices
         ],
         "arm": one.arm,
+        "autonomy": one.autonomy,
         "policy": one.policy_version,
         "reasons": {code: list(actions) for code, actions in one.reasons.items()},
         "degraded": list(one.degraded),
@@ -126,6 +134,23 @@ def _reward(block: Block, row: int, ids: dict[int, str]) -> dict[str, Any]:
         "decision": ids[int(columns["decision"][row])],
         "slot": int(columns["slot"][row]),
         "reward": float(columns["reward"][row]),
+    }
+
+
+def _is_about(event: Event, numbers: list[int]) -> bool:
+    about = concerned(event) if event.what.startswith("oversight.") else None
+    return about is not None and about[0] in numbers
+
+
+def _said(event: Event, ids: dict[int, str]) -> dict[str, Any]:
+    """What somebody made of a decision, and why; not who: that is another person's."""
+    about = concerned(event)
+    return {
+        "decision": ids[-1 if about is None else about[0]],
+        "what": event.what.removeprefix("oversight."),
+        "at": instant(event.at).isoformat(),
+        "reason": event.facts.get("reason", ""),
+        "instead": event.facts.get("instead"),
     }
 
 

@@ -170,9 +170,25 @@ class Archive:
             raise unknown_decision(decision_id)
         return found
 
-    def at(self, position: int) -> DecisionBatch | None:
-        """The decision with this log number, as a batch of one; ``None`` where it was dropped."""
-        return self._find(position)
+    def at(self, positions: Sequence[int]) -> Iterator[DecisionBatch]:
+        """The decisions with these log numbers, block by block; without what was dropped or erased.
+
+        Args:
+            positions: Ascending.
+        """
+        wanted, start = np.array(positions, np.int64), 0
+        while start < len(wanted):
+            found = next(self.log.read(int(wanted[start])), None)
+            if found is None:
+                return
+            receipt, block = found
+            start += int(np.searchsorted(wanted[start:], receipt.first))  # those before were dropped
+            stop = start + int(np.searchsorted(wanted[start:], receipt.first + receipt.count))
+            if self.is_mine(block):
+                rows = wanted[start:stop] - receipt.first
+                rows = rows[block.columns["key"][rows] != 0]
+                yield found_batch(block, receipt.first, self.catalogue).take(rows)
+            start = stop
 
     def checkpoint(self, signers: Sequence[Signer], at: int, origin: str | None) -> str:
         """Sign the whole log.

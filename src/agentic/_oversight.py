@@ -64,7 +64,8 @@ _SAYS: Final[Mapping[str, str]] = {
 class Oversight:
     """The desk of those who watch over an agent: levels, a queue, and a switch that stops it.
 
-    Reached by ``agent.oversight``. Times are the agent's clock's unless ``now`` is given.
+    Reached by ``agent.oversight``. Times are the agent's clock's unless ``now`` is given. Names and reasons
+    stay in the log for good, also after the subject was erased: they are no place for what tells who it is.
 
     Raises:
         ReleaseError: Each of the methods, where somebody asks for what may not be done.
@@ -159,8 +160,8 @@ class Oversight:
         """
         self._look()
         oldest = self._at(now) - span(within, "within")
-        found = [self._archive.at(position) for position, at in self._waiting.items() if at >= oldest]
-        return tuple(batch[0] for batch in found if batch is not None)
+        young = sorted(position for position, at in self._waiting.items() if at >= oldest)
+        return tuple(decision for batch in self._archive.at(young) for decision in batch)
 
     def status(self, decision_id: str, /) -> str:
         """What became of a decision.

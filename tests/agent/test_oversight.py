@@ -154,6 +154,37 @@ class TestApproving:
         with pytest.raises(ReleaseError, match="lapsed"):
             agent.oversight.approve(decision.id, by="Bob", within=48 * HOUR)
 
+    def test_who_was_forgotten_does_not_wait(self, tmp_path: Path) -> None:
+        """Nobody is left to be sent anything; others wait on, in whatever blocks they are."""
+        with Agent.open(tmp_path / "agent.db", "a", ACTIONS, **parts(guardrails=[])) as agent:
+            watched(agent)
+            batches = [agent.decide_many(names(5)), agent.decide_many(names(3))]
+            agent.privacy.erase("customer-1")
+            left = [one for batch in batches for one in batch if one.subject != "customer-1"]
+            assert [one.id for one in agent.oversight.waiting()] == [one.id for one in left]
+            with pytest.raises(UnknownDecisionError):
+                agent.oversight.approve(batches[0].ids[1], by="Bob")
+
+    def test_who_was_decided_for_may_read_what_people_made_of_it(self, make: Any) -> None:
+        """And why; neither who did it nor anything about others."""
+        agent = watched(make())
+        mine, theirs = agent.decide("customer-1"), agent.decide("customer-2")
+        agent.oversight.reject(theirs.id, by="Bob", reason="not at this hour")
+        new = agent.oversight.override(mine.id, "push", by="Bob", reason="no text messages")
+        told = agent.privacy.export("customer-1")
+        assert [one["autonomy"] for one in told["decisions"]] == ["approve_each", "autonomous"]
+        assert told["oversight"] == [
+            {
+                "decision": mine.id,
+                "what": "overridden",
+                "at": NOON.isoformat(),
+                "reason": "no text messages",
+                "instead": new.id,
+            }
+        ]
+        assert "Bob" not in str(told)
+        assert agent.privacy.export("customer-3")["oversight"] == []
+
     def test_a_guardrail_that_fails_now_denies(self, make: Any) -> None:
         """As it does when something is decided."""
         fails: list[bool] = []

@@ -6,11 +6,13 @@ import json
 import math
 from datetime import timedelta
 
+import attrs
 import numpy as np
 import pytest
 
 from agentic import NO_ACTION, Action, Agent, ConsentGranted
 from agentic._flow import OUTRANKED, STOPPED
+from agentic.arrays import Batch, Proposal, Review
 from agentic.conditions import F
 from agentic.errors import EvaluationError
 from agentic.evaluation import joined, target_probabilities
@@ -18,7 +20,7 @@ from agentic.experiments import Answer, standing_questions
 from agentic.experiments._guardrail_price import without
 from agentic.features import Flag
 from agentic.guardrails import Consent, FrequencyCap, KillSwitch
-from agentic.policies import Fixed, LinearThompson, Rules, Split, Uniform
+from agentic.policies import Fixed, LinearThompson, Personal, Rules, Split, Uniform
 from agentic.protocols import Policy
 from agentic.rewards import Goals
 from agentic.simulation import campaign, playbook, simulate
@@ -287,3 +289,96 @@ def test_an_empty_log_and_bad_values_are_refused() -> None:
         standing_questions(agent, value=math.nan)
     with pytest.raises(EvaluationError, match="level is 0"):
         standing_questions(agent, level=0.0)
+
+
+class Own:
+    """A policy of somebody's own, without a stored form."""
+
+    name = "own"
+
+    def __init__(self) -> None:
+        self.ask = lambda: 1.0
+
+    def propose(self, batch: Batch) -> Proposal:
+        return Proposal(np.full(batch.allowed.shape, self.ask()))
+
+
+class Never:
+    """A guardrail that allows nothing."""
+
+    name = "never"
+
+    def review(self, _: Batch) -> Review:
+        return Review(np.zeros((1, 1), dtype=np.bool_), "NEVER")
+
+
+def test_a_policy_without_a_stored_form_is_valued_as_well() -> None:
+    """It cannot be told from the control policy, so it is valued off-policy."""
+    assert "DR" in standing_questions(capped(10), rules=Own()).rules.how
+
+
+def test_what_never_was_allowed_has_no_price() -> None:
+    """Nothing is known of what it forbids; how often it did is."""
+    clock = FakeClock()
+    goals = Goals({"purchase": 1.0}, window=timedelta(hours=1))
+    agent = Agent("never", [Action("sms")], policy=Uniform(), guardrails=[Never()], goals=goals, clock=clock)
+    batch = agent.decide_many([f"s{i}" for i in range(100)])
+    agent.record_many(batch.ids[:30], "purchase")
+    clock.advance(timedelta(days=1))
+    agent.learn()
+    (found,) = standing_questions(agent).guardrails
+    assert found.verdict == "insufficient support"
+    assert (found.struck, found.changed, found.extrapolated) == (1.0, 0.5, 1.0)
+    assert math.isnan(found.price)
+
+
+def test_a_guardrail_counts_from_when_it_was_asked() -> None:
+    """Decisions before it existed, or among other actions, are none of its business."""
+    old = capped(11, n=300)
+    more = {
+        "features": [Flag("keen")],
+        "policy": Uniform(),
+        "goals": old.goals,
+        "holdout": 0.2,
+        "log": old.log,
+    }
+    guardrails = [*old.plan.guardrails.values(), FrequencyCap(9, per=timedelta(days=1), name="later")]
+    agent = Agent("capped", [Action("sms", channel="sms", cost=COST)], guardrails=guardrails, **more)  # type: ignore[arg-type]
+    by_name = {one.name: one for one in standing_questions(agent).guardrails}
+    assert (by_name["later"].n, by_name["later"].verdict) == (0, "never alone")
+    assert by_name["cap"].n == len(joined(agent).of(["policy"]))
+    actions = [Action("sms", channel="sms", cost=COST), Action("push")]
+    other = Agent("capped", actions, guardrails=guardrails, **more)  # type: ignore[arg-type]
+    assert {one.n for one in standing_questions(other).guardrails} == {0}
+
+
+def test_what_remembers_subjects_has_no_prices() -> None:
+    """What it would do under other rules depends on what it would then have known."""
+    answers = standing_questions(capped(12, policy=Personal()))
+    assert answers.guardrails == ()
+    assert "keeps something of each subject" in str(answers)
+
+
+def test_a_champion_that_learned_from_these_rows_is_weak_evidence() -> None:
+    """It looks better than it is, and the answer says so."""
+    agent = capped(13, policy=LinearThompson())
+    answer = standing_questions(agent, champion=agent.policy).champion
+    assert "may have learned" in answer.notes[0]
+    assert answer.verdict in {"weak", "no difference proven", "insufficient support"}
+
+
+def test_an_arm_without_rewards_yet_says_wait() -> None:
+    """And a report without anything proven is a report."""
+    agent = capped(14, random_control=0.2)
+    answers = standing_questions(agent, rows=joined(agent).of(["policy", "holdout"]))
+    assert "wait" in answers.random.notes[0]
+    bare = attrs.evolve(answers, guardrails=(), check=None, nothing=answers.random)
+    assert bare.adjusted == {}
+    assert "Holm" not in str(bare)
+
+
+def test_the_same_policy_is_not_ahead_of_itself() -> None:
+    """There is no difference, and no error to measure one by."""
+    answer = standing_questions(capped(15, policy=RULES), champion=RULES).champion
+    assert answer.value == pytest.approx(0.0, abs=1e-12)
+    assert answer.verdict == "no difference proven"

@@ -7,6 +7,7 @@ import math
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
+import attrs
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ from agentic.experiments import (
     qini_plot,
     uplift,
 )
-from agentic.features import Category, Number
+from agentic.features import Category, Flag, Number
 from agentic.policies import Fixed
 from agentic.rewards import Goals
 from agentic.testing import FakeClock
@@ -153,7 +154,7 @@ def contrast() -> Contrast:
     agent = Agent(
         "uplift",
         [Action("sms", cost=0.1)],
-        features=[Category("age", ["young", "old"]), Number("visits", low=0, high=10)],
+        features=[Category("age", ["young", "old"]), Number("visits", low=0, high=10), Flag("loyal")],
         policy=Fixed("sms"),
         goals=Goals({"purchase": 1.0}, window=timedelta(days=1)),
         holdout=0.4,
@@ -163,7 +164,7 @@ def contrast() -> Contrast:
     age, visits = np.where(dice.random(n) < 0.5, "young", "old"), dice.integers(0, 11, n).astype(float)
     names = [f"s{i}" for i in range(n)]
     for _ in range(2):
-        batch = agent.decide_many(names, {"age": age.tolist(), "visits": visits})
+        batch = agent.decide_many(names, {"age": age.tolist(), "visits": visits, "loyal": visits > 5})
         chance = 0.2 + 0.02 * visits + 0.3 * (batch.action_ids != NO_ACTION.id) * (age == "young")
         bought = dice.random(n) < chance
         agent.record_many([name for name, one in zip(batch.ids, bought, strict=True) if one], "purchase")
@@ -212,6 +213,8 @@ def test_numbers_are_cut_where_one_says(contrast: Contrast) -> None:
         uplift(contrast, "visits", edges=[5.0, 5.0])
     with pytest.raises(EvaluationError, match="leave them out"):
         uplift(contrast, "age", edges=[1.0])
+    loyal = uplift(contrast, "loyal").segments
+    assert [one.value for one in loyal] == ["0", "1"]
     with pytest.raises(EvaluationError, match="by is 'colour'"):
         uplift(contrast, "colour")
 
@@ -229,3 +232,17 @@ def test_predicted_uplift_ranks_subjects_it_was_not_taught_by(contrast: Contrast
     assert found.verdict == "better than chance"
     truth = 0.3 * 0.5 * 0.5 / 2.0
     assert found.coefficient == pytest.approx(truth, abs=5 * found.standard_error)
+
+
+def test_rewards_that_are_all_the_same_say_nothing() -> None:
+    """There is no gain to share out, and no error to measure."""
+    found = qini([4, 3, 2, 1], np.array([True, False, True, False]), [1.0, 1.0, 1.0, 1.0])
+    assert math.isnan(found.normalised)
+    assert (found.coefficient, found.p_value) == (0.0, 1.0)
+    assert "normalised" not in str(found)
+
+
+def test_segments_of_groups_of_the_wrong_size_are_not_to_be_read(contrast: Contrast) -> None:
+    """It stands in the first line."""
+    off = attrs.evolve(contrast, shares=(0.9, 0.1))
+    assert "do not read" in str(uplift(off, "age"))

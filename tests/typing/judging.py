@@ -36,29 +36,40 @@ from agentic.experiments import (
     GuardrailMetric,
     GuardrailReport,
     Hashed,
+    Increment,
     Keyed,
     Lift,
     MeanBaseline,
     MeanTest,
     Proportion,
+    Qini,
     RateDifference,
     Ratio,
     SampleRatio,
     SampleRatioTest,
     SampleSize,
     Shares,
+    StandingAnswers,
     Unleash,
+    Uplift,
     betting_sequence,
+    by_arm,
     cuped,
     difference,
     guardrail_report,
     holm,
+    increment,
     paired_difference,
     power,
+    predicted_uplift,
     proportion_difference,
+    qini,
+    qini_plot,
     ratio_difference,
     sample_ratio,
     sample_size,
+    standing_questions,
+    uplift,
 )
 from agentic.policies import SquareCB
 from agentic.release import (
@@ -178,3 +189,13 @@ rollout = Rollout(agent, SquareCB(), metrics=metrics, tripwires=Tripwires(failed
 assert_type(rollout.start(), Look)
 assert_type(rollout.look().move, Move)
 assert_type(rollout.roll_back("a call", by="Ann").matured, tuple[int, int])
+
+
+def worth(agent: Agent) -> None:
+    """What an agent is worth."""
+    contrast = by_arm(agent, "policy", "holdout")
+    assert_type(increment(contrast, value=2.0), Increment)
+    assert_type(uplift(contrast, "tier"), Uplift)
+    assert_type(qini(*predicted_uplift(contrast)), Qini)
+    assert_type(qini_plot(qini([1.0, 2.0], np.array([True, False]), [0.0, 1.0])), str)
+    assert_type(standing_questions(agent), StandingAnswers)

@@ -203,6 +203,9 @@ def _observed(
     if used is None:  # nothing but predictions: no reward was left unseen
         best = term = _summed(sign * contributions.term, rows)
         most = normalised = -math.inf
+        if rows.modelled is None:  # a slate weighed place by place: at most its heaviest place earns it all
+            weight = _summed(rows.weight, rows)
+            most = max(float(weight.max()), cap * weight.size / rows.weight.size) * max(0.0, sign * end)
     else:
         predicted = modelled = np.zeros(used.size)
         if contributions.modelled and rows.predicted is not None and rows.modelled is not None:

@@ -274,8 +274,10 @@ def estimate_slates(
         weighing = estimator.weighing(rows)
         facts = _judged(rows, weighing, found, total, bounded=reward_range is not None)
         error = standard_error(found.influence, degrees=found.degrees, groups=rows.groups)
-        # Where a slate has one weight it is one weighed row; elsewhere its first place stands for it.
-        weight = weighing.weight[rows.layout.starts] if found.weight is None else found.weight
+        # Where a slate has one weight it is one weighed row; elsewhere its heaviest place stands for it.
+        weight = found.weight
+        if weight is None:
+            weight = np.maximum.reduceat(weighing.weight, np.flatnonzero(rows.layout.starts))
         whole = Rows(weight, total, groups=rows.groups)
         low, high = interval.bounds(
             whole, found, standard_error=error, level=level, reward_range=reward_range

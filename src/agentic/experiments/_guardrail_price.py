@@ -13,7 +13,6 @@ from agentic import _noise
 from agentic._again import logged_batch
 from agentic._archive import Archive, taught_by
 from agentic._flow import (
-    MOST_GUARDRAILS,
     OUTRANKED,
     POLICY,
     REASONS,
@@ -25,7 +24,6 @@ from agentic._flow import (
 from agentic._offpolicy import standard_error
 from agentic._plan import bind
 from agentic.arrays import F64, I64, Bools
-from agentic.errors import ConfigurationError
 from agentic.evaluation import Joined, Logistic, fit_ridge, predict_rewards, teach
 from agentic.experiments._paired import bounds, features_of, two_sided
 from agentic.experiments._worth import Deciding, archive
@@ -104,8 +102,8 @@ class Moved:
     row: list[I64] = attrs.field(factory=list)  # places among all rows of the policy arm
     change: list[F64] = attrs.field(factory=list)  # (m, k): new less old probability
     fresh: list[F64] = attrs.field(factory=list)  # (m, k): new probability of what was struck out
+    counted: list[I64] = attrs.field(factory=list)  # rows for which it was asked
     struck: int = 0
-    counted: int = 0
 
 
 def moves(agent: Deciding, policy: Policy, rows: Joined, place: I64, into: dict[str, Moved], /) -> None:
@@ -128,9 +126,9 @@ def moves(agent: Deciding, policy: Policy, rows: Joined, place: I64, into: dict[
         denied = found.columns["denied"]
         before: F64 | None = None
         for name, one in into.items():
-            one.counted += len(found)
             if name not in listed:
                 continue
+            one.counted.append(place[where])
             wider = without(plan, denied, listed.index(name))
             here = (wider != (denied == 0)).any(axis=1).nonzero()[0]
             one.struck += len(here)
@@ -210,8 +208,6 @@ def without(plan: Plan, denied: NDArray[np.unsignedinteger], index: int, /) -> B
         index: Its place among the guardrails at the time.
     """
     dtype = denied.dtype
-    if not 0 <= index < MOST_GUARDRAILS:
-        raise ConfigurationError(f"no guardrail has place {index}", value=index)
     low = len(REASONS) + 2 * index
     rest = denied & dtype.type(~(3 << low) & np.iinfo(dtype).max)
     # What was outranked is worked out anew: without the guardrail something mandatory may be left.
@@ -233,7 +229,7 @@ def _priced(
     notes: tuple[str, ...],
     level: float,
 ) -> GuardrailPrice:
-    counted, nan = moved.counted, math.nan
+    counted, nan = sum(map(len, moved.counted)), math.nan
     told = GuardrailPrice(
         name, nan, -math.inf, math.inf, math.inf, 1.0, level, counted, moved.struck / max(counted, 1)
     )
@@ -246,10 +242,11 @@ def _priced(
     gap = np.zeros(len(rows))
     corrected = change[np.arange(len(row)), rows.action[row]] / rows.probability[row]
     gap[row] = (change * q[row]).sum(axis=1) + corrected * (rows.reward[row] - q[row, rows.action[row]])
-    value = float(gap.mean())
-    groups = np.unique(rows.key, return_inverse=True)[1]
-    sampled = standard_error(gap - value, degrees=max(len(gap) - 1, 1), groups=groups)
-    error = math.hypot(sampled, support.error(fresh, X[row]) / len(rows))
+    asked = np.concatenate(moved.counted)
+    value = float(gap[asked].mean())
+    groups = np.unique(rows.key[asked], return_inverse=True)[1]
+    sampled = standard_error(gap[asked] - value, degrees=max(counted - 1, 1), groups=groups)
+    error = math.hypot(sampled, support.error(fresh, X[row]) / counted)
     mass = float(fresh.sum())
     alone = np.zeros(len(rows))
     alone[row] = 1.0
