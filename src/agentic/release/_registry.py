@@ -145,7 +145,8 @@ class Registry:
 
         Raises:
             ReleaseError: A challenger in charge is not cleared for its share; whoever decides for the
-                holdout, for the protected or where the policy fails is learned; requirements are changed by one.
+                holdout, for the protected or where the policy fails is learned; requirements are changed
+                by one.
         """
         wanted = Requirements() if requirements is None else requirements
         if not isinstance(wanted, Requirements):
