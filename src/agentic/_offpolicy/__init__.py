@@ -6,6 +6,7 @@ Its public names are those of ``agentic.evaluation``.
 from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, AnytimeHedged
 from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._calibration import Calibration, Miscalibrated
+from agentic._offpolicy._columns import keys_of
 from agentic._offpolicy._cressie_read import CressieRead
 from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
@@ -55,7 +56,7 @@ from agentic._offpolicy._slates import (
     overlap_slates,
 )
 from agentic._offpolicy._sums import SummedInterval, Sums
-from agentic._offpolicy._tally import Tally, keys_of
+from agentic._offpolicy._tally import Tally
 from agentic._offpolicy._tuning import GRID, STRENGTHS, Adaptive, Criterion, LeastError, Slope, Tuned, tuned
 from agentic._offpolicy._weighting import BIPW, IPW, SNIPW, Replay, SubgaussianIPW
 

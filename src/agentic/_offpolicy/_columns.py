@@ -7,6 +7,8 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from agentic import _noise
+from agentic.arrays import U64
 from agentic.errors import EvaluationError
 
 Floats = npt.NDArray[np.float64]
@@ -118,3 +120,17 @@ def as_given(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
         return np.asarray(values)
     except ValueError:
         reject(field, None, "ragged", "rows of one length", "pad or drop the rows that differ")
+
+
+def keys_of(groups: npt.NDArray[np.generic], /) -> U64:
+    """Groups as 64-bit keys: integers as they are, names by their hash; shape (n,), uint64."""
+    if groups.dtype.kind in "iu":
+        return groups.astype(np.uint64)
+    names, codes = np.unique(groups, return_inverse=True)
+    return _noise.text_keys([_text(name) for name in names.tolist()])[codes]
+
+
+def _text(name: str | bytes) -> str:
+    """A name as text that UTF-8 can hold, whatever is in it."""
+    raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass")
+    return raw.decode("latin-1")

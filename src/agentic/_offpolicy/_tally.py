@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic import _noise
 from agentic._offpolicy._calibration import Calibration
+from agentic._offpolicy._columns import keys_of
 from agentic._offpolicy._diagnostics import (
     TOP_SHARE,
     UNSUPPORTED,
@@ -349,20 +349,6 @@ def _frame(shape: _Shape, sums: Floats) -> Floats:
         frame[-1, -1] = 1.0
         frame[-1, shape.below] = -sums[-1] / below if below else 0.0
     return frame
-
-
-def keys_of(groups: npt.NDArray[np.generic], /) -> U64:
-    """Groups as 64-bit keys: integers as they are, names by their hash; shape (n,), uint64."""
-    if groups.dtype.kind in "iu":
-        return groups.astype(np.uint64)
-    names, codes = np.unique(groups, return_inverse=True)
-    return _noise.text_keys([_text(name) for name in names.tolist()])[codes]
-
-
-def _text(name: str | bytes) -> str:
-    """A name as text that UTF-8 can hold, whatever is in it."""
-    raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass")
-    return raw.decode("latin-1")
 
 
 @attrs.frozen(eq=False)

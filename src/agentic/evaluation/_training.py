@@ -14,6 +14,7 @@ from agentic._offpolicy import (
     as_names,
     check_below,
     check_length,
+    keys_of,
     reject,
 )
 from agentic.arrays import U64
@@ -65,16 +66,7 @@ def folded(n: int, groups: npt.ArrayLike | None, *, folds: int, seed: int) -> In
         return _fold(np.arange(n, dtype=np.uint64), seed, folds)
     keys = as_names("groups", groups)
     check_length("groups", keys.size, n)
-    if keys.dtype.kind in "iu":
-        return _fold(keys.astype(np.uint64), seed, folds)
-    names, codes = np.unique(keys, return_inverse=True)
-    return _fold(_noise.text_keys([_text(name) for name in names.tolist()]), seed, folds)[codes]
-
-
-def _text(name: str | bytes) -> str:
-    """A name as text that UTF-8 can hold, whatever is in it."""
-    raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass")
-    return raw.decode("latin-1")
+    return _fold(keys_of(keys), seed, folds)
 
 
 def _fold(keys: U64, seed: int, folds: int) -> Ints:

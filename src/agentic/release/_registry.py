@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from agentic._codec import fingerprint
 from agentic._inputs import checked_time
@@ -22,13 +21,13 @@ from agentic._releases import (
 )
 from agentic.errors import ConfigurationError, ReleaseError
 from agentic.protocols import Policy
+from agentic.release._export import as_json
+from agentic.release._governing import adopted, check_stand_ins
 from agentic.release._training import digest_of_training
 
 if TYPE_CHECKING:
     from agentic import provenance
     from agentic._agent import Agent
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Registry:
@@ -145,60 +144,21 @@ class Registry:
             now: The time; the agent's clock by default.
 
         Raises:
-            ReleaseError: A challenger in charge is not cleared for its share, whoever decides for the holdout
-                or where the policy fails is learned, or requirements are changed by one person.
+            ReleaseError: A challenger in charge is not cleared for its share; whoever decides for the
+                holdout, for the protected or where the policy fails is learned; requirements are changed
+                by one.
         """
         wanted = Requirements() if requirements is None else requirements
         if not isinstance(wanted, Requirements):
             raise ReleaseError(f"requirements must be Requirements(...), got a {type(wanted).__name__}")
         with self._releases.writing() as state:
-            self._check_stand_ins(state)
+            check_stand_ins(self._agent.plan, self._releases, state)
             facts: dict[str, Any] = {
                 "requirements": wanted.to_data(),
                 "approved_by": approved_by,
-                "adopted": None if state.governed else self._adopted(state),
+                "adopted": None if state.governed else adopted(self._agent.policy, self._releases, state),
             }
             self._log("governed", facts, by, now)
-
-    def _check_stand_ins(self, state: State) -> None:
-        """Refuse to govern an agent in which something learned decides beside the policy in charge."""
-        plan = self._agent.plan
-        for what in ("control", "fallback", "protected"):
-            policy = getattr(plan, what)
-            root = self._releases.line(fingerprint(policy)) if is_learned(policy) else None
-            if is_learned(policy) and (root is None or state.get(root).share < 1):
-                raise ReleaseError(
-                    f"the {what} policy of the agent, {policy.name}, learned or can learn and is no champion:"
-                    " make the agent with another one, or take it through its stages first",
-                    version=fingerprint(policy),
-                    missing=(f"clearance of the {what} policy",),
-                )
-
-    def _adopted(self, state: State) -> dict[str, Any] | None:  # JSON-compatible
-        """The policy in charge, if it is to become champion by being so."""
-        first, *others = parts_of(self._agent.policy)
-        for part in others:
-            version = fingerprint(part.policy)
-            root = self._releases.line(version)
-            if is_learned(part.policy) and (root is None or state.get(root).share < part.share - 1e-9):
-                raise ReleaseError(
-                    f"challenger {version} ({part.policy.name}) decides for {part.share:.4g} of the subjects"
-                    " and is not cleared for that: take it through its stages first, or out of charge",
-                    version=version,
-                    missing=(f"clearance of version {version}",),
-                )
-        version = fingerprint(first.policy)
-        if state.champion is not None:
-            if is_learned(first.policy) and self._releases.line(version) != state.champion:
-                raise ReleaseError(
-                    f"version {version} is in charge, and champion is {state.champion}: put the champion in"
-                    " charge, or register and promote the other",
-                    version=version,
-                    missing=(f"promotion of version {version}",),
-                )
-            return None
-        learned = is_learned(first.policy)
-        return {"version": version, "policy": first.policy.name, "learned": learned}
 
     def register(
         self,
@@ -467,16 +427,7 @@ class Registry:
         """The registry as JSON: requirements, versions, events. The same text in every process."""
         releases = self._releases
         releases.refresh()
-        state, events = releases.state, releases.events()
-        told = {
-            "agent": self._agent.name,
-            "champion": state.champion,
-            "events": [_event_data(event) for event in events],
-            "governed": state.governed,
-            "requirements": state.requirements.to_data(),
-            "versions": [_version_data(found) for found in state.versions.values()],
-        }
-        return json.dumps(told, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        return as_json(self._agent.name, releases.state, releases.events())
 
     def _bound(self, policy: Policy) -> Policy:
         bound: Policy = bind(checked(policy), self._agent.plan.space)
@@ -505,46 +456,3 @@ def _is_about(event: Event, version: str) -> bool:
     adopted = event.facts.get("adopted")
     about = (event.facts.get("version"), event.facts.get("left"))
     return version in about or (isinstance(adopted, dict) and adopted.get("version") == version)
-
-
-def _time(at: int) -> str:
-    return (_EPOCH + timedelta(microseconds=at)).isoformat()
-
-
-def _event_data(event: Event) -> dict[str, Any]:  # JSON-compatible
-    return {
-        "at": _time(event.at),
-        "by": event.by,
-        "digest": event.digest,
-        "facts": event.facts,
-        "number": event.number,
-        "what": event.what,
-    }
-
-
-def _version_data(found: Version) -> dict[str, Any]:  # JSON-compatible
-    return {
-        "approvals": [
-            {
-                "at": _time(one.at),
-                "by": one.by,
-                "dossier": one.dossier,
-                "reason": one.reason,
-                "stage": one.stage,
-            }
-            for one in found.approvals
-        ],
-        "evidence": [{**one.to_data(), "digest": one.digest} for one in found.evidence],
-        "former": found.former,
-        "learned": found.learned,
-        "life": found.life,
-        "notes": found.notes,
-        "overridden": found.overridden,
-        "owner": found.owner,
-        "parent": found.parent,
-        "policy": found.policy,
-        "registered_at": _time(found.registered_at),
-        "stage": found.stage,
-        "training": found.training,
-        "version": found.version,
-    }
