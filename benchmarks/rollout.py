@@ -113,7 +113,7 @@ def rollouts(
     theirs = dice.negative_binomial(ours, chance, shape)
     each = alpha / (2 if guarded else 1)
 
-    def drawn(base: float, factor: float, worse: str) -> Any:  # Evidences
+    def drawn(base: float, factor: float, worse: str) -> Any:  # EValues
         test = CountTest(alpha=each, margin=margin, worse=worse)  # type: ignore[arg-type]  # one of two texts
         return test.trajectory(
             control_rows=theirs,

@@ -34,6 +34,7 @@ MODULES = {
     "import": "benchmarks.importing",
     "learn": "benchmarks.learn",
     "log": "benchmarks.log",
+    "offpolicy": "benchmarks.offpolicy",
     "durable": "benchmarks.durable",
     "growth": "benchmarks.growth",
     "limits": "benchmarks.limits",

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from benchmarks.measure import Figure, Options, Report, figure, rate, seconds, tell
 
-from agentic.experiments import BettingTest, CountTest, Evidences, MeanTest
+from agentic.experiments import BettingTest, CountTest, EValues, MeanTest
 
 ALPHA = 0.05
 RATE = 0.05
@@ -41,7 +41,7 @@ def reference() -> dict[tuple[str, str], tuple[float, float | None]]:
     return told
 
 
-def looks(test: str, lift: float, runs: int, total: int, generator: np.random.Generator) -> Evidences:
+def looks(test: str, lift: float, runs: int, total: int, generator: np.random.Generator) -> EValues:
     """Run one test on even arms, many times."""
     if test == "betting":
         shape = (runs, total, PER_LOOK)
@@ -52,13 +52,13 @@ def looks(test: str, lift: float, runs: int, total: int, generator: np.random.Ge
     return counted(test, np.full(total, PER_LOOK), x0, np.full(total, PER_LOOK), x1)
 
 
-def counted(test: str, n0: np.ndarray, x0: np.ndarray, n1: np.ndarray, x1: np.ndarray) -> Evidences:
+def counted(test: str, n0: np.ndarray, x0: np.ndarray, n1: np.ndarray, x1: np.ndarray) -> EValues:
     if test == "peeked z":
         rates = [x.cumsum(axis=-1) / n.cumsum(axis=-1) for n, x in ((n0, x0), (n1, x1))]
         spread = sum(p * (1.0 - p) / n.cumsum(axis=-1) for p, n in zip(rates, (n0, n1), strict=True))
         with np.errstate(divide="ignore", invalid="ignore"):
             found = (rates[0] - rates[1]) / np.sqrt(spread) > NormalDist().inv_cdf(1.0 - ALPHA)
-        return Evidences(harm=np.where(found, 1.0 / ALPHA, 1.0), safe=np.ones(found.shape))
+        return EValues(harm=np.where(found, 1.0 / ALPHA, 1.0), safe=np.ones(found.shape))
     if test == "mean":
         return MeanTest().trajectory(control=(n0, x0, x0, n0 - x0, x0), treatment=(n1, x1, x1, n1 - x1, x1))
     return CountTest().trajectory(

@@ -44,24 +44,22 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!agentic\b)[\w.]+\..*"),
     # Bare names stand in signatures of attrs classes whose hints autodoc cannot resolve.
-    (r"py:class", r"timedelta|NDArray|F64|I64|U64|Bools"),
+    (r"py:class", r"timedelta|NDArray|F64|I64|U64|Bools|By|Progress"),
 ]
 nitpick_ignore = [
     ("py:class", "Parts"),  # the keyword arguments of Agent, which stand there
     ("py:class", "agentic._database.Participant"),  # a store or a log: read the file
     ("py:class", "agentic._folding.Books"),  # what is inside an agent: read the file
     ("py:class", "agentic._flow.Plan"),  # what is inside an agent: read the file
-    ("py:class", "agentic.evaluation._judged.Judged"),  # every agent is one
     ("py:class", "agentic._offpolicy._slates.Layout"),  # how slates lie in rows: read the file
     ("py:class", "agentic._deciding.Desk"),  # in the signature of Oversight, which nobody calls
     ("py:class", "agentic._archive.Archive"),  # likewise
-    ("py:class", "agentic.release._mover.Released"),  # every agent is one
+    ("py:class", "agentic.release._mover.Publishes"),  # every agent is one
     ("py:class", "agentic.release._watchable.Watchable"),  # likewise
     ("py:class", "agentic.policies._effects.Effects"),  # which sums Personal keeps: read the file
+    ("py:class", "agentic._offpolicy._tally._State"),  # of a tally, whose state is nobody else's
     ("py:class", "agentic.evaluation._evaluate.Learning"),  # a type variable: any policy that learns
     ("py:class", "agentic.release._training.Taught"),  # rows such as Joined
-    ("py:class", "agentic.release._mover.Released"),  # an agent: read the file
-    ("py:class", "agentic.release._watchable.Watchable"),  # likewise
     ("py:class", "agentic.features._schema._Affine"),  # in the signature of Schema, which nobody calls
 ]
 

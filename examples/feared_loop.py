@@ -39,8 +39,8 @@ def report(found: FearedLoop) -> str:
         lines.append(" ".join(cells))
     lines += ["", f"{'per customer':<14}{'careful':>10}{'greedy':>10}   greedy less careful, 95 % over seeds"]
     lines += [
-        f"{name:<14}{gain.champion:>10.3f}{gain.challenger:>10.3f}   {gain.low:+.3f} to {gain.high:+.3f}"
-        for name, gain in found.gains().items()
+        f"{name:<14}{one.champion:>10.3f}{one.challenger:>10.3f}   {one.low:+.3f} to {one.high:+.3f}"
+        for name, one in found.differences().items()
     ]
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ FIGURES = {
     "import": ["import numpy, attrs", "import agentic, after these"],
     "learn": ["LinearThompson.learn, one reward, p50", "agent.learn, 200 decisions, k=10"],
     "log": ["append, blocks of 1", "append, blocks of 100"],
+    "offpolicy": ["IPW, estimate()", "SNDR, tally of chunks"],
     "growth": ["candidates, k=5, decide", "  slope of decide_many from d=40"],
     "coverage": ["eps, n=200: coverage", "offset, n=2000: width", "  bootstrap: coverage"],
     "limits": ["splitmix64 in numpy, a word", "exp f32, a number"],

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from agentic._privacy import Privacy
     from agentic._releases import Releases
     from agentic._verdicts import Replayed
+    from agentic.evaluation import By, Comparison, Estimator, Interval, Joined, Progress
     from agentic.provenance import Signer
     from agentic.state import Shelf
 
@@ -878,6 +879,60 @@ class Agent:
         plan, archive = remembering(self.plan, other), self._archive if decision_id is None else None
         published = self.policy_version
         return _replay.replay_otherwise(plan, self.schema, mine, batches, other, archive, published)
+
+    def evaluate(
+        self,
+        policies: Policy | Mapping[str, Policy],
+        *,
+        by: By | Sequence[By] = (),
+        rows: Joined | None = None,
+        estimator: Estimator | None = None,
+        arms: Sequence[str] = ("policy", "random_control"),
+        level: float = 0.95,
+        reward_range: tuple[float, float] | None = None,
+        interval: Interval | None = None,
+        progress: Progress | None = None,
+    ) -> Comparison:
+        """Say what other policies would have earned per decision by this agent's log, beside what was earned.
+
+        The answer is a table when printed; ``answer["name"].estimate`` has a policy's figures, the reasons to
+        doubt them included, and ``answer.by("tier")`` those by segment. Where the log cannot say, the table
+        says ``insufficient support``. Nothing is decided, learned or logged by it.
+
+        Args:
+            policies: The other policy, or several by name.
+            by: What to divide decisions by: the name of a feature, ``"arm"``, ``"policy_version"``,
+                ``evaluation.Bins`` of a number, or several of these.
+            rows: By which decisions; by default all that have a final reward.
+            estimator: How rows contribute; doubly robust by default.
+            arms: Whose decisions count. The holdout's say nothing about sending.
+            level: Share of samples in which the bounds are to hold, in (0, 1).
+            reward_range: Lowest and highest reward there can be.
+            interval: How sums become bounds: by default ``EmpiricalLikelihood`` where ``reward_range`` is
+                given, and ``Normal`` otherwise.
+            progress: Told how far this is: what is done, how far it has come, how far there is to go.
+
+        Raises:
+            EvaluationError: No decision of these arms has a final reward, a policy fails, or an argument is
+                out of range.
+            ConfigurationError: A policy does not fit the agent.
+
+        .. versionadded:: 0.1
+        """
+        from agentic import evaluation
+
+        return evaluation.compare(
+            self,
+            policies,
+            by=by,
+            rows=rows,
+            estimator=evaluation.DR() if estimator is None else estimator,
+            arms=arms,
+            level=level,
+            reward_range=reward_range,
+            interval=interval,
+            progress=progress,
+        )
 
     def as_test(self, decision_id: str, factory: str, *, subject: str | None = None) -> str:
         """Write a decision as a test for pytest: what was known must give what was logged.

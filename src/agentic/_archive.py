@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -19,6 +19,8 @@ from agentic.protocols import Learner, Policy, ProvenanceLog
 
 if TYPE_CHECKING:
     from agentic.provenance import Evidence, Signer  # only for who proves something
+
+_PART: Final = 8192  # decisions that are taken from a block at once
 
 
 @runtime_checkable
@@ -124,6 +126,25 @@ class Archive:
         for receipt, block in self.log.read():
             if self.is_mine(block):
                 yield found_batch(block, receipt.first, self.catalogue)
+
+    def parts(self, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:
+        """Find logged decisions again, in parts: which of the positions, and the decisions.
+
+        Args:
+            position: Log numbers, shape (n,), ascending.
+        """
+        for batch in self.batches():
+            first = int(batch.positions[0])
+            lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
+            for start in range(lo, hi, _PART):
+                stop = min(start + _PART, hi)
+                yield slice(start, stop), batch.take(position[start:stop] - first)
+
+    def headers(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Log number of the first record, and meta, of each block of decisions; reads one column of each."""
+        for receipt, block in blocks_of(self.log, "decision", "arm"):
+            if self.is_mine(block):
+                yield receipt.first, block.meta
 
     def rewards(self) -> tuple[I64, F64]:
         """Final rewards of first slots, and the places of their decisions: shape (m,), ascending."""

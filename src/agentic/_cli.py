@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from agentic import _cli_agent, _cli_export, _cli_log, _cli_simulate
+from agentic import _cli_agent, _cli_evaluate, _cli_export, _cli_log, _cli_simulate
 from agentic._files import check_paths, write_whole
 from agentic._plugins import version
 from agentic._terminal import FAILED, WRONG_USE, Bar, complain, is_watched
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON document instead")
     demo.set_defaults(do=_demo)
     _add_frontier(commands.add_parser)
-    for part in (_cli_log, _cli_agent, _cli_export, _cli_simulate):
+    for part in (_cli_log, _cli_agent, _cli_evaluate, _cli_export, _cli_simulate):
         part.add(commands.add_parser)
     plugins = commands.add_parser(
         "plugins", help="list installed plugins", description="List what is installed, importing none of it."

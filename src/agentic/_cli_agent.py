@@ -36,6 +36,17 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         " that a function of your application opens. Exit code 1 when anything comes out otherwise.",
     )
     option = replay.add_argument
+    add_source(replay)
+    option("--decision", default=None, metavar="ID", help="only this one")
+    option("--policy", default=None, metavar="NAME", help="say what another policy would have changed")
+    option("--as-test", default=None, metavar="OUT.py", help="write the decision as a test")
+    option("--json", action="store_true", help="print one JSON document instead")
+    replay.set_defaults(do=_replay)
+
+
+def add_source(parser: argparse.ArgumentParser, /) -> None:
+    """Add what says of which file and of which agent a command is to speak."""
+    option = parser.add_argument
     option("database", metavar="agent.db", help="the file")
     option(
         "--agent",
@@ -44,19 +55,23 @@ def add(add_parser: Callable[..., argparse.ArgumentParser], /) -> None:
         help="function of your application that opens the agent; if it takes an argument, it is given the"
         " path of a copy, and the file itself is left alone",
     )
-    option("--decision", default=None, metavar="ID", help="only this one")
-    option("--policy", default=None, metavar="NAME", help="say what another policy would have changed")
-    option("--as-test", default=None, metavar="OUT.py", help="write the decision as a test")
-    option("--json", action="store_true", help="print one JSON document instead")
-    replay.set_defaults(do=_replay)
+
+
+def check_named(agent: str | None, command: str, /) -> None:
+    """Refuse to go on without the application.
+
+    Raises:
+        ConfigurationError: No agent is named.
+    """
+    if agent is None:
+        raise ConfigurationError(
+            f"{command} needs your application: actions, features and rules are code, and not in the file;"
+            " give --agent package.module:function, which returns the agent as Agent.open makes it"
+        )
 
 
 def _replay(asked: argparse.Namespace) -> int:
-    if asked.agent is None:
-        raise ConfigurationError(
-            "replay needs your application: actions, features and rules are code, and not in the file; give"
-            " --agent package.module:function, which returns the agent as Agent.open makes it"
-        )
+    check_named(asked.agent, "replay")
     if asked.as_test is not None:
         if asked.decision is None or asked.policy is not None:
             raise ConfigurationError("--as-test needs --decision ID, and no --policy")
@@ -146,25 +161,34 @@ def _copy(connection: Any, place: Path) -> None:  # sqlite3 only where there is 
 
 
 def _found(factory: str) -> Callable[..., Any]:  # application code
-    if not _FACTORY.fullmatch(factory):
-        raise ConfigurationError(
-            f"--agent names a function as package.module:function, got {factory!r}", value=factory
-        )
-    module, _, name = factory.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` has it
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except Exception as error:  # application code: whatever is wrong with it
-        told = str(error) if isinstance(error, ImportError | AttributeError) else reason(error)
-        raise ConfigurationError(
-            f"cannot import {factory!r}: {told}; run this where your application is", value=factory
-        ) from error
+    make = named("--agent", factory)
     if not callable(make):
         raise ConfigurationError(f"{factory!r} is no function that opens an agent", value=factory)
     found: Callable[..., Any] = make
     return found
+
+
+def named(option: str, place: str, /) -> Any:  # application code
+    """What an application calls by this name, given as ``package.module:name``.
+
+    Raises:
+        ConfigurationError: The name is not written like that, or there is nothing of that name.
+    """
+    if not _FACTORY.fullmatch(place):
+        raise ConfigurationError(
+            f"{option} names a function as package.module:function, got {place!r}", value=place
+        )
+    module, _, name = place.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` has it
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:  # application code: whatever is wrong with it
+        told = str(error) if isinstance(error, ImportError | AttributeError) else reason(error)
+        raise ConfigurationError(
+            f"cannot import {place!r}: {told}; run this where your application is", value=place
+        ) from error
 
 
 def _takes(make: Callable[..., Any], *arguments: str) -> bool:

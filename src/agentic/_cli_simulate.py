@@ -50,7 +50,7 @@ def _simulate(asked: argparse.Namespace) -> int:
         if bar is not None:
             bar.clear()
     if asked.json:
-        told = found.facts() | {"verdict": found.verdict, "harms": list(found.harms), "digest": found.digest}
+        told = found.facts | {"verdict": found.verdict, "harms": list(found.harms), "digest": found.digest}
         print(json.dumps(told, indent=2, allow_nan=False))
     else:
         print(found)

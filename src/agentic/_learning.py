@@ -77,7 +77,7 @@ def lessons_of(
             break
         if block.kind != "decision" or block.meta["agent"] != agent:
             continue
-        if not _understood(schema, block.meta):
+        if not understood(schema, block.meta):
             continue
         lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
         parts = _choices(plan, block, position[lo:hi] - receipt.first, slot[lo:hi], reward[lo:hi])
@@ -114,7 +114,7 @@ def readable(agent: str, schema: Schema, log: ProvenanceLog, position: I64, /) -
             break
         if block.kind != "decision" or block.meta["agent"] != agent:
             continue
-        if _understood(schema, block.meta):
+        if understood(schema, block.meta):
             lo, hi = np.searchsorted(position, [receipt.first, receipt.first + receipt.count])
             found += int(np.count_nonzero(block.columns["key"][position[lo:hi] - receipt.first]))
     return found
@@ -171,7 +171,7 @@ def _choices(plan: Plan, block: Block, rows: I64, slot: I64, reward: F64) -> _Pa
     }
 
 
-def _understood(schema: Schema, meta: Mapping[str, Any]) -> bool:
+def understood(schema: Schema, meta: Mapping[str, Any]) -> bool:
     """Whether values that were logged with a block are values of these features."""
     if list(schema.names) != meta.get("features", list(schema.names)):
         return False

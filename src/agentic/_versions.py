@@ -198,9 +198,9 @@ class Versions:
 
         template, beside = known[0], known[1:]
         if _LED in origin:
-            from agentic.policies import Split  # only where somebody challenges
+            from agentic.policies import Split, Uniform  # only where somebody challenges
 
-            beside = [Split(template), *beside]
+            beside = [Split(Uniform()), *beside]
         try:
             policy = restore(template, body, self._space, beside=beside)
         except (CodecError, ConfigurationError) as error:

@@ -6,8 +6,9 @@ import attrs
 import numpy as np
 import pytest
 
+from agentic._offpolicy._diagnostics import _heaviest
 from agentic.errors import EvaluationError
-from agentic.evaluation import DM, IPW, SNDR, SNIPW, Estimate, Logged, estimate
+from agentic.evaluation import DM, IPW, SNDR, SNIPW, Estimate, Logged, Normal, estimate
 
 CLICK = (0.0, 1.0)
 
@@ -122,7 +123,7 @@ def test_rewards_where_the_target_never_goes_are_no_spread() -> None:
     """Clicks on rows of weight 0 tell nothing: the bound for equal rewards applies."""
     logged = uniform(1000, 2)
     logged = attrs.evolve(logged, reward=(logged.action == 1).astype(float))
-    found = estimate(logged, always(0, 1000, 2), estimator=IPW(), reward_range=CLICK)
+    found = estimate(logged, always(0, 1000, 2), estimator=IPW(), reward_range=CLICK, interval=Normal())
     assert found.diagnostics.alike
     assert (found.value, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(2.0 * (1.0 - 0.025 ** (1 / 1000)))
@@ -144,7 +145,7 @@ def test_a_perfect_model_does_not_make_certain() -> None:
 def test_subjects_with_equal_rewards_count_once() -> None:
     """The bound for equal rewards counts groups, not rows."""
     logged = attrs.evolve(uniform(1000, 2), reward=np.zeros(1000), groups=np.arange(1000) // 10)
-    found = estimate(logged, np.full((1000, 2), 0.5), estimator=IPW(), reward_range=CLICK)
+    found = estimate(logged, np.full((1000, 2), 0.5), estimator=IPW(), reward_range=CLICK, interval=Normal())
     assert found.high == pytest.approx(1.0 - 0.025 ** (1 / 100))
 
 
@@ -161,18 +162,17 @@ def test_rare_rewards_are_said_to_be_rare() -> None:
     """A handful of clicks carries the spread, and the reason names the interval that holds."""
     found = estimate(uniform(2000, 2, rate=0.004), np.full((2000, 2), 0.5), estimator=IPW()).diagnostics
     assert found.carrying_rows < 20.0
-    assert any("CressieRead()" in reason for reason in found.reasons)
+    assert any("EmpiricalLikelihood()" in reason for reason in found.reasons)
 
 
-def test_the_interval_for_rare_rewards_is_advised_for_what_it_takes() -> None:
-    """Where subjects have several rows the advice says to take one of each."""
+def test_the_interval_for_rare_rewards_is_advised_for_subjects_too() -> None:
+    """It says whether rows or subjects carry the spread."""
     rare = uniform(2000, 2, rate=0.004)
     told = []
     for groups in (np.arange(2000), np.arange(2000) // 2):
         found = estimate(attrs.evolve(rare, groups=groups), np.full((2000, 2), 0.5), estimator=IPW())
-        told += [reason for reason in found.diagnostics.reasons if "CressieRead()" in reason]
+        told += [reason for reason in found.diagnostics.reasons if "EmpiricalLikelihood()" in reason]
     assert ["subject" in reason for reason in told] == [False, True]
-    assert "with one row of each subject, CressieRead()" in told[1]
 
 
 def test_carrying_rows_are_a_third_of_normal_data() -> None:
@@ -243,3 +243,15 @@ def test_without_support_no_number_is_shown() -> None:
     assert repr(sound) == f"<Estimate: {sound}>"
     assert f"{sound.value:.6g}, 95 % interval " in str(sound)
     assert str(sound).endswith("): ok")
+
+
+@pytest.mark.parametrize("shape", [0.3, 3.0], ids=["heavy", "light"])
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+def test_the_heaviest_rows_of_a_long_log_are_found(shape: float, ties: bool) -> None:
+    """As by sorting all of them, in whatever order they lie."""
+    dice = np.random.default_rng(4)
+    weight = dice.gamma(shape, size=50_000)
+    weight = np.round(weight) if ties else np.sort(weight)
+    for top in (1, 500, 25_000, 50_000):
+        assert _heaviest(weight, top) == pytest.approx(np.sort(weight)[50_000 - top :].sum(), rel=1e-12)
+    assert _heaviest(weight[::-1], 500) == pytest.approx(_heaviest(weight, 500), rel=1e-12)

@@ -364,7 +364,7 @@ def test_the_tail_of_a_weighted_mean_is_that_of_a_beta_variable() -> None:
     around = [mean.above(0.25 + step) for step in (-1e-5, -1e-7, 0.0, 1e-7, 1e-5)]
     assert around[2] == pytest.approx((around[1] + around[3]) / 2.0, abs=1e-9)
     assert around[2] == pytest.approx((around[0] + around[4]) / 2.0, abs=1e-7)
-    assert _Weighted(np.array([-1.0, 1.0]), np.array([5.0, 5.0])).above(0.0) == 0.5
+    assert _Weighted(np.array([-1.0, 1.0]), np.array([5.0, 5.0])).above(0.0) == pytest.approx(0.5)
 
 
 def test_a_sampled_log_covers_as_the_whole_one_would() -> None:

@@ -179,7 +179,7 @@ def test_student_quantiles_are_those_of_scipy(level: float, degrees: int) -> Non
 def test_all_zero_rewards_give_a_bound_of_the_rule_of_three() -> None:
     """Without a click in 1000 on-policy rows the rate may be 3.69 in 1000, not 0."""
     logged = Logged(np.zeros(1000, dtype=int), np.zeros(1000), probability=np.ones(1000))
-    found = estimate(logged, np.ones(1000), estimator=IPW(), reward_range=CLICK)
+    found = estimate(logged, np.ones(1000), estimator=IPW(), reward_range=CLICK, interval=Normal())
     assert (found.value, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(1.0 - 0.025 ** (1 / 1000), rel=1e-12)
     assert found.diagnostics.verdict == "weak"
@@ -247,7 +247,7 @@ def test_bounds_are_cut_to_the_reward_range() -> None:
     reward = (dice.random(2000) < 0.001).astype(float)
     logged, target = Logged(np.zeros(2000, dtype=int), reward, probability=np.ones(2000)), np.ones(2000)
     free = estimate(logged, target, estimator=IPW())
-    cut = estimate(logged, target, estimator=IPW(), reward_range=CLICK)
+    cut = estimate(logged, target, estimator=IPW(), reward_range=CLICK, interval=Normal())
     assert free.low < 0.0 == cut.low
     assert free.high == cut.high
 
@@ -257,7 +257,7 @@ def test_an_interval_outside_the_range_is_no_interval() -> None:
     dice = np.random.default_rng(9)
     reward = (dice.random(400) < 0.95).astype(float)
     logged = Logged(np.zeros(400, dtype=int), reward, probability=np.full(400, 0.92))
-    found = estimate(logged, np.ones(400), estimator=IPW(), reward_range=(0.0, 1.0), level=0.5)
+    found = estimate(logged, np.ones(400), estimator=IPW(), reward_range=CLICK, level=0.5, interval=Normal())
     assert found.value > 1.0
     assert (found.low, found.high, found.diagnostics.verdict) == (0.0, 1.0, "insufficient support")
     assert "outside reward_range" in found.diagnostics.reasons[0]
@@ -314,3 +314,13 @@ def test_the_ends_of_the_weights_must_hold_one_between_them(ends: dict[str, floa
 def test_both_intervals_follow_the_protocol() -> None:
     """What ships is what a stranger may write."""
     assert all(isinstance(one, Interval) for one in (Normal(), CressieRead()))
+
+
+def test_the_usual_interval_holds_at_rare_rewards_where_the_range_is_known() -> None:
+    """Empirical likelihood with a range, normal without; what was asked for is used."""
+    logged = Logged(np.zeros(100, dtype=int), np.zeros(100), probability=np.ones(100))
+    target = np.ones(100)
+    assert "empirical likelihood" in estimate(logged, target, estimator=IPW(), reward_range=CLICK).method
+    assert "empirical" not in estimate(logged, target, estimator=IPW()).method
+    asked = estimate(logged, target, estimator=IPW(), reward_range=CLICK, interval=Normal())
+    assert "normal" in asked.method

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentic.arrays import Proposal
 from agentic.errors import ConfigurationError
 from agentic.policies import Fixed, LinearThompson, Split, Uniform
 from agentic.testing import batch, space
@@ -88,6 +89,32 @@ def test_a_salt_is_a_short_ascii_text(salt: Any) -> None:
     """So that it is the same bytes everywhere."""
     with pytest.raises(ConfigurationError, match="salt must be"):
         Split(Uniform(), [(Fixed("a0"), 0.1)], salt=salt)
+
+
+class Broken:
+    """Raises, or proposes weights of another shape."""
+
+    name = "broken"
+
+    def __init__(self, *, shape: tuple[int, ...] | None = None) -> None:
+        self.shape = shape
+
+    def propose(self, _: Any, /) -> Any:
+        if self.shape is None:
+            raise RuntimeError("it broke")
+        return Proposal(np.ones(self.shape))
+
+
+@pytest.mark.parametrize("broken", [Broken(), Broken(shape=(1, 1, 7))], ids=["raises", "another shape"])
+def test_a_challenger_that_fails_fails_for_its_own_subjects(broken: Broken) -> None:
+    """The champion's are answered as ever; for the others the flow asks the fallback."""
+    rows = batch(300)
+    split = Split(Fixed("a0"), [(broken, 0.3)])
+    found, sides = split.propose(rows), split.side(rows.keys)
+    assert np.isnan(found.weights[sides == 1]).all()
+    assert (
+        found.weights[sides == 0] == Fixed("a0").propose(rows.take((sides == 0).nonzero()[0])).weights
+    ).all()
 
 
 def test_splits_in_each_other_have_their_own_salts() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentic.errors import EvaluationError
-from agentic.experiments import Evidences, MeanTest, Moments, asymptotic_radius
+from agentic.experiments import EValues, MeanTest, Moments, asymptotic_radius
 from peeking import allowed
 from shared_data import shared
 
@@ -36,7 +36,7 @@ def revenue(n: np.ndarray, shape: tuple[int, int], generator: np.random.Generato
     return np.broadcast_to(n, shape), total, squares, n - buyers, np.zeros(shape)
 
 
-def accused(found: Evidences) -> float:
+def accused(found: EValues) -> float:
     return float((found.first(0.05) >= 0).mean())
 
 

@@ -22,7 +22,7 @@ def found() -> FearedLoop:
 def test_greed_pays_at_first(found: FearedLoop) -> None:
     """In the first two weeks it sends three times as many messages and gets half as many clicks again."""
     weeks = slice(0, 2)
-    messages, clicks = found.gain("messages", weeks=weeks), found.gain("clicks", weeks=weeks)
+    messages, clicks = found.difference("messages", weeks=weeks), found.difference("clicks", weeks=weeks)
     assert messages.low > 2.0 * messages.champion
     assert clicks.low > 0.5 * clicks.champion
 
@@ -32,21 +32,24 @@ def test_greed_wears_out_what_it_wants(found: FearedLoop) -> None:
 
     Of the lead in clicks a week less than half is left, by the near ends of both 95 % intervals over seeds.
     """
-    early, late = found.gain("clicks", weeks=slice(0, 2)), found.gain("clicks", weeks=slice(-3, None))
+    early, late = (
+        found.difference("clicks", weeks=slice(0, 2)),
+        found.difference("clicks", weeks=slice(-3, None)),
+    )
     assert late.challenger / 3 < 0.5 * early.challenger / 2
     assert late.high / 3 < 0.5 * early.low / 2
     assert late.champion / 3 > 0.6 * early.champion / 2
-    assert found.gain("messages", weeks=slice(-3, None)).low > 0.0
+    assert found.difference("messages", weeks=slice(-3, None)).low > 0.0
 
 
 def test_greed_loses_trust_and_people(found: FearedLoop) -> None:
     """Trust falls by a fifth, two in ten more unsubscribe or leave, and complaints appear."""
-    gains = found.gains()
-    assert gains["trust"].high < -0.15
-    assert gains["trust"].champion > 0.95
-    assert gains["left"].low > 0.03
-    assert gains["unsubscribes"].low > 0.2
-    assert gains["complaints"].low > 0.1
+    differences = found.differences()
+    assert differences["trust"].high < -0.15
+    assert differences["trust"].champion > 0.95
+    assert differences["left"].low > 0.03
+    assert differences["unsubscribes"].low > 0.2
+    assert differences["complaints"].low > 0.1
 
 
 def test_greed_loses_value_in_all_and_from_each_who_stayed(found: FearedLoop) -> None:
@@ -54,9 +57,9 @@ def test_greed_loses_value_in_all_and_from_each_who_stayed(found: FearedLoop) ->
 
     Value is the margin of purchases less the price of messages, so not what either agent is paid for.
     """
-    gains = found.gains()
-    assert gains["value"].high < -0.1 * gains["value"].champion
-    assert gains["late_value"].high < -0.1 * gains["late_value"].champion
+    differences = found.differences()
+    assert differences["value"].high < -0.1 * differences["value"].champion
+    assert differences["late_value"].high < -0.1 * differences["late_value"].champion
 
 
 def test_it_is_the_scenario_and_not_the_code() -> None:
@@ -66,10 +69,10 @@ def test_it_is_the_scenario_and_not_the_code() -> None:
     )
     free = attrs.evolve(harmless, messages=SCENARIOS["nothing_works"].messages)
     found = feared_loop(scenario=free, customers=60, weeks=4, seeds=(1, 2))
-    gains = found.gains()
-    assert all(gains[name].difference == 0.0 for name in ("left", "trust", "unsubscribes", "purchases"))
-    assert gains["value"].difference == pytest.approx(-gains["cost"].difference)
-    assert gains["clicks"].low > 0.0
+    differences = found.differences()
+    assert all(differences[name].difference == 0.0 for name in ("left", "trust", "unsubscribes", "purchases"))
+    assert differences["value"].difference == pytest.approx(-differences["cost"].difference)
+    assert differences["clicks"].low > 0.0
 
 
 def test_series_are_means_over_seeds(found: FearedLoop) -> None:
@@ -81,7 +84,7 @@ def test_series_are_means_over_seeds(found: FearedLoop) -> None:
         np.testing.assert_allclose(greedy, np.mean([getattr(one, measure) for one in found.greedy], axis=0))
     value, _ = found.series("value")
     np.testing.assert_allclose(value, np.mean([one.profit(found.margin) for one in found.greedy], axis=0))
-    for call in (found.series, found.gain):
+    for call in (found.series, found.difference):
         with pytest.raises(ConfigurationError, match="no weekly measure 'joy': choose one of"):
             call("joy")
 
@@ -124,6 +127,6 @@ def test_any_policy_and_progress() -> None:
         progress=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert all(gain.difference == 0.0 for gain in found.gains().values())
+    assert all(one.difference == 0.0 for one in found.differences().values())
     with pytest.raises(ConfigurationError, match="seeds must be"):
         feared_loop(seeds=[1])

@@ -17,7 +17,7 @@ from agentic.simulation import (
     MEASURES,
     RETAIL,
     SCENARIOS,
-    Gain,
+    PairedDifference,
     Rehearsal,
     alone_in_charge,
     careful,
@@ -46,7 +46,10 @@ def harmful() -> Rehearsal:
 def test_a_policy_against_itself_differs_in_nothing() -> None:
     """The same customers, luck and policy: every difference is 0, and so is its interval."""
     found = rehearse(LinearThompson(), LinearThompson(), seeds=(3, 4), customers=40, weeks=2)
-    assert all(gain == Gain(gain.champion, gain.champion, 0.0, 0.0, 0.0) for gain in found.gains.values())
+    assert all(
+        one == PairedDifference(one.champion, one.champion, 0.0, 0.0, 0.0)
+        for one in found.differences.values()
+    )
     assert found.champion == found.challenger
     assert found.verdict == "undecided"
     assert found.harms == ()
@@ -58,19 +61,19 @@ def test_where_nothing_works_only_messages_and_their_price_differ() -> None:
         Fixed("no_action"), Uniform(), SCENARIOS["nothing_works"], seeds=range(2), customers=60, weeks=3
     )
     same = MEASURES.keys() - {"messages", "cost", "value", "late_value"}
-    assert all(found.gains[name].difference == 0.0 for name in same)
-    assert found.gains["messages"].difference > 0.0
-    assert found.gains["value"].difference == pytest.approx(-found.gains["cost"].difference)
+    assert all(found.differences[name].difference == 0.0 for name in same)
+    assert found.differences["messages"].difference > 0.0
+    assert found.differences["value"].difference == pytest.approx(-found.differences["cost"].difference)
 
 
 def test_harm_is_found_before_anybody_is_harmed(harmful: Rehearsal) -> None:
     """Though it is clicked more, the challenger loses people, and the guardrail metrics say so."""
-    assert harmful.gains["clicks"].low > 0.0
+    assert harmful.differences["clicks"].low > 0.0
     assert "unsubscribes" in harmful.harms
     assert "clicks" not in harmful.harms
     assert "messages" not in harmful.harms
     assert harmful.scenario == "quick_harm"
-    assert harmful.scenario_hash == fingerprint(HARM.facts())
+    assert harmful.scenario_hash == fingerprint(HARM.facts)
     assert "unsubscribes" in str(harmful)
     assert "worse" in str(harmful)
 
@@ -81,15 +84,15 @@ def test_the_other_way_round_every_difference_turns() -> None:
         rehearse(*pair, HARM, seeds=range(2), customers=60, weeks=2)
         for pair in ((Uniform(), playbook()), (playbook(), Uniform()))
     )
-    for name, gain in there.gains.items():
-        turned = Gain(gain.challenger, gain.champion, -gain.difference, -gain.high, -gain.low)
-        assert attrs.astuple(back.gains[name]) == pytest.approx(attrs.astuple(turned)), name
+    for name, one in there.differences.items():
+        turned = PairedDifference(one.challenger, one.champion, -one.difference, -one.high, -one.low)
+        assert attrs.astuple(back.differences[name]) == pytest.approx(attrs.astuple(turned)), name
     assert not set(back.harms) & set(there.harms)
 
 
 def test_it_is_json_with_a_digest_of_its_own(harmful: Rehearsal) -> None:
     """Facts come back as the same value; a changed figure is another digest; twice is the same."""
-    facts = json.loads(json.dumps(harmful.facts(), allow_nan=False))
+    facts = json.loads(json.dumps(harmful.facts, allow_nan=False))
     assert Rehearsal.of_facts(facts) == harmful
     assert Rehearsal.of_facts(facts).digest == harmful.digest == fingerprint(facts)
     assert attrs.evolve(harmful, weeks=7).digest != harmful.digest
@@ -99,26 +102,28 @@ def test_it_is_json_with_a_digest_of_its_own(harmful: Rehearsal) -> None:
     assert one == other
 
 
-@pytest.mark.parametrize("wrong", [{}, {"gains": {}}, {"gains": 3}], ids=["empty", "no gains", "number"])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"differences": {}}, {"differences": 3}], ids=["empty", "no differences", "number"]
+)
 def test_other_facts_are_refused(wrong: dict[str, Any], harmful: Rehearsal) -> None:
     """What is no rehearsal is told so."""
     with pytest.raises(ConfigurationError, match="not the facts of a rehearsal"):
-        Rehearsal.of_facts(harmful.facts() | wrong if wrong else wrong)
+        Rehearsal.of_facts(harmful.facts | wrong if wrong else wrong)
 
 
 def test_verdicts_follow_the_interval_of_the_value(harmful: Rehearsal) -> None:
     """Better above 0, worse below, undecided with 0 inside."""
     for low, high, verdict in ((0.1, 0.3, "better"), (-0.3, -0.1, "worse"), (-0.1, 0.1, "undecided")):
-        gain = Gain(1.0, 1.0, (low + high) / 2, low, high)
-        assert attrs.evolve(harmful, gains={**harmful.gains, "value": gain}).verdict == verdict
+        one = PairedDifference(1.0, 1.0, (low + high) / 2, low, high)
+        assert attrs.evolve(harmful, differences={**harmful.differences, "value": one}).verdict == verdict
 
 
 def test_intervals_are_students_over_seeds() -> None:
     """For two seeds t with one degree of freedom, 12.7062; for three 4.30265."""
-    found = Gain.of(np.array([1.0, 2.0]), np.array([2.0, 5.0]))
+    found = PairedDifference.of(np.array([1.0, 2.0]), np.array([2.0, 5.0]))
     assert (found.champion, found.challenger, found.difference) == (1.5, 3.5, 2.0)
     assert found.high - found.difference == pytest.approx(12.706204736 * 1.0, rel=1e-8)
-    three = Gain.of(np.zeros(3), np.array([1.0, 2.0, 3.0]))
+    three = PairedDifference.of(np.zeros(3), np.array([1.0, 2.0, 3.0]))
     assert three.difference - three.low == pytest.approx(4.302652730 / math.sqrt(3), rel=1e-8)
 
 
@@ -137,7 +142,7 @@ def test_a_challenger_may_be_tried_with_other_goals_and_rules() -> None:
         make_challenger=greedy,
         progress=lambda done, total: steps.append((done, total)),
     )
-    assert found.gains["messages"].low > 0.0
+    assert found.differences["messages"].low > 0.0
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 

@@ -213,13 +213,13 @@ def test_the_facts_of_a_scenario_are_json_and_say_all_of_it() -> None:
     names = {field.name for field in attrs.fields(Scenario)}
     hashes = set()
     for one in SCENARIOS.values():
-        facts = one.facts()
+        facts = one.facts
         assert json.loads(json.dumps(facts, allow_nan=False)) == facts
         assert facts.keys() == names
         hashes.add(fingerprint(facts))
     assert len(hashes) == len(SCENARIOS)
     changed = attrs.evolve(RETAIL, channels={**RETAIL.channels, "sms": Reach(1.4, 0.98, waits_hours=5.0)})
-    assert fingerprint(changed.facts()) not in hashes
+    assert fingerprint(changed.facts) not in hashes
 
 
 def test_a_scenario_is_found_by_its_name() -> None:

@@ -36,29 +36,40 @@ from agentic.experiments import (
     GuardrailMetric,
     GuardrailReport,
     Hashed,
+    Increment,
     Keyed,
     Lift,
     MeanBaseline,
     MeanTest,
     Proportion,
+    Qini,
     RateDifference,
     Ratio,
     SampleRatio,
     SampleRatioTest,
     SampleSize,
     Shares,
+    StandingAnswers,
     Unleash,
+    Uplift,
     betting_sequence,
+    by_arm,
     cuped,
     difference,
     guardrail_report,
     holm,
+    increment,
     paired_difference,
     power,
+    predicted_uplift,
     proportion_difference,
+    qini,
+    qini_plot,
     ratio_difference,
     sample_ratio,
     sample_size,
+    standing_questions,
+    uplift,
 )
 from agentic.policies import SquareCB
 from agentic.release import (
@@ -86,6 +97,7 @@ from agentic.simulation import (
     FearedLoop,
     Lifetime,
     Observation,
+    PairedDifference,
     Rehearsal,
     Scenario,
     Trial,
@@ -97,9 +109,6 @@ from agentic.simulation import (
     rehearse,
     scenario,
     templates,
-)
-from agentic.simulation import (
-    Gain as Gained,
 )
 
 agent = Agent("name", [Action("sms")])
@@ -154,7 +163,7 @@ market = scenario("retail")
 assert_type(market, Scenario)
 rehearsed = rehearse(SquareCB(), playbook(), market, seeds=(1, 2))
 assert_type(rehearsed, Rehearsal)
-assert_type(rehearsed.gains["value"], Gained)
+assert_type(rehearsed.differences["value"], PairedDifference)
 assert_type(rehearsed.harms, tuple[str, ...])
 loop = feared_loop(scenario=market)
 assert_type(loop, FearedLoop)
@@ -180,3 +189,13 @@ rollout = Rollout(agent, SquareCB(), metrics=metrics, tripwires=Tripwires(failed
 assert_type(rollout.start(), Look)
 assert_type(rollout.look().move, Move)
 assert_type(rollout.roll_back("a call", by="Ann").matured, tuple[int, int])
+
+
+def worth(agent: Agent) -> None:
+    """What an agent is worth."""
+    contrast = by_arm(agent, "policy", "holdout")
+    assert_type(increment(contrast, value=2.0), Increment)
+    assert_type(uplift(contrast, "tier"), Uplift)
+    assert_type(qini(*predicted_uplift(contrast)), Qini)
+    assert_type(qini_plot(qini([1.0, 2.0], np.array([True, False]), [0.0, 1.0])), str)
+    assert_type(standing_questions(agent), StandingAnswers)

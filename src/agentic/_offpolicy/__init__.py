@@ -7,9 +7,9 @@ from agentic._offpolicy._anytime import AnytimeBernstein, AnytimeBetting, Anytim
 from agentic._offpolicy._bootstrap import AcceleratedBootstrap, Bootstrap, resampled
 from agentic._offpolicy._calibration import Calibration, Miscalibrated
 from agentic._offpolicy._cressie_read import CressieRead
-from agentic._offpolicy._diagnostics import Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
 from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
-from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge
+from agentic._offpolicy._estimate import Estimate, doubted, estimate, judge, usual_interval
 from agentic._offpolicy._estimator import Estimator, ModelFree
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -27,6 +27,7 @@ from agentic._offpolicy._logged import (
     as_actions,
     as_array,
     as_floats,
+    as_names,
     check_below,
     check_length,
     overlap,
@@ -53,6 +54,8 @@ from agentic._offpolicy._slates import (
     Weighing,
     overlap_slates,
 )
+from agentic._offpolicy._sums import SummedInterval, Sums
+from agentic._offpolicy._tally import Tally, keys_of
 from agentic._offpolicy._tuning import GRID, STRENGTHS, Adaptive, Criterion, LeastError, Slope, Tuned, tuned
 from agentic._offpolicy._weighting import BIPW, IPW, SNIPW, Replay, SubgaussianIPW
 
@@ -71,6 +74,7 @@ __all__ = [
     "SNRIPS",
     "SNSIPS",
     "STRENGTHS",
+    "UNSUPPORTED",
     "AcceleratedBootstrap",
     "Adaptive",
     "AnytimeBernstein",
@@ -106,13 +110,17 @@ __all__ = [
     "Slope",
     "SubgaussianDR",
     "SubgaussianIPW",
+    "SummedInterval",
+    "Sums",
     "SwitchDR",
+    "Tally",
     "Tuned",
     "Weighing",
     "alike_bounds",
     "as_actions",
     "as_array",
     "as_floats",
+    "as_names",
     "check_below",
     "check_length",
     "diagnose",
@@ -120,11 +128,13 @@ __all__ = [
     "estimate",
     "estimate_slates",
     "judge",
+    "keys_of",
     "overlap",
     "overlap_slates",
     "reject",
     "resampled",
     "standard_error",
     "tuned",
+    "usual_interval",
     "weighed",
 ]

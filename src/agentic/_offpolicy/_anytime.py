@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic._offpolicy._intervals import Contributions, independent
-from agentic._offpolicy._logged import Floats, Rows, check_length, reject
+from agentic._offpolicy._logged import Floats, Ints, Rows, as_array, as_floats, check_length, reject
 from agentic._sequential import (
     ConfidenceSequence,
     bernstein_lower,
     betting_lower,
+    check_alpha,
     check_open_unit,
     hedged_lower,
 )
@@ -21,25 +22,42 @@ from agentic.errors import EvaluationError
 
 
 def _weighted(
-    weight: npt.ArrayLike, reward: npt.ArrayLike, reward_range: tuple[float, float]
+    weight: npt.ArrayLike, reward: npt.ArrayLike, alpha: float, reward_range: tuple[float, float]
 ) -> tuple[Floats, Floats]:
     """Return weighted rewards and weighted misses, with rewards scaled to lie between 0 and 1."""
-    w, r = np.asarray(weight, dtype=np.float64), np.asarray(reward, dtype=np.float64)
-    if w.ndim != 1 or not w.size:
-        reject("weight", None, w.shape, "a shape (n,) with n > 0", "give one weight per row")
+    check_alpha(alpha)
+    w, r = (
+        as_floats(field, values, ndim=1, remedy="leave out rows that are not known yet")
+        for field, values in (("weight", weight), ("reward", reward))
+    )
     check_length("reward", r.size, w.size)
     low, high = reward_range
-    if not low < high:
+    if not -np.inf < low < high < np.inf:
         reject("reward_range", None, reward_range, "(lowest, highest)", "give the ends there can be")
     for field, values, ends in (("weight", w, (0.0, np.inf)), ("reward", r, (low, high))):
-        good = (values >= ends[0]) & (values <= ends[1]) & np.isfinite(values)
+        good = (values >= ends[0]) & (values <= ends[1])
         if not good.all():
             row = int(np.argmin(good))
-            reject(
-                field, row, values[row], f"a finite number in {ends}", "leave out rows that are not known yet"
-            )
+            remedy = "a weight is not negative, a reward within reward_range"
+            reject(field, row, values[row], f"a finite number in {ends}", remedy)
     unit = (r - low) / (high - low)
     return w * unit, w * (1.0 - unit)
+
+
+def _looks(at: npt.ArrayLike | None, n: int) -> Ints:
+    """Return after how many rows bounds are asked for: all of them, or as `at` says."""
+    if at is None:
+        return np.arange(1, n + 1)
+    expected, remedy = f"rising whole numbers of rows from 1 to {n}", "count the rows seen by each look"
+    looks = as_array("at", at, ndim=1)
+    if looks.dtype.kind not in "iu":
+        reject("at", None, looks.dtype.name, expected, remedy)
+    whole: Ints = looks.astype(np.int64, copy=False)
+    good = (np.diff(whole, prepend=0) > 0) & (whole <= n)
+    if not good.all():
+        row = int(np.argmin(good))
+        reject("at", row, whole[row], expected, remedy)
+    return whole
 
 
 def _scaled(lower: Floats, upper: Floats, reward_range: tuple[float, float]) -> ConfidenceSequence:
@@ -110,7 +128,7 @@ class AnytimeBernstein:
         *,
         alpha: float = 0.05,
         reward_range: tuple[float, float] = (0.0, 1.0),
-        at: npt.NDArray[np.int64] | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> ConfidenceSequence:
         """Return the bounds after each row, or after as many rows as `at` says: shape (times,).
 
@@ -120,14 +138,18 @@ class AnytimeBernstein:
             alpha: Chance of ever missing the value, in (0, 1).
             reward_range: Lowest and highest reward there can be.
             at: Shape (times,), rising numbers of rows; all if None.
+
+        Raises:
+            EvaluationError: An argument is malformed or out of range.
         """
-        parts = _weighted(weight, reward, reward_range)
+        parts = _weighted(weight, reward, alpha, reward_range)
+        looks = _looks(at, parts[0].size)
         lower, upper = (
             bernstein_lower(part, alpha=alpha / 2.0, truncation=self.truncation, mean_cap=1.0)
             for part in parts
         )
         found = _scaled(lower, upper, reward_range)
-        return found if at is None else ConfidenceSequence(found.lower[at - 1], found.upper[at - 1])
+        return ConfidenceSequence(found.lower[looks - 1], found.upper[looks - 1])
 
     def bounds(
         self,
@@ -167,12 +189,12 @@ class AnytimeBetting:
         *,
         alpha: float = 0.05,
         reward_range: tuple[float, float] = (0.0, 1.0),
-        at: npt.NDArray[np.int64] | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> ConfidenceSequence:
         """Return the bounds after each row, or after as many rows as `at` says: see `AnytimeBernstein`."""
-        parts = _weighted(weight, reward, reward_range)
-        times = np.arange(1, parts[0].size + 1) if at is None else at
-        lower, upper = (betting_lower(part, alpha=alpha / 2.0, times=times) for part in parts)
+        parts = _weighted(weight, reward, alpha, reward_range)
+        looks = _looks(at, parts[0].size)
+        lower, upper = (betting_lower(part, alpha=alpha / 2.0, times=looks) for part in parts)
         return _scaled(lower, upper, reward_range)
 
     def bounds(
@@ -204,10 +226,19 @@ class AnytimeHedged:
     .. versionadded:: 0.1
     """
 
-    breaks: int = attrs.field(default=1000, kw_only=True, validator=attrs.validators.ge(2))
+    breaks: int = attrs.field(default=1000, kw_only=True)
     truncation: float = attrs.field(default=0.5, kw_only=True, validator=check_open_unit)
     name = "anytime hedged"
     counts_unseen: ClassVar[Literal[True]] = True
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a grid without steps.
+
+        Raises:
+            EvaluationError: Fewer than two.
+        """
+        if not self.breaks >= 2:
+            reject("breaks", None, self.breaks, "2 or more", "1000 is fine enough for three digits")
 
     def sequence(
         self,
@@ -217,16 +248,17 @@ class AnytimeHedged:
         *,
         alpha: float = 0.05,
         reward_range: tuple[float, float] = (0.0, 1.0),
-        at: npt.NDArray[np.int64] | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> ConfidenceSequence:
         """Return the bounds after each row, or after as many rows as `at` says: see `AnytimeBernstein`."""
-        parts = _weighted(weight, reward, reward_range)
+        parts = _weighted(weight, reward, alpha, reward_range)
+        looks = _looks(at, parts[0].size)
         lower, upper = (
             hedged_lower(part, alpha=alpha / 2.0, breaks=self.breaks, truncation=self.truncation)
             for part in parts
         )
         found = _scaled(lower, upper, reward_range)
-        return found if at is None else ConfidenceSequence(found.lower[at - 1], found.upper[at - 1])
+        return ConfidenceSequence(found.lower[looks - 1], found.upper[looks - 1])
 
     def bounds(
         self,

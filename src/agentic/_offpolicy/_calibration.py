@@ -122,12 +122,14 @@ class Calibration:
             sums: Floats = np.bincount(action, weights=values, minlength=k).astype(np.float64, copy=False)
             return sums
 
+        with np.errstate(over="ignore"):  # the effective rows say so
+            inverse_square, weight_square = inverse * inverse, weight * weight
         return cls(
             action.size,
             by_action(inverse),
-            by_action(inverse * inverse),
+            by_action(inverse_square),
             by_action(weight),
-            by_action(weight * weight),
+            by_action(weight_square),
             target,
             target_spread,
             lowest,

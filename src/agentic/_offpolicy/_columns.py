@@ -68,6 +68,24 @@ def as_actions(field: str, values: npt.ArrayLike) -> Ints:
     return actions
 
 
+def as_names(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    """Return `values` as one integer or string per row; objects that are all one or the other are taken too.
+
+    Raises:
+        EvaluationError: Ragged, of other dimensions, or something else.
+    """
+    array = as_given(field, values)
+    if array.dtype == np.object_ and array.ndim == 1:
+        kinds = set(map(type, array.tolist()))
+        if kinds in ({str}, {int}):  # a table's text column comes as objects
+            array = np.asarray(array.tolist())
+    if array.ndim != 1 or array.dtype.kind not in "iuSU":
+        found = f"{array.dtype.name} {array.shape}"
+        remedy = f"give the {field} of every row; convert other kinds, as by astype(str)"
+        reject(field, None, found, "one integer or string per row", remedy)
+    return array
+
+
 def check_length(field: str, length: int, n: int) -> None:
     """Raise unless a column is as long as `action`.
 

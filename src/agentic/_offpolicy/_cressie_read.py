@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
 import attrs
 
 from agentic._offpolicy._intervals import Contributions, independent
 from agentic._offpolicy._logged import Floats, Rows, reject
+from agentic._offpolicy._sums import Sums
 from agentic._statistics import student_t
 from agentic.errors import EvaluationError
 
@@ -71,35 +73,63 @@ class CressieRead:
                 weights, or a weight outside the ends given.
         """
         if reward_range is None:
-            remedy = "pass reward_range=(lowest, highest) or use Normal()"
-            reject("reward_range", None, None, "the ends of the reward, which this interval needs", remedy)
+            _refuse_no_range()
         if contributions.modelled or contributions.weight is not rows.weight:
-            message = (
-                "the Cressie-Read interval bounds plain weighted rewards, expected the estimator IPW() "
-                "or SNIPW(); use EmpiricalLikelihood() with one that predicts, clips or shrinks"
-            )
-            raise EvaluationError(message, expected="IPW() or SNIPW()")
+            _refuse_altered()
         if not independent(rows):
-            message = (
-                "the Cressie-Read interval takes rows as independent, expected no groups of several rows; "
-                "use EmpiricalLikelihood(), or give one row of each subject"
-            )
-            raise EvaluationError(message, field="groups", expected="one row each")
+            _refuse_groups()
         self._check(rows.weight if rows.stands is None else rows.weight * (rows.stands.mean() / rows.stands))
         low, high = reward_range
         lower = self._bound(rows, low, sign=1.0, level=level)
         upper = self._bound(rows, high, sign=-1.0, level=level)
         return min(max(lower, low), high), min(max(upper, low), high)
 
+    def bounds_of(
+        self, sums: Sums, /, *, standard_error: float, level: float, reward_range: tuple[float, float] | None
+    ) -> tuple[float, float]:
+        """Return the same of rows that nobody holds.
+
+        Raises:
+            EvaluationError: As ``bounds``.
+        """
+        if reward_range is None:
+            _refuse_no_range()
+        if not sums.plain:
+            _refuse_altered()
+        if not sums.independent:
+            _refuse_groups()
+        self._check_ends((None, sums.most), (None, sums.least))
+        low, high = reward_range
+        lower = self._bound_of(sums, low, sign=1.0, level=level)
+        upper = self._bound_of(sums, high, sign=-1.0, level=level)
+        return min(max(lower, low), high), min(max(upper, low), high)
+
+    def _bound_of(self, sums: Sums, worst: float, *, sign: float, level: float) -> float:
+        n = sums.n
+        ends = (min(self.weight_floor, sums.least), max(self.weight_cap, sums.most))
+        nearest = _Added.of_sums(sums, worst, sign, ends[1] if sums.weight < n else ends[0])
+        budget = nearest.needed + _quantile(level, n) ** 2 / (1 + n)
+        found = []
+        for end in ends:
+            added = _Added.of_sums(sums, worst, sign, end)
+            if budget >= added.needed:
+                found.append(added.centre - math.sqrt((budget - added.needed) * added.residual))
+        return worst + sign * max(0.0, min(found))
+
     def _check(self, weight: Floats) -> None:
+        most, least = int(weight.argmax()), int(weight.argmin())
+        self._check_ends((most, float(weight[most])), (least, float(weight[least])))
+
+    def _check_ends(self, *ends: tuple[int | None, float]) -> None:
         slack = 1e-9  # weights are quotients: rounding must not refuse the exact cap
-        for row, expected in (
-            (int(weight.argmax()), f"at most the weight_cap {self.weight_cap}"),
-            (int(weight.argmin()), f"at least the weight_floor {self.weight_floor}"),
-        ):
-            if not self.weight_floor * (1.0 - slack) <= weight[row] <= self.weight_cap * (1.0 + slack):
+        cap, floor = (
+            f"at most the weight_cap {self.weight_cap}",
+            f"at least the weight_floor {self.weight_floor}",
+        )
+        for (row, weight), expected in zip(ends, (cap, floor), strict=True):
+            if not self.weight_floor * (1.0 - slack) <= weight <= self.weight_cap * (1.0 + slack):
                 remedy = "set the end by what the logging policy can draw, not by this sample"
-                reject("weight", row, weight[row], expected, remedy)
+                reject("weight", row, weight, expected, remedy)
 
     def _bound(self, rows: Rows, worst: float, *, sign: float, level: float) -> float:
         w, missing, most = rows.weight, 0.0, 1.0
@@ -120,6 +150,27 @@ class CressieRead:
             if budget >= added.needed:
                 found.append(added.centre - math.sqrt((budget - added.needed) * added.residual))
         return worst + sign * max(0.0, min(found))
+
+
+def _refuse_no_range() -> NoReturn:
+    remedy = "pass reward_range=(lowest, highest) or use Normal()"
+    reject("reward_range", None, None, "the ends of the reward, which this interval needs", remedy)
+
+
+def _refuse_altered() -> NoReturn:
+    message = (
+        "the Cressie-Read interval bounds plain weighted rewards, expected the estimator IPW() "
+        "or SNIPW(); use EmpiricalLikelihood() with one that predicts, clips or shrinks"
+    )
+    raise EvaluationError(message, expected="IPW() or SNIPW()")
+
+
+def _refuse_groups() -> NoReturn:
+    message = (
+        "the Cressie-Read interval takes rows as independent, expected no groups of several rows; "
+        "use EmpiricalLikelihood(), or give one row of each subject"
+    )
+    raise EvaluationError(message, field="groups", expected="one row each")
 
 
 @attrs.frozen
@@ -143,6 +194,23 @@ class _Added:
         var_g = (float(off_g @ off_g) + missing * mean_g**2 + mean_g**2) / (1 + n)
         cov = (float(off_w @ off_g) + missing * mean_w * mean_g - (end - mean_w) * mean_g) / (1 + n)
         if var_w <= 0.0:  # every weight equals this end: no reweighting brings their mean to one
+            return cls(mean_g, var_g, math.inf)
+        centre = mean_g + (1.0 - mean_w) * cov / var_w
+        return cls(centre, max(0.0, var_g - cov * cov / var_w), (1.0 - mean_w) ** 2 / var_w)
+
+    @classmethod
+    def of_sums(cls, sums: Sums, worst: float, sign: float, end: float) -> _Added:
+        n, gain = sums.n, sign * (sums.gain - worst * sums.weight)
+        gain_square = sums.gain_square - worst * (2.0 * sums.cross - worst * sums.weight_square)
+        if math.isinf(end):
+            return cls(gain / n, max(0.0, gain_square) / (1 + n), 1.0 / n)
+        mean_w, mean_g = (sums.weight + end) / (1 + n), gain / (1 + n)
+        off_w, off_g = sums.weight / n - mean_w, gain / n - mean_g
+        cross = sign * (sums.cross - worst * sums.weight_square)
+        var_w = (sums.weight_square + n * off_w**2 + (end - mean_w) ** 2) / (1 + n)
+        var_g = (gain_square + n * off_g**2 + mean_g**2) / (1 + n)
+        cov = (cross + n * off_w * off_g - (end - mean_w) * mean_g) / (1 + n)
+        if var_w <= 0.0:
             return cls(mean_g, var_g, math.inf)
         centre = mean_g + (1.0 - mean_w) * cov / var_w
         return cls(centre, max(0.0, var_g - cov * cov / var_w), (1.0 - mean_w) ** 2 / var_w)

@@ -37,6 +37,7 @@ _BLOCK = 32_768  # doubles that stay in a core's cache
 UNSEEN_MASS_WEAK = 0.01
 UNSEEN_MASS_UNSUPPORTED = 0.1
 ALTERED_SHARE_WEAK = 0.05
+_SAMPLED = 10_000
 
 
 @attrs.frozen
@@ -121,7 +122,7 @@ def diagnose(
     effective = total * total / squares if squares > 0.0 else 0.0
     largest = float(w.max())
     top = max(1, math.ceil(TOP_SHARE * n))
-    heaviest = float(np.partition(w, n - top)[n - top :].sum())
+    heaviest = _heaviest(w, top)
     mean = total / n
     error = (
         _spread(w, mean) if rows.groups is None else standard_error(w - mean, degrees=1, groups=rows.groups)
@@ -148,10 +149,23 @@ def diagnose(
         uniform_weight=math.nan if rows.calibration is None else rows.calibration.uniform_weight,
         miscalibrated=() if rows.calibration is None else rows.calibration.findings(),
     )
-    grave = _grave(facts, bounded=bounded)
+    subjects = n if rows.groups is None else int(rows.groups.max()) + 1
+    grave = _grave(facts, bounded=bounded, subjects=subjects)
     mild = _mild(facts, model_only=contributions.weight is None, alone=independent(rows))
     verdict: Verdict = UNSUPPORTED if grave else "weak" if mild else "ok"
     return attrs.evolve(facts, verdict=verdict, reasons=(*grave, *mild))
+
+
+def _heaviest(w: Floats, top: int) -> float:
+    """Return the sum of the `top` largest weights."""
+    n = w.size
+    if n > _SAMPLED:  # most are too light by a sample of them, and need not be sorted
+        sample = w[:: n // _SAMPLED]
+        many = min(sample.size, 2 * math.ceil(top / n * sample.size))
+        heavy = w[w >= np.partition(sample, sample.size - many)[sample.size - many]]
+        if heavy.size >= top:
+            w, n = heavy, heavy.size
+    return float(np.partition(w, n - top)[n - top :].sum())
 
 
 def _distance(difference: float, error: float) -> float:
@@ -193,7 +207,7 @@ def _alike(reward: Floats, influence: Floats) -> bool:
     return bool(most <= 1e-12 * max(abs(low), abs(high)))  # rounding of equal terms, not spread
 
 
-def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
+def _grave(facts: Diagnostics, *, bounded: bool, subjects: int) -> list[str]:
     """Return what leaves the estimate without support; comparisons are such that NaN is grave."""
     reasons = []
     if not facts.effective_rows >= FEWEST_EFFECTIVE_ROWS:
@@ -219,11 +233,27 @@ def _grave(facts: Diagnostics, *, bounded: bool) -> list[str]:
         )
     if _misplaced(facts) > MISPLACED_MASS_UNSUPPORTED:
         reasons.append(_contradicted(facts))
+    if facts.n > 1 and subjects < 2:
+        reasons.append(
+            f"all {facts.n} rows are of one subject or group: how others differ from it cannot be measured"
+        )
     if facts.alike and not bounded:
         reasons.append(
             "every row with weight says the same, so no spread can be measured: pass reward_range to bound it"
         )
     return reasons
+
+
+def withheld(value: float, error: float, low: float, high: float, /, *, interval: str) -> str | None:
+    """Return why bounds cannot be given although rows support them, or None where they can."""
+    if not (math.isfinite(value) and math.isfinite(error)) or math.isnan(low) or math.isnan(high):
+        return "rewards or weights are too large to add up their squares: measure in a larger unit"
+    if low > high:
+        return (
+            f"the {interval} interval lies outside reward_range: the mean weight is off, by chance or "
+            "because the weights cannot be right; a self-normalised estimator such as SNIPW() stays inside"
+        )
+    return None
 
 
 def _misplaced(facts: Diagnostics, /) -> float:
@@ -261,12 +291,9 @@ def _mild(facts: Diagnostics, *, model_only: bool, alone: bool) -> list[str]:
     if facts.alike:
         reasons.append("every row with weight says the same: the interval is a bound, not a measurement")
     elif facts.carrying_rows < FEW_CARRYING_ROWS:
-        remedy = "CressieRead() with IPW() or SNIPW() is made for this"
-        if not alone:
-            remedy = f"with one row of each subject, {remedy}"
         reasons.append(
             f"about {facts.carrying_rows:.0f} {'rows' if alone else 'subjects'} carry the whole spread, too "
-            f"few for a normal interval: {remedy}"
+            "few for a normal interval: with reward_range, EmpiricalLikelihood() bounds what they leave open"
         )
     if model_only:
         reasons.append("the interval takes the reward predictions for exact: it leaves out the model's error")

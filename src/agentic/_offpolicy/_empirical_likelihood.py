@@ -180,13 +180,19 @@ class _Weighted:
             t = step
             if near:
                 break
-        rest = 1.0 - t * off
-        part = off / rest
-        root = math.copysign(math.sqrt(max(0.0, 2.0 * float(self.count @ np.log(rest)))), t)
+        part = off / (1.0 - t * off)
+        root = math.copysign(math.sqrt(max(0.0, -2.0 * float(self.count @ _log_excess(t * part)))), t)
         bend = float(self.count @ (part * part))
         if abs(root) < 1e-4:  # the limit of the correction
             return _NORMAL.cdf(-root - float(self.count @ part**3) / (3.0 * bend**1.5))
         return _NORMAL.cdf(-root - math.log(t * math.sqrt(bend) / root) / root)
+
+
+def _log_excess(u: Floats) -> Floats:
+    """Return log(1 + u) - u, to the last digits where u is small and they would cancel."""
+    series = u * u * (-1 / 2 + u * (1 / 3 + u * (-1 / 4 + u * (1 / 5 + u * (-1 / 6 + u / 7)))))
+    excess: Floats = np.where(np.abs(u) < 1e-2, series, np.log1p(u) - u)
+    return excess
 
 
 def _observed(
@@ -197,6 +203,9 @@ def _observed(
     if used is None:  # nothing but predictions: no reward was left unseen
         best = term = _summed(sign * contributions.term, rows)
         most = normalised = -math.inf
+        if rows.modelled is None:  # a slate weighed place by place: at most its heaviest place earns it all
+            weight = _summed(rows.weight, rows)
+            most = max(float(weight.max()), cap * weight.size / rows.weight.size) * max(0.0, sign * end)
     else:
         predicted = modelled = np.zeros(used.size)
         if contributions.modelled and rows.predicted is not None and rows.modelled is not None:

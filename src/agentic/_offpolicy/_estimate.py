@@ -12,7 +12,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
+from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose, withheld
+from agentic._offpolicy._empirical_likelihood import EmpiricalLikelihood
 from agentic._offpolicy._estimator import Estimator
 from agentic._offpolicy._intervals import (
     Contributions,
@@ -75,6 +76,7 @@ class Estimate:
 
 _DOUBLY_ROBUST = DR()
 _NORMAL = Normal()
+_BOUNDED = EmpiricalLikelihood()
 
 
 def estimate(
@@ -86,7 +88,7 @@ def estimate(
     logging: npt.ArrayLike | None = None,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = _NORMAL,
+    interval: Interval | None = None,
 ) -> Estimate:
     """Estimate the mean reward of a target policy from rows that another policy logged.
 
@@ -107,7 +109,8 @@ def estimate(
             prove the logged probabilities by.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds; `CressieRead` for rare rewards of independent rows.
+        interval: How contributions become bounds: by default `EmpiricalLikelihood` where `reward_range` is
+            given, and `Normal` otherwise.
 
     Raises:
         EvaluationError: Malformed input, named by row and field; predictions missing; or an
@@ -115,10 +118,12 @@ def estimate(
 
     .. versionadded:: 0.1
     """
-    check_level(level)
+    check_asked(estimator, interval, level)
     if reward_range is not None:
         check_range(logged.reward, reward_range)
-    rows = overlap(logged, target, q=q, logging=logging)
+    interval = usual_interval(interval, reward_range)
+    capped = isinstance(interval, CountsUnseen)
+    rows = overlap(logged, target, q=q, logging=logging, capped=capped)
     return judge(
         rows,
         probability=logged.probability,
@@ -137,7 +142,7 @@ def judge(
     estimator: Estimator,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = _NORMAL,
+    interval: Interval | None = None,
 ) -> Estimate:
     """Estimate from rows that are weighed already: what ``estimate`` does once it has weighed them.
 
@@ -147,13 +152,18 @@ def judge(
         estimator: How rows contribute.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds.
+        interval: How contributions become bounds; by default as of ``estimate``.
 
     Raises:
-        EvaluationError: The estimator or the interval does not apply to such rows.
+        EvaluationError: The estimator or the interval does not apply to such rows, or the level or a reward
+            is out of range.
 
     .. versionadded:: 0.1
     """
+    interval = usual_interval(interval, reward_range)
+    check_asked(estimator, interval, level)
+    if reward_range is not None:
+        check_range(rows.reward, reward_range)
     n = rows.reward.size
     if probability is None:
         probability = np.array([math.nan]) if rows.probability is None else rows.probability
@@ -170,6 +180,13 @@ def judge(
     return concluded(
         base, rows, found, interval=interval.name, reward_range=reward_range, counts_unseen=unseen
     )
+
+
+def usual_interval(interval: Interval | None, reward_range: tuple[float, float] | None, /) -> Interval:
+    """The interval that was asked for; else one that holds at rare rewards, where their range is known."""
+    if interval is not None:
+        return interval
+    return _NORMAL if reward_range is None else _BOUNDED
 
 
 def concluded(
@@ -189,9 +206,9 @@ def concluded(
             if facts.alike and not counts_unseen:
                 low, high = _widened(low, high, rows, found, facts, base.level, reward_range)
             low, high = max(low, reward_range[0]), min(high, reward_range[1])
-        if low <= high:
+        reason = withheld(base.value, base.standard_error, low, high, interval=interval)
+        if reason is None:
             return attrs.evolve(base, low=low, high=high, method=f"{base.method}, {interval} interval")
-        reason = f"the {interval} interval lies outside reward_range: the weights cannot be right"
         facts = attrs.evolve(facts, verdict=UNSUPPORTED, reasons=(reason, *facts.reasons))
     low, high = reward_range or (-math.inf, math.inf)
     return attrs.evolve(
@@ -239,6 +256,17 @@ def _widened(
     return min(low, least), max(high, most)
 
 
+def check_asked(estimator: object, interval: object, level: float) -> None:
+    """Raise for a level that is no share, and for a class where one of its values is wanted."""
+    check_level(level)
+    for field, value in (("estimator", estimator), ("interval", interval)):
+        if isinstance(value, type):
+            name = value.__name__
+            reject(
+                field, None, name, f"a value of the class, such as {name}()", "call it, with its parameters"
+            )
+
+
 def check_level(level: float) -> None:
     """Raise unless the level is a share."""
     if not 0.0 < level < 1.0:
@@ -247,8 +275,13 @@ def check_level(level: float) -> None:
 
 def check_range(reward: Floats, reward_range: tuple[float, float]) -> None:
     """Raise unless the range is two numbers in order that hold every reward."""
-    low, high = reward_range
-    if not -math.inf < low < high < math.inf:
+    low = high = math.nan
+    try:
+        low, high = reward_range
+        ordered = -math.inf < low < high < math.inf
+    except (TypeError, ValueError):  # one number, three, or none at all
+        ordered = False
+    if not ordered:
         remedy = "give the lowest and the highest reward there can be"
         reject("reward_range", None, reward_range, "two finite numbers in order", remedy)
     for row in (int(reward.argmin()), int(reward.argmax())):

@@ -9,7 +9,8 @@ from typing import Literal, Protocol, runtime_checkable
 import attrs
 import numpy as np
 
-from agentic._offpolicy._logged import Floats, Ints, Rows
+from agentic._offpolicy._logged import Floats, Ints, Rows, reject
+from agentic._offpolicy._sums import Sums
 
 
 @attrs.frozen(eq=False)
@@ -126,8 +127,18 @@ class Normal:
         error = standard_error
         if rows.stands is not None and independent(rows):
             error = _sampled_error(rows, contributions, float(rows.stands.mean()))
-        margin = NormalDist().inv_cdf(0.5 + level / 2.0) * error
-        return contributions.value - margin, contributions.value + margin
+        return _about(contributions.value, error, level)
+
+    def bounds_of(
+        self, sums: Sums, /, *, standard_error: float, level: float, reward_range: tuple[float, float] | None
+    ) -> tuple[float, float]:
+        """Return the same of rows that nobody holds."""
+        return _about(sums.value, standard_error, level)
+
+
+def _about(value: float, error: float, level: float) -> tuple[float, float]:
+    margin = NormalDist().inv_cdf(0.5 + level / 2.0) * error
+    return value - margin, value + margin
 
 
 def _sampled_error(rows: Rows, contributions: Contributions, stands: float) -> float:
@@ -158,11 +169,22 @@ def alike_bounds(
         level: Share of samples in which the bounds hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
 
+    Raises:
+        EvaluationError: An argument is out of range.
+
     Source: Hanley and Lippman-Hand 1983, If nothing goes wrong, is everything all right? (the rule
     of three), two-sided here and weighted.
 
     .. versionadded:: 0.1
     """
-    reach = weight_cap * -math.expm1(math.log((1.0 - level) / 2.0) / n)
     low, high = reward_range
+    for field, value, sound, expected in (
+        ("n", n, n >= 1, "1 or more"),
+        ("weight_cap", weight_cap, 0.0 <= weight_cap < math.inf, "a finite number of 0 or more"),
+        ("level", level, 0.0 < level < 1.0, "more than 0 and less than 1"),
+        ("reward", reward, low <= reward <= high, f"a number from {low} to {high}"),
+    ):
+        if not sound:
+            reject(field, None, value, expected, "correct it")
+    reach = weight_cap * -math.expm1(math.log((1.0 - level) / 2.0) / n)
     return max(low, reward - reach * (reward - low)), min(high, reward + reach * (high - reward))

@@ -20,6 +20,7 @@ from agentic._offpolicy._columns import (
     as_array,
     as_floats,
     as_given,
+    as_names,
     check_below,
     check_length,
     reject,
@@ -33,6 +34,7 @@ __all__ = [
     "as_actions",
     "as_array",
     "as_floats",
+    "as_names",
     "check_below",
     "check_length",
     "codes_of",
@@ -90,11 +92,7 @@ def _chances(field: str, values: npt.ArrayLike, remedy: str) -> Floats:
 def _groups(values: npt.ArrayLike | None) -> npt.NDArray[np.generic] | None:
     if values is None:
         return None
-    array = as_given("groups", values)
-    if array.ndim != 1 or array.dtype.kind not in "iuSU":
-        found = f"{array.dtype.name} {array.shape}"
-        reject("groups", None, found, "one integer or string per row", "give the subject of every row")
-    return _read_only(array)
+    return _read_only(as_names("groups", values))
 
 
 @attrs.frozen(eq=False)
@@ -180,6 +178,7 @@ def overlap(
     *,
     q: npt.ArrayLike | None = None,
     logging: npt.ArrayLike | None = None,
+    capped: bool = True,
 ) -> Rows:
     """Weigh the logged rows by the target policy, checking target and predictions on the way.
 
@@ -191,6 +190,8 @@ def overlap(
         logging: Shape (n, k), the logging policy's probability of every action, where the log holds it:
             every logged probability must be that of the action taken, and actions must have been taken
             as often as it says.
+        capped: Whether to find the largest weight that could have occurred, which some intervals need: it
+            takes a pass over the target.
 
     Raises:
         EvaluationError: Shapes differ, an action has no column, a probability is negative or NaN,
@@ -234,7 +235,8 @@ def overlap(
                 _reject_target(block, start)
             at = offsets[: stop - start] + logged.action[start:stop]
             chosen[start:stop] = block.reshape(-1).take(at)
-            likeliest = max(likeliest, float(block.max()))
+            if capped:
+                likeliest = max(likeliest, float(block.max()))
             if hidden.size:
                 hidden_mass += float(block[:, hidden].sum())
             if start // height % every == 0:
@@ -246,7 +248,7 @@ def overlap(
                 guess = source[start:stop].astype(np.float64, copy=False)
                 predicted[start:stop] = guess.reshape(-1).take(at)
                 modelled[start:stop] = np.multiply(block, guess, out=product[: stop - start]) @ ones
-    weight, cap = _divide(chosen, logged), _cap(likeliest, logged)
+    weight, cap = _divide(chosen, logged), _cap(likeliest, logged) if capped else None
     rows = Rows(
         weight,
         logged.reward,

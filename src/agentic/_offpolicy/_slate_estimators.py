@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from agentic._offpolicy._columns import Floats
 from agentic._offpolicy._diagnostics import UNSUPPORTED, Diagnostics, diagnose
-from agentic._offpolicy._estimate import Estimate, check_level, check_range, concluded
+from agentic._offpolicy._estimate import Estimate, check_asked, check_range, concluded
 from agentic._offpolicy._intervals import Contributions, Interval, Normal, standard_error
 from agentic._offpolicy._logged import Rows, codes_of
 from agentic._offpolicy._slates import LoggedSlates, SlateRows, SlateTarget, Weighing, overlap_slates
@@ -264,7 +264,7 @@ def estimate_slates(
 
     .. versionadded:: 0.1
     """
-    check_level(level)
+    check_asked(estimator, interval, level)
     rows = overlap_slates(logged, target, q=q)
     total = rows.by_slate(rows.reward)
     if reward_range is not None:
@@ -274,8 +274,10 @@ def estimate_slates(
         weighing = estimator.weighing(rows)
         facts = _judged(rows, weighing, found, total, bounded=reward_range is not None)
         error = standard_error(found.influence, degrees=found.degrees, groups=rows.groups)
-        # Where a slate has one weight it is one weighed row; elsewhere its first place stands for it.
-        weight = weighing.weight[rows.layout.starts] if found.weight is None else found.weight
+        # Where a slate has one weight it is one weighed row; elsewhere its heaviest place stands for it.
+        weight = found.weight
+        if weight is None:
+            weight = np.maximum.reduceat(weighing.weight, np.flatnonzero(rows.layout.starts))
         whole = Rows(weight, total, groups=rows.groups)
         low, high = interval.bounds(
             whole, found, standard_error=error, level=level, reward_range=reward_range

@@ -16,7 +16,7 @@ from agentic._offpolicy._columns import (
     as_actions,
     as_array,
     as_floats,
-    as_given,
+    as_names,
     check_below,
     check_length,
     reject,
@@ -51,10 +51,9 @@ def _wanted(field: str, values: npt.ArrayLike | None) -> Floats | None:
 
 
 def _names(field: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    array = as_given(field, values)
-    if array.ndim != 1 or array.dtype.kind not in "iuSU" or not array.size:
-        found = f"{array.dtype.name} {array.shape}"
-        reject(field, None, found, "one integer or string per row", f"give the {field} of every row")
+    array = as_names(field, values)
+    if not array.size:
+        reject(field, None, array.shape, "one integer or string per row", f"give the {field} of every row")
     return array
 
 

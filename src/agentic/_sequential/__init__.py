@@ -20,13 +20,15 @@ from agentic._sequential._bounded import (
     bernoulli_sequence,
     bernstein_lower,
     bernstein_sequence,
+    check_alpha,
     gamma_mixture_sequence,
     hoeffding_sequence,
     normal_mixture_sequence,
 )
 from agentic._sequential._checks import check_open_unit
+from agentic._sequential._claims import Claims
 from agentic._sequential._count import CountTest
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._e_values import EValues
 from agentic._sequential._mean import MeanTest
 from agentic._sequential._moments import Moments
 from agentic._sequential._msprt import MSPRT, msprt
@@ -36,9 +38,10 @@ from agentic._sequential._wealth import betting_lower, betting_sequence, hedged_
 __all__ = [
     "MSPRT",
     "BettingTest",
+    "Claims",
     "ConfidenceSequence",
     "CountTest",
-    "Evidences",
+    "EValues",
     "MeanTest",
     "Moments",
     "SampleRatioTest",
@@ -51,6 +54,7 @@ __all__ = [
     "beta_binomial_boundary",
     "betting_lower",
     "betting_sequence",
+    "check_alpha",
     "check_open_unit",
     "gamma_exponential_boundary",
     "gamma_mixture_sequence",

@@ -18,11 +18,11 @@ from agentic._sequential._checks import (
     check_open_unit,
     check_share,
     check_worse,
-    e_of,
     log_sum,
     reject,
 )
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._claims import Claims
+from agentic._sequential._e_values import EValues
 
 # Stakes as shares of the largest that cannot ruin; small ones win by small differences of many rows.
 _STAKES: Final = np.geomspace(0.002, 0.98, 28)
@@ -58,7 +58,7 @@ def _grouped(values: Floats, groups: int) -> Floats:
 
 
 @attrs.frozen(kw_only=True)
-class BettingTest:
+class BettingTest(Claims):
     """Compares the means of two arms whose outcomes lie between bounds, exactly, at any look.
 
     For revenue, minutes or a cost where a few rows carry most of the sum and no limit theorem can be
@@ -178,36 +178,6 @@ class BettingTest:
         return log_sum(np.asarray(self.safe_up) + _LOG_WEIGHTS)
 
     @property
-    def e_value(self) -> float:
-        """How much the data speak against "the treatment is no worse": at most 1 on average if so."""
-        return e_of(self.log_e)
-
-    @property
-    def safe_e_value(self) -> float:
-        """How much the data speak against "the treatment is worse by the margins or more"."""
-        return e_of(self.safe_log_e)
-
-    @property
-    def peak(self) -> float:
-        """The largest `e_value` at any look so far, 1 at least."""
-        return e_of(self.log_peak)
-
-    @property
-    def safe_peak(self) -> float:
-        """The largest `safe_e_value` at any look so far, 1 at least."""
-        return e_of(self.safe_log_peak)
-
-    @property
-    def harmed(self) -> bool:
-        """Whether harm is shown: wrong with a chance of at most `alpha`, however often one looked."""
-        return self.log_peak >= -math.log(self.alpha)
-
-    @property
-    def safe(self) -> bool:
-        """Whether it is shown that the treatment is not worse by the margins or more."""
-        return self.safe_log_peak >= -math.log(self.alpha)
-
-    @property
     def ready(self) -> bool:
         """Whether the test may conclude: always, it is exact from the first row."""
         return True
@@ -252,7 +222,7 @@ class BettingTest:
             "safe": self.safe,
         }
 
-    def trajectory(self, *, control: npt.ArrayLike, treatment: npt.ArrayLike) -> Evidences:
+    def trajectory(self, *, control: npt.ArrayLike, treatment: npt.ArrayLike) -> EValues:
         """Return the e-values after each of many batches from an empty test, for many runs at once.
 
         Args:
@@ -272,7 +242,7 @@ class BettingTest:
             e_values: Floats = np.exp(total.clip(max=LARGEST_LOG))
             return e_values
 
-        return Evidences(harm=mixed(-gain if self.worse == "lower" else gain), safe=mixed(safe_gain))
+        return EValues(harm=mixed(-gain if self.worse == "lower" else gain), safe=mixed(safe_gain))
 
     @property
     def _sign(self) -> float:

@@ -17,11 +17,11 @@ from agentic._sequential._checks import (
     check_open_unit,
     check_share,
     check_worse,
-    e_of,
     log_sum,
     reject,
 )
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._claims import Claims
+from agentic._sequential._e_values import EValues
 
 # Alternatives: how far, in logarithms of the ratio of rates, a rate may lie from what is to be ruled out.
 # Even in the logarithm, from 1 % to a factor of twelve, most weight near a quarter.
@@ -51,7 +51,7 @@ def _log_likelihood(
 
 
 @attrs.frozen(kw_only=True)
-class CountTest:
+class CountTest(Claims):
     """Compares the rates of yes in two arms, and may be looked at after every batch for ever.
 
     Each batch brings rows and successes of both arms. Given how many rows each arm had, a success falls
@@ -137,8 +137,9 @@ class CountTest:
             EvaluationError: Not whole numbers, more successes than rows, or a share outside (0, 1).
         """
         for field, (rows, successes) in (("control", control), ("treatment", treatment)):
-            whole = rows == math.floor(rows) and successes == math.floor(successes)
-            if not (math.isfinite(rows) and whole and 0 <= successes <= rows):
+            finite = math.isfinite(rows) and math.isfinite(successes)
+            whole = finite and rows == math.floor(rows) and successes == math.floor(successes)
+            if not (whole and 0 <= successes <= rows):
                 remedy = "give (rows, successes) of this batch alone, not since the start"
                 reject(field, (rows, successes), "whole numbers with 0 <= successes <= rows", remedy)
         (n0, x0), (n1, x1) = control, treatment
@@ -198,36 +199,6 @@ class CountTest:
         """The logarithm of `safe_e_value`."""
         evidence = np.asarray(self.safe_evidence)
         return log_sum(evidence[1:] + _LOG_WEIGHTS) - float(evidence[0])
-
-    @property
-    def e_value(self) -> float:
-        """How much the data speak against "the treatment is no worse": at most 1 on average if so."""
-        return e_of(self.log_e)
-
-    @property
-    def safe_e_value(self) -> float:
-        """How much the data speak against "the treatment is worse by the margin or more"."""
-        return e_of(self.safe_log_e)
-
-    @property
-    def peak(self) -> float:
-        """The largest `e_value` at any look so far."""
-        return e_of(self.log_peak)
-
-    @property
-    def safe_peak(self) -> float:
-        """The largest `safe_e_value` at any look so far."""
-        return e_of(self.safe_log_peak)
-
-    @property
-    def harmed(self) -> bool:
-        """Whether harm is shown: wrong with a chance of at most `alpha`, however often one looked."""
-        return self.log_peak >= -math.log(self.alpha)
-
-    @property
-    def safe(self) -> bool:
-        """Whether it is shown that the treatment is not worse by the margin or more."""
-        return self.safe_log_peak >= -math.log(self.alpha)
 
     @property
     def ready(self) -> bool:
@@ -298,7 +269,7 @@ class CountTest:
         control_successes: npt.ArrayLike,
         treatment_rows: npt.ArrayLike,
         treatment_successes: npt.ArrayLike,
-    ) -> Evidences:
+    ) -> EValues:
         """Return the e-values after each of many batches from an empty test, for many runs at once.
 
         Args:
@@ -323,7 +294,7 @@ class CountTest:
             return e_values
 
         safe = self._safe_nodes
-        return Evidences(harm=mixed(self._harm_nodes, 0.0), safe=mixed(safe[1:], float(safe[0])))
+        return EValues(harm=mixed(self._harm_nodes, 0.0), safe=mixed(safe[1:], float(safe[0])))
 
     @property
     def _sign(self) -> float:

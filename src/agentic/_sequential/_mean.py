@@ -19,15 +19,15 @@ from agentic._sequential._checks import (
     check_positive,
     check_share,
     check_worse,
-    e_of,
     reject,
 )
-from agentic._sequential._evidence import Evidences
+from agentic._sequential._claims import Claims
+from agentic._sequential._e_values import EValues
 from agentic._sequential._moments import Moments
 
 
 @attrs.frozen(kw_only=True)
-class MeanTest:
+class MeanTest(Claims):
     """Compares the means of two arms by a one-sided asymptotic confidence sequence on either side.
 
     For any outcome with a finite variance: revenue, minutes, cost. Looks may be as many as one likes. The
@@ -175,12 +175,12 @@ class MeanTest:
 
     @property
     def log_e(self) -> float:
-        """The logarithm of `e_value`."""
+        """The logarithm of `e_value`, which holds in the limit; 0 while not `ready`."""
         return self._log_e(-self._sign * self.estimate, self.standard_error)
 
     @property
     def safe_log_e(self) -> float:
-        """The logarithm of `safe_e_value`."""
+        """The logarithm of `safe_e_value`, which holds in the limit; 0 while not `ready`."""
         kept = 1.0 - self._sign * self.relative_margin
         if not self.weight:
             return 0.0
@@ -188,36 +188,6 @@ class MeanTest:
             self._sign * (self.treatment_weighted - kept * self.control_weighted) / self.weight + self.margin
         )
         return self._log_e(gain, self._error(kept))
-
-    @property
-    def e_value(self) -> float:
-        """How much the data speak against "the treatment is no worse", in the limit; 1 while not ready."""
-        return e_of(self.log_e)
-
-    @property
-    def safe_e_value(self) -> float:
-        """How much the data speak against "worse by the margins or more"; 1 while not ready."""
-        return e_of(self.safe_log_e)
-
-    @property
-    def peak(self) -> float:
-        """The largest `e_value` at any look so far, 1 at least."""
-        return e_of(self.log_peak)
-
-    @property
-    def safe_peak(self) -> float:
-        """The largest `safe_e_value` at any look so far, 1 at least."""
-        return e_of(self.safe_log_peak)
-
-    @property
-    def harmed(self) -> bool:
-        """Whether harm is shown: the bound lay on the bad side of 0 at some look."""
-        return self.log_peak >= -math.log(self.alpha)
-
-    @property
-    def safe(self) -> bool:
-        """Whether it is shown that the treatment is not worse by the margins or more."""
-        return self.safe_log_peak >= -math.log(self.alpha)
 
     @property
     def facts(self) -> dict[str, float | str | bool]:
@@ -245,9 +215,7 @@ class MeanTest:
             "safe": self.safe,
         }
 
-    def trajectory(
-        self, *, control: Sequence[npt.ArrayLike], treatment: Sequence[npt.ArrayLike]
-    ) -> Evidences:
+    def trajectory(self, *, control: Sequence[npt.ArrayLike], treatment: Sequence[npt.ArrayLike]) -> EValues:
         """Return the e-values after each of many batches from an empty test, for many runs at once.
 
         Args:
@@ -279,7 +247,7 @@ class MeanTest:
             return answer
 
         kept = 1.0 - self._sign * self.relative_margin
-        return Evidences(
+        return EValues(
             harm=e_values(self._sign * (mean0 - mean1) / total, 1.0),
             safe=e_values(self._sign * (mean1 - kept * mean0) / total + self.margin, kept),
         )

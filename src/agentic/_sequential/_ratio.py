@@ -25,7 +25,10 @@ def multinomial_e_value(
     Args:
         counts: Rows of each arm since the start, whole numbers.
         shares: Planned share of each arm, above 0, summing to 1.
-        concentration: How close to plan the alternatives lie: as close as this many rows would tell.
+        concentration: How close to plan the alternatives lie: as close as this many rows would tell; above 0.
+
+    Raises:
+        EvaluationError: Other than that.
 
     Source: Lindon and Malek 2022, Anytime-valid inference for multinomial count data, equation 6: the
     Dirichlet mixture centred at the planned shares.
@@ -33,6 +36,8 @@ def multinomial_e_value(
     .. versionadded:: 0.1
     """
     n, plan = _checked(counts, shares)
+    if not 0.0 < concentration < math.inf:
+        reject("concentration", concentration, "a finite number above 0", "10,000 rows suit most experiments")
     prior = concentration * plan
     log_e = math.lgamma(concentration) - math.lgamma(concentration + float(n.sum()))
     for count, weight, share in zip(n.tolist(), prior.tolist(), plan.tolist(), strict=True):
@@ -153,7 +158,10 @@ def _added(kept: tuple[float, ...], more: Floats) -> Floats:
 
 
 def _checked(counts: Sequence[float], shares: Sequence[float]) -> tuple[Floats, Floats]:
-    n, plan = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    try:
+        n, plan = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    except (TypeError, ValueError):  # text, or lists within lists
+        n = plan = np.empty(0)
     if n.ndim != 1 or n.size < 2 or not (np.isfinite(n) & (n >= 0) & (n == np.floor(n))).all():
         reject("counts", list(counts), "a whole number of rows for each of two or more arms", "count rows")
     if plan.shape != n.shape or not (plan > 0.0).all() or abs(float(plan.sum()) - 1.0) > _FAR:

@@ -8,10 +8,15 @@ from typing import Final
 
 import attrs
 
+from agentic._drawing import MOST_TICKS as _MOST
+from agentic._drawing import even_ticks, number
+
+__all__ = ["LogAxis", "even_ticks", "number"]
+
 _MANTISSAS: Final = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
 _PAD: Final = 0.09  # of the axis, left and right of the outermost points
 _NARROWEST: Final = math.log10(1.5)
-_FEWEST, _MOST = 3, 7
+_FEWEST: Final = 3
 
 
 @attrs.frozen
@@ -63,22 +68,3 @@ class LogAxis:
             found = even_ticks(10.0**self.low, 10.0**self.high)
         found = found[:: math.ceil(len(found) / _MOST)]
         return [0.0, *found] if self.free else found
-
-
-def even_ticks(low: float, high: float, /) -> list[float]:
-    """Round numbers at even distances from ``low`` to ``high``, at most seven."""
-    rough = (high - low) / (_MOST - 1)
-    scale = 10.0 ** math.floor(math.log10(rough))
-    step = next(scale * m for m in (1.0, 2.0, 2.5, 5.0, 10.0) if scale * m >= rough * (1.0 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [step * i for i in range(first, last + 1)]
-
-
-def number(value: float, /) -> str:
-    """A number as an axis shows it: powers of ten where it is very small or large."""
-    if value == 0.0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:,.4g}" if abs(value) < 1e3 else f"{value:,.0f}"
-    mantissa, power = f"{value:.2e}".split("e")
-    shown = mantissa.rstrip("0").rstrip(".")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{raised}" if shown == "1" else f"{shown}×10{raised}"

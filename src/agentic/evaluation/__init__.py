@@ -48,7 +48,10 @@ from agentic._offpolicy import (
     Slope,
     SubgaussianDR,
     SubgaussianIPW,
+    SummedInterval,
+    Sums,
     SwitchDR,
+    Tally,
     Tuned,
     Weighing,
     alike_bounds,
@@ -64,9 +67,13 @@ from agentic._offpolicy import (
     weighed,
 )
 from agentic.evaluation._balance import balanced_weights
+from agentic.evaluation._compare import compare
 from agentic.evaluation._evaluate import evaluate, target_probabilities, teach
+from agentic.evaluation._forest import forest, forest_page
 from agentic.evaluation._joined import BySubject, Joined, joined
+from agentic.evaluation._judged import Judged
 from agentic.evaluation._logistic import Logistic, LogisticModel
+from agentic.evaluation._matured import Progress
 from agentic.evaluation._reward_models import (
     PerAction,
     Pooled,
@@ -76,6 +83,8 @@ from agentic.evaluation._reward_models import (
     predict_rewards,
 )
 from agentic.evaluation._ridge import RewardModel, Ridge, fit_ridge
+from agentic.evaluation._segments import Bins, By
+from agentic.evaluation._table import Compared, Comparison
 
 __all__ = [
     "BIPW",
@@ -97,10 +106,14 @@ __all__ = [
     "AnytimeBernstein",
     "AnytimeBetting",
     "AnytimeHedged",
+    "Bins",
     "Bootstrap",
+    "By",
     "BySubject",
     "Calibration",
     "CascadeDR",
+    "Compared",
+    "Comparison",
     "Contributions",
     "CountsUnseen",
     "CressieRead",
@@ -112,6 +125,7 @@ __all__ = [
     "Estimator",
     "Interval",
     "Joined",
+    "Judged",
     "LeastError",
     "Logged",
     "LoggedSlates",
@@ -122,6 +136,7 @@ __all__ = [
     "Normal",
     "PerAction",
     "Pooled",
+    "Progress",
     "Replay",
     "RewardLearner",
     "RewardModel",
@@ -135,17 +150,23 @@ __all__ = [
     "Slope",
     "SubgaussianDR",
     "SubgaussianIPW",
+    "SummedInterval",
+    "Sums",
     "SwitchDR",
+    "Tally",
     "Tuned",
     "Weighing",
     "alike_bounds",
     "balanced_weights",
+    "compare",
     "cross_fit",
     "diagnose",
     "estimate",
     "estimate_slates",
     "evaluate",
     "fit_ridge",
+    "forest",
+    "forest_page",
     "joined",
     "judge",
     "overlap",

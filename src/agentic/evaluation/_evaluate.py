@@ -17,23 +17,21 @@ from typing import TypeVar
 import numpy as np
 
 from agentic._again import logged_batch
-from agentic._archive import taught_by
 from agentic._flow import POLICIES, probabilities
 from agentic._learning import lessons_of, with_records
-from agentic._offpolicy import DR, Estimate, Estimator, Interval, ModelFree, Normal, doubted, estimate
+from agentic._offpolicy import DR, Estimate, Estimator, Interval, usual_interval
 from agentic._plan import bind, checked, fields_of, remembering
 from agentic.arrays import F64, Records
 from agentic.errors import ConfigurationError
-from agentic.evaluation._joined import Joined, joined, logged_decisions
+from agentic.evaluation._compare import ARMS, Judging, walked
+from agentic.evaluation._joined import Joined
 from agentic.evaluation._judged import Judged, archive
 from agentic.evaluation._recall import logged_it, recall
-from agentic.evaluation._reward_models import cross_fit
 from agentic.protocols import Learner, Policy, Remembers
 
 Learning = TypeVar("Learning", bound=Learner)
 
 _DOUBLY_ROBUST = DR()
-_NORMAL = Normal()
 
 
 def target_probabilities(agent: Judged, policy: Policy, rows: Joined, /) -> tuple[F64, F64]:
@@ -60,7 +58,7 @@ def target_probabilities(agent: Judged, policy: Policy, rows: Joined, /) -> tupl
     target = np.empty((len(rows), len(plan.catalogue)))
     X = np.empty((len(rows), plan.space.width))
     known: Records | None = None
-    for where, found in logged_decisions(agent, rows.position):
+    for where, found in archive(agent).parts(rows.position):
         batch = logged_batch(plan, schema, found)
         if fields_of(asked) and not logged_it(asked, found):
             if known is None:
@@ -116,10 +114,10 @@ def evaluate(
     *,
     rows: Joined | None = None,
     estimator: Estimator = _DOUBLY_ROBUST,
-    arms: Sequence[str] = ("policy", "random_control"),
+    arms: Sequence[str] = ARMS,
     level: float = 0.95,
     reward_range: tuple[float, float] | None = None,
-    interval: Interval = _NORMAL,
+    interval: Interval | None = None,
     folds: int = 2,
     seed: int = 0,
     penalty: float = 1.0,
@@ -130,6 +128,11 @@ def evaluate(
     exploration floor; of slates the first slot is judged. Where the estimator wants them, rewards are
     predicted by ridge regressions, one for each action, fitted to other subjects only; rows of a subject
     stay together there and in the standard error.
+
+    The log is read part by part, twice where rewards are predicted. Memory grows with the number of
+    subjects, up to 262,144, and not with that of decisions: see ``Tally``. Decisions made among other actions
+    than those of now are read as what they were: what was no candidate then could not have been chosen, and
+    what is no action any more has no weight.
 
     Judge a policy by rows it did not learn from: by those it learned from it looks better than it is.
     Where the agent's own log shows that the policy was published after some of these rewards were known, as
@@ -148,8 +151,10 @@ def evaluate(
         arms: Whose decisions count. The holdout's say nothing about sending.
         level: Share of samples in which the bounds are to hold, in (0, 1).
         reward_range: Lowest and highest reward there can be.
-        interval: How contributions become bounds. ``CressieRead`` takes rows as independent: give it
-            ``rows`` with one decision of each subject.
+        interval: How contributions become bounds: by default ``EmpiricalLikelihood`` where ``reward_range``
+            is given, and ``Normal`` otherwise. ``CressieRead`` takes rows as independent: give it
+            ``rows`` with one decision of each subject. Those that need every row, as ``EmpiricalLikelihood``
+            does, keep 56 bytes of each.
         folds: Parts for the reward model, each predicted from the others.
         seed: Of the folds.
         penalty: Of the reward model, in rows.
@@ -159,30 +164,16 @@ def evaluate(
             out of range.
         ConfigurationError: The policy does not fit the agent.
     """
-    part = (joined(agent) if rows is None else rows).of(arms)
-    logged = part.logged()
-    target, X = target_probabilities(agent, policy, part)
-    q = None
-    if not isinstance(estimator, ModelFree):
-        q = cross_fit(
-            X,
-            part.action,
-            part.reward,
-            target.shape[1],
-            folds=folds,
-            seed=seed,
-            groups=part.key.view(np.int64),
-            penalty=penalty,
-        )
-    found = estimate(
-        logged,
-        target,
-        estimator=estimator,
-        q=q,
-        level=level,
-        reward_range=reward_range,
-        interval=interval,
+    judging = Judging(
+        estimator, arms, level, reward_range, usual_interval(interval, reward_range), folds, seed, penalty
     )
-    asked: Policy = bind(policy, agent.plan.space)
-    known = taught_by(archive(agent), asked, agent.policy_version)
-    return doubted(found, int(np.isin(part.position, known).sum()))
+    found = walked(
+        agent,
+        {checked(policy).name: policy},
+        judging=judging,
+        by=(),
+        rows=rows,
+        progress=None,
+        logged=False,
+    )
+    return found.rows[0].estimate

@@ -6,7 +6,7 @@ first slot: its action, its probability, its price and its reward. The log is re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from agentic import _noise
 from agentic._flow import ARMS, COMPARED
 from agentic._offpolicy import Logged, reject
-from agentic._records import DecisionBatch
 from agentic.arrays import F64, I64, U64, Bools
 from agentic.catalogue import Catalogue
 from agentic.errors import EvaluationError
 from agentic.evaluation._judged import Judged, archive
 
-_CHUNK: Final = 8192
 _TAKEN: Final[Mapping[str, type]] = {
     "key": np.uint64,
     "arm": np.int64,
@@ -189,7 +187,7 @@ def joined(agent: Judged, /) -> Joined:
         lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
         rows, at = position[lo:hi] - first, np.arange(lo, hi)
         mine = batch.columns["arm"][rows] < len(COMPARED)
-        there = _places(batch.catalogue, agent.plan.catalogue)
+        there = places(batch.catalogue, agent.plan.catalogue)
         if there is not None:
             mine &= there[batch.columns["action"][rows, 0]] >= 0
         rows, at = rows[mine], at[mine]
@@ -218,24 +216,9 @@ def joined(agent: Judged, /) -> Joined:
     )
 
 
-def _places(then: Catalogue, now: Catalogue) -> I64 | None:
+def places(then: Catalogue, now: Catalogue) -> I64 | None:
     """Column now of each action then, -1 where it is gone; ``None`` where nothing has changed."""
     if then.ids == now.ids:
         return None
     column = {action_id: number for number, action_id in enumerate(now.ids)}
     return np.array([column.get(action_id, -1) for action_id in then.ids], dtype=np.int64)
-
-
-def logged_decisions(agent: Judged, position: I64, /) -> Iterator[tuple[slice, DecisionBatch]]:
-    """Find logged decisions again, in parts: which of the positions, and the decisions.
-
-    Args:
-        agent: Whose log it is.
-        position: Shape (n,), ascending.
-    """
-    for batch in archive(agent).batches():
-        first = int(batch.positions[0])
-        lo, hi = np.searchsorted(position, [first, first + len(batch)]).tolist()
-        for start in range(lo, hi, _CHUNK):
-            stop = min(start + _CHUNK, hi)
-            yield slice(start, stop), batch.take(position[start:stop] - first)

@@ -6,7 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from agentic import _noise
-from agentic._offpolicy import Floats, Ints, as_actions, as_floats, check_below, check_length, reject
+from agentic._offpolicy import (
+    Floats,
+    Ints,
+    as_actions,
+    as_floats,
+    as_names,
+    check_below,
+    check_length,
+    reject,
+)
 from agentic.arrays import U64
 
 FEATURES_REMEDY = "give every feature its declared default before fitting"
@@ -54,10 +63,7 @@ def folded(n: int, groups: npt.ArrayLike | None, *, folds: int, seed: int) -> In
     """Return the fold of every row, shape (n,), int64."""
     if groups is None:
         return _fold(np.arange(n, dtype=np.uint64), seed, folds)
-    keys = np.asarray(groups)
-    if keys.ndim != 1 or keys.dtype.kind not in "iuSU":
-        found = f"{keys.dtype.name} {keys.shape}"
-        reject("groups", None, found, "one integer or string per row", "give the subject of every row")
+    keys = as_names("groups", groups)
     check_length("groups", keys.size, n)
     if keys.dtype.kind in "iu":
         return _fold(keys.astype(np.uint64), seed, folds)

@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from agentic._sequential import (
         MSPRT,
         BettingTest,
+        Claims,
         ConfidenceSequence,
         CountTest,
-        Evidences,
+        EValues,
         MeanTest,
         Moments,
         SampleRatioTest,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
         namespace,
     )
     from agentic.experiments._guarded import Guarded, GuardrailMetric, GuardrailReport, guardrail_report
+    from agentic.experiments._guardrail_price import GuardrailPrice
+    from agentic.experiments._increment import Amount, Gained, Increment, increment
     from agentic.experiments._means import difference, paired_difference
     from agentic.experiments._multiple import (
         benjamini_hochberg,
@@ -84,10 +87,15 @@ if TYPE_CHECKING:
         wald,
         wilson,
     )
+    from agentic.experiments._qini import Qini, predicted_uplift, qini
+    from agentic.experiments._qini_plot import qini_plot
+    from agentic.experiments._questions import Answer, StandingAnswers, standing_questions
     from agentic.experiments._ratios import Ratio, ratio_difference
     from agentic.experiments._samples import SampleRatio, exact_sample_ratio, sample_ratio
     from agentic.experiments._shares import Shares
     from agentic.experiments._unleash import Unleash, unleash_number
+    from agentic.experiments._uplift import Uplift, UpliftSegment, uplift
+    from agentic.experiments._worth import Contrast, Deciding, by_arm, by_side
 else:
     __getattr__, __dir__ = door(
         __name__,
@@ -105,9 +113,10 @@ else:
             ],
             "agentic._sequential": [
                 "BettingTest",
+                "Claims",
                 "ConfidenceSequence",
                 "CountTest",
-                "Evidences",
+                "EValues",
                 "MSPRT",
                 "MeanTest",
                 "Moments",
@@ -174,30 +183,45 @@ else:
             "._ratios": ["Ratio", "ratio_difference"],
             "._samples": ["SampleRatio", "exact_sample_ratio", "sample_ratio"],
             "._shares": ["Shares"],
+            "._guardrail_price": ["GuardrailPrice"],
+            "._increment": ["Amount", "Gained", "Increment", "increment"],
+            "._qini": ["Qini", "predicted_uplift", "qini"],
+            "._qini_plot": ["qini_plot"],
+            "._questions": ["Answer", "StandingAnswers", "standing_questions"],
+            "._uplift": ["Uplift", "UpliftSegment", "uplift"],
+            "._worth": ["Contrast", "Deciding", "by_arm", "by_side"],
             "._unleash": ["Unleash", "unleash_number"],
         },
     )
 
 __all__ = [
     "MSPRT",
+    "Amount",
+    "Answer",
     "Arm",
     "Assignment",
     "Baseline",
     "Before",
     "BettingTest",
+    "Claims",
     "ConfidenceSequence",
+    "Contrast",
     "CountTest",
+    "Deciding",
     "Difference",
-    "Evidences",
+    "EValues",
     "Experiment",
     "Filter",
+    "Gained",
     "GrowthBook",
     "GrowthBookRollout",
     "Guarded",
     "GuardrailMetric",
+    "GuardrailPrice",
     "GuardrailReport",
     "Hashed",
     "Holdout",
+    "Increment",
     "Keyed",
     "Layer",
     "Lift",
@@ -205,6 +229,7 @@ __all__ = [
     "MeanTest",
     "Moments",
     "Proportion",
+    "Qini",
     "RateBaseline",
     "RateDifference",
     "Ratio",
@@ -213,7 +238,10 @@ __all__ = [
     "SampleRatioTest",
     "SampleSize",
     "Shares",
+    "StandingAnswers",
     "Unleash",
+    "Uplift",
+    "UpliftSegment",
     "agresti_caffo",
     "ancova",
     "asymptotic_radius",
@@ -227,6 +255,8 @@ __all__ = [
     "betting_sequence",
     "bonferroni",
     "bucket_ranges",
+    "by_arm",
+    "by_side",
     "choose_variation",
     "clopper_pearson",
     "counted",
@@ -243,6 +273,7 @@ __all__ = [
     "hochberg",
     "hoeffding_sequence",
     "holm",
+    "increment",
     "lin",
     "minimal_effect",
     "msprt",
@@ -254,15 +285,20 @@ __all__ = [
     "one_sided_normal_boundary",
     "paired_difference",
     "power",
+    "predicted_uplift",
     "proportion_difference",
+    "qini",
+    "qini_plot",
     "ratio_difference",
     "relative_lift",
     "robust_ancova",
     "sample_ratio",
     "sample_size",
+    "standing_questions",
     "stitched_boundary",
     "subject_keys",
     "unleash_number",
+    "uplift",
     "wald",
     "wilson",
 ]

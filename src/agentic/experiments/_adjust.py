@@ -113,16 +113,23 @@ def robust_ancova(treatment: Before, control: Before, /, *, level: float = 0.95)
 
 
 def lin(treatment: Before, control: Before, /, *, level: float = 0.95) -> Difference:
-    """Compare two groups by regression with slopes of their own: never less sure than no adjustment.
+    """Compare two groups by regression with slopes of their own: in large groups never less sure than none.
 
-    For groups of unequal size it is the surest of these; otherwise much the same as `cuped`.
+    For groups of unequal size it is the surest of these; otherwise much the same as `cuped`. Its degrees of
+    freedom are those of both groups together, so its bounds are too narrow where one group has fewer than
+    some dozens of subjects; `cuped` holds there.
 
     Raises:
-        EvaluationError: As `ancova`.
+        EvaluationError: As `ancova`; or a group has no more subjects than coefficients of its own.
 
     Source: Lin 2013, Agnostic notes on regression adjustments to experimental data, section 4, with the
     covariates centred on all subjects and HC2 errors.
     """
+    own = treatment.covariates.shape[1] + 1
+    for field, group in (("treatment", treatment), ("control", control)):
+        if len(group.value) <= own:  # its regression would go through every value and leave no spread
+            expected = f"more than {own}, the number of coefficients of each group"
+            reject(field, None, len(group.value), expected, "wait for more subjects, or use cuped()")
     fit = _Fit.of(treatment, control, interacted=True)
     leverage = np.einsum("ij,jk,ik->i", fit.design, fit.inverse, fit.design)
     weights = fit.residual**2 / np.maximum(1.0 - leverage, 1e-12)
@@ -195,7 +202,12 @@ def _pooled(treatment: Before, control: Before) -> tuple[F64, F64]:
         found = control.covariates.shape[1]
         reject("control.covariates", None, found, expected, "give both groups the same columns")
     covariates = np.concatenate([treatment.covariates, control.covariates])
-    still = (covariates == covariates[0]).all(axis=0)
+    spread = np.abs(covariates - covariates[0]).max(axis=0)
+    slight = (spread > 0.0) & (spread < 1.0 / LARGEST)
+    if slight.any():
+        field, remedy = f"covariates, column {int(np.argmax(slight))}", "measure it in a smaller unit"
+        reject(field, None, "nearly the same in all rows", "a column that varies", remedy)
+    still = spread == 0.0
     if still.any():
         column = int(np.argmax(still))
         remedy = "drop it: what is the same for everybody explains nothing"

@@ -128,6 +128,7 @@ def guardrail_report(metrics: Sequence[GuardrailMetric], /, *, alpha: float = 0.
     """
     if not 0.0 < alpha < 1.0:
         reject("alpha", None, alpha, "more than 0 and less than 1", "give 0.05 for 5 %")
+    metrics = tuple(metrics)
     names = [metric.name for metric in metrics]
     if not names:
         reject("metrics", None, 0, "one guardrail metric or more", "say what must not get worse")

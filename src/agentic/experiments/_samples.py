@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from agentic._offpolicy import reject
+from agentic._offpolicy import as_floats, reject
 from agentic._statistics import chi_square_tail
 from agentic.arrays import F64, I64
 
@@ -115,7 +115,8 @@ def exact_sample_ratio(observed: Sequence[int], shares: Sequence[float], /) -> S
 
 
 def _checked(observed: Sequence[int], shares: Sequence[float]) -> tuple[I64, F64]:
-    counts, parts = np.asarray(observed), np.asarray(shares, dtype=np.float64)
+    counts = np.asarray(observed)
+    parts = as_floats("shares", shares, ndim=1, remedy="give a number above 0 for each group")
     if counts.ndim != 1 or len(counts) < 2:
         reject("observed", None, counts.shape, "two groups or more", "count every group, the empty ones too")
     if counts.dtype.kind not in "iu":
@@ -133,6 +134,7 @@ def _checked(observed: Sequence[int], shares: Sequence[float]) -> tuple[I64, F64
         reject("shares", row, parts[row], "a number above 0", "leave out groups that were to have nobody")
     if not counts.any():
         reject("observed", None, 0, "some subjects", "wait until somebody was assigned")
+    parts = parts / parts.max()  # so that their sum is finite
     return counts.astype(np.int64), parts / parts.sum() * float(counts.sum())
 
 

@@ -37,6 +37,13 @@ def _challengers(pairs: Any) -> tuple[tuple[Policy, float], ...]:  # an iterable
     return tuple((member(policy), float(share)) for policy, share in listed)
 
 
+def _fitting(weights: F64, shape: tuple[int, int]) -> F64:
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != shape:
+        raise ValueError(f"weights must have shape {shape}, got {given.shape}")
+    return given
+
+
 def _salts(policy: Policy) -> Iterator[str]:
     """By which salts a policy, or one that is in it, parts the subjects."""
     if isinstance(policy, Split):
@@ -50,8 +57,9 @@ class Split:
     """A champion decides for most subjects, each challenger for a share of them: canaries, A/B tests.
 
     A salted hash of the subject says who decides, so that a subject is always asked of the same policy, in
-    every process. The probability of a decision is that of the policy that was asked. Everyone learns from
-    all feedback; what a policy keeps about a subject is written by the one who decides for the subject.
+    every process. The probability of a decision is that of the policy that was asked. One that fails, fails
+    for its own subjects only. Everyone learns from all feedback; what a policy keeps about a subject is
+    written by the one who decides for the subject.
 
     With one challenger a growing share takes subjects from the champion, and gives none back. With several,
     the hash is cut in their order: one that grows pushes those behind it on.
@@ -146,14 +154,19 @@ class Split:
         if len(sides) and (sides == sides[0]).all():
             whole: Proposal = self.members[sides[0]].propose(batch)
             return whole
-        weights = np.zeros(batch.allowed.shape)
+        k = len(batch.catalogue)
+        weights = np.zeros((len(batch), k))
         score: F64 | None = None
         spread: F64 | None = None
         for place, policy in enumerate(self.members):
             rows = (sides == place).nonzero()[0]
             if len(rows):
-                proposal = policy.propose(batch.take(rows))
-                weights[rows] = proposal.weights
+                try:
+                    proposal = policy.propose(batch.take(rows))
+                    weights[rows] = _fitting(proposal.weights, (len(rows), k))
+                except Exception:  # noqa: BLE001 - a plugin is called: it fails for its own subjects only
+                    weights[rows] = np.nan  # for which the flow asks the fallback
+                    continue
                 score = filled(score, proposal.score, rows, weights.shape)
                 spread = filled(spread, proposal.spread, rows, weights.shape)
         return Proposal(weights, score, spread)

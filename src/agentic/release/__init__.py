@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from agentic.release._metrics import Happens, Metric, Reward, Spent, Tripwires
     from agentic.release._registry import Registry
     from agentic.release._rollout import Rollout
-    from agentic.release._shadow import Gain, Shadow, Shadowed
+    from agentic.release._shadow import Shadow
+    from agentic.release._shadowed import Gain, Shadowed
     from agentic.release._story import Move
     from agentic.release._training import training_digest
     from agentic.release._verdict import Look
@@ -62,7 +63,8 @@ else:
             "._metrics": ["Happens", "Metric", "Reward", "Spent", "Tripwires"],
             "._registry": ["Registry"],
             "._rollout": ["Rollout"],
-            "._shadow": ["Gain", "Shadow", "Shadowed"],
+            "._shadow": ["Shadow"],
+            "._shadowed": ["Gain", "Shadowed"],
             "._story": ["Move"],
             "._training": ["training_digest"],
             "._verdict": ["Look"],

@@ -25,7 +25,8 @@ def evaluation_evidence(
     """What an estimate by the log says for a policy, and by which rows.
 
     Args:
-        estimate: ``agent.evaluate(policy, rows=rows)``, or ``evaluation.evaluate(agent, policy, rows=rows)``.
+        estimate: ``evaluation.evaluate(agent, policy, rows=rows)``, or ``.estimate`` of a row of
+            ``agent.evaluate(policy, rows=rows)``.
         rows: The rows it was judged by.
         training: The rows it was trained on, as they were told to ``registry.register``; ``None`` for a
             policy that was trained on nothing.
@@ -63,7 +64,7 @@ def evaluation_evidence(
 
 
 def simulation_evidence(
-    candidate: Sequence[float],
+    challenger: Sequence[float],
     champion: Sequence[float],
     *,
     margin: float = 0.0,
@@ -72,7 +73,8 @@ def simulation_evidence(
     """What simulated campaigns say for a policy beside the champion, pair by pair.
 
     Args:
-        candidate: What each campaign was worth with the policy, such as ``trial.benefit`` by seed; 2 or more.
+        challenger: What each campaign was worth with the policy, such as ``trial.benefit`` by seed;
+            2 or more.
         champion: The same campaigns with the champion, in the same order.
         margin: How much worse it may be, in the same unit, not negative.
         world: Which world that was, in a few words.
@@ -84,11 +86,11 @@ def simulation_evidence(
     Raises:
         ReleaseError: There are not as many of both, fewer than 2, or not finite ones.
     """
-    ours, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(champion, dtype=np.float64)
+    ours, theirs = np.asarray(challenger, dtype=np.float64), np.asarray(champion, dtype=np.float64)
     sound = ours.ndim == 1 and ours.shape == theirs.shape and len(ours) > 1
     if not sound or not (np.isfinite(ours).all() and np.isfinite(theirs).all()) or not 0 <= margin < math.inf:
         raise ReleaseError(
-            "simulation evidence needs as many finite values of the candidate as of the champion, 2 or more,"
+            "simulation evidence needs as many finite values of the challenger as of the champion, 2 or more,"
             f" and a margin of at least 0, got shapes {ours.shape} and {theirs.shape}, margin {margin!r}",
             value=(ours.shape, theirs.shape),
         )
@@ -102,7 +104,7 @@ def simulation_evidence(
         verdict,
         {
             "campaigns": len(difference),
-            "candidate": float(ours.mean()),
+            "challenger": float(ours.mean()),
             "champion": float(theirs.mean()),
             "difference": mean,
             "low": low,

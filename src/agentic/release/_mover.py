@@ -7,49 +7,29 @@ make the same move put the same policy in charge, and the exchange lets one of t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 import attrs
 
 from agentic._codec import fingerprint
+from agentic._releases import Event, Releases
 from agentic.errors import ReleaseError
 from agentic.policies import Split
 from agentic.protocols import Policy
 from agentic.release._registering import close_registry
-from agentic.release._story import ENDS, MOVED, MOVING, Move, Story, Told, place_of, told
+from agentic.release._registry import Registry
+from agentic.release._story import ENDS, MOVED, MOVING, Move, Story, place_of, told
 from agentic.release._watchable import Watchable, end_of
 
 _TRIES: Final = 1000
 
 
-class Journal(Protocol):
-    """The log of releases of an agent."""
-
-    def writing(self) -> AbstractContextManager[Any]:
-        """Hold it: nobody else appends meanwhile."""
-
-    def append(self, what: str, facts: Mapping[str, Any], *, by: str, at: int | None = None) -> Told:
-        """Log an event."""
-
-    def events(self, what: str | None = None, /) -> Sequence[Told]:
-        """Those that were heard, of this name or beginning with this prefix."""
-
-
-class Released(Watchable, Protocol):
-    """An agent that policies are released to: every ``Agent`` is one."""
+class Publishes(Watchable, Protocol):
+    """An agent that policies are put in charge of: every ``Agent`` is one."""
 
     @property
     def policy(self) -> Policy:
         """The policy in charge."""
-
-    @property
-    def policy_version(self) -> str:
-        """Its version."""
-
-    @property
-    def releases(self) -> Any:  # a Journal, and more
-        """What the log says of releases."""
 
     def exchange(self, expected: str, policy: Policy, /) -> bool:
         """Put a policy in charge if this version still is."""
@@ -69,19 +49,18 @@ class Mover:
         registry: To be told of a rollback; ``None`` for none.
     """
 
-    agent: Released
+    agent: Publishes
     challenger: Policy
     version: str
     name: str
     salt: str
     by: str
-    registry: Any  # a Registry
+    registry: Registry | None
 
     @property
-    def journal(self) -> Journal:
-        """The log of releases."""
-        journal: Journal = self.agent.releases
-        return journal
+    def journal(self) -> Releases:
+        """What the log says of releases."""
+        return self.agent.releases
 
     @property
     def split(self) -> Split | None:
@@ -107,7 +86,7 @@ class Mover:
         with self.journal.writing():  # has heard what others logged, and put in charge
             return told(self.journal.events("rollout."), self.name if name is None else name)
 
-    def append(self, what: str, facts: Mapping[str, Any], at: int | None, *, by: str | None = None) -> Told:
+    def append(self, what: str, facts: Mapping[str, Any], at: int | None, *, by: str | None = None) -> Event:
         """Log an event of this rollout, and where it stands: carried over, it will stand elsewhere."""
         with self.journal.writing():
             said = {**facts, "rollout": self.name, "log": end_of(self.agent.log)}
@@ -152,7 +131,7 @@ class Mover:
                 return False  # somebody decided otherwise, and the next look completes that
         return self.finish(moving, at)
 
-    def finish(self, moving: Told, at: int | None) -> bool:
+    def finish(self, moving: Event, at: int | None) -> bool:
         """Make a move that was logged, unless it is made, and log that it was; whether this call made it."""
         move, share = Move(moving.facts["move"]), float(moving.facts["share"])
         mine = self._exchange(move, share)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from agentic._releases import CANARY, NOTES, STAGES, Evidence, Releases
 from agentic.errors import ReleaseError
+from agentic.release._registry import Registry
 from agentic.release._story import Move
 from agentic.release._verdict import facts_of
 from agentic.release._watch import Weighed
@@ -13,7 +12,7 @@ from agentic.types import instant
 
 
 def tell_registry(
-    registry: Any,  # a Registry, or None
+    registry: Registry | None,
     version: str,
     move: Move,
     share: float,
@@ -79,7 +78,7 @@ def close_registry(releases: Releases, version: str, reason: str, *, by: str, at
             releases.append("rolled_back", facts, by=by, at=at)
 
 
-def renewed(registry: Any, version: str, since: int) -> bool:
+def renewed(registry: Registry | None, version: str, since: int) -> bool:
     """Whether people registered a version anew since it was rolled back."""
     if registry is None:
         return False

@@ -20,8 +20,9 @@ from agentic.errors import ConfigurationError, ReleaseError
 from agentic.policies import Fixed, Split
 from agentic.protocols import Policy
 from agentic.release._metrics import REWARD, SPENT, Metric, Tripwires
-from agentic.release._mover import Mover, Released
+from agentic.release._mover import Mover, Publishes
 from agentic.release._registering import renewed, tell_registry
+from agentic.release._registry import Registry
 from agentic.release._story import BEGAN, ENDS, LOOKED, Move, Story
 from agentic.release._trail import Trail
 from agentic.release._verdict import Look, Rule, facts_of, margin_of
@@ -75,7 +76,7 @@ class Rollout:
 
     def __init__(
         self,
-        agent: Released,
+        agent: Publishes,
         challenger: Policy,
         *,
         metrics: Sequence[Metric],
@@ -87,7 +88,7 @@ class Rollout:
         doubt: float = 4.0,
         skew: float = 0.001,
         tripwires: Tripwires | None = None,
-        registry: Any = None,
+        registry: Registry | None = None,
         by: str = "rollout",
     ) -> None:
         if agent.goals is None:

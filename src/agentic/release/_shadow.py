@@ -8,177 +8,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from agentic import _noise
 from agentic._again import logged_batch
 from agentic._flow import POLICY, Plan, Weighed, draw, odds, propose
 from agentic._folding import blocks_of
-from agentic._offpolicy import SNIPW, Estimate, Logged, judge, overlap, standard_error
 from agentic._plan import bind, checked, remembering
 from agentic._records import DecisionBatch, found_batch
-from agentic._releases import Evidence
-from agentic._statistics import student_t
-from agentic._whatif import Changes, Tally
-from agentic.arrays import F64, I64, Bools, Proposal
+from agentic.arrays import I64, Bools, Proposal
 from agentic.errors import ConfigurationError, reason
-from agentic.features import Schema
 from agentic.protocols import Policy
+from agentic.release._seen import Seen
+from agentic.release._shadowed import Shadowed
 from agentic.release._watchable import Watchable, end_of
 from agentic.types import span
 
 _STREAM: Final = 0x5AD0  # keeps those who are shadowed apart from other hashes of the same subjects
 _FIRST: Final = 256  # rows of the first part, when nobody knows yet what the policy costs
 _AT_ONCE: Final = 8192
-_ROW: Final = np.dtype(
-    [
-        ("position", "i8"),
-        ("key", "u8"),
-        ("at", "i8"),
-        ("action", "i8"),
-        ("probability", "f8"),
-        ("chosen", "f8"),
-    ]
-)
-_FINAL: Final = np.dtype([*_ROW.descr, ("reward", "f8")])
-
-
-@attrs.frozen
-class Gain:
-    """By how much a policy would earn more per decision than was earned, and how sure that is.
-
-    Attributes:
-        value: What it would earn, less what was earned by the same decisions.
-        low: Lower bound.
-        high: Upper bound.
-        standard_error: Of the value, between subjects; infinite without support, and the bounds with it.
-        level: Share of samples in which the bounds are to hold, in (0, 1).
-    """
-
-    value: float
-    low: float
-    high: float
-    standard_error: float
-    level: float
-
-
-@attrs.frozen(eq=False)
-class Shadowed:
-    """What a shadow has seen so far; ``str()`` of it is for people.
-
-    Decisions of the policy arm count, those that the policy in charge made. The distance is estimated
-    without bias from the logged probabilities alone, whoever was in charge.
-
-    Attributes:
-        passed: Decisions in the log since it began, of every arm.
-        weighed: Decisions that the policy was asked about.
-        failed: Decisions on which it raised, or answered with no numbers: the fallback would have decided.
-        skipped: Decisions of subjects it follows that it was not asked about, because it would have cost
-            more than allowed.
-        unreadable: Decisions made with other actions or features than the agent has now, or erased.
-        errors: Kinds of errors it raised, with how often.
-        distance: Total variation distance between its probabilities and those of the policy in charge, 0
-            to 1, averaged over decisions: the least chance with which the two must choose differently.
-        other: Chance that it chooses another action, drawing for itself, 0 to 1.
-        changes: How many decisions would have come out otherwise with the same draws, and for whom.
-        value: Reward per decision it would earn, self-normalised and inverse to the logged probabilities;
-            ``None`` while no reward is final. Its ``diagnostics.verdict`` says whether to believe it.
-        gain: That less what was earned by the same decisions, with bounds by subject.
-        earned: Mean reward of these decisions as they were made; NaN while there are none.
-        pending: Weighed decisions whose reward is not final.
-        cost_us: Microseconds per decision that passed, on average: what the ceiling is about.
-        dearest_us: Microseconds per weighed decision, in the part of the log where it took longest.
-    """
-
-    passed: int
-    weighed: int
-    failed: int
-    skipped: int
-    unreadable: int
-    errors: Mapping[str, int]
-    distance: float
-    other: float
-    changes: Changes
-    value: Estimate | None
-    gain: Gain | None
-    earned: float
-    pending: int
-    cost_us: float
-    dearest_us: float
-
-    @property
-    def disagreement(self) -> float:
-        """Share of decisions that come out otherwise with the same draws, 0 to 1."""
-        return self.changes.share
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The figures as JSON can hold them, for a registry or a log; what is not known is ``None``."""
-        told: dict[str, Any] = {
-            "passed": self.passed,
-            "weighed": self.weighed,
-            "failed": self.failed,
-            "skipped": self.skipped,
-            "unreadable": self.unreadable,
-            "distance": self.distance,
-            "other": self.other,
-            "disagreement": self.disagreement,
-            "earned": self.earned,
-            "pending": self.pending,
-            "cost_us": self.cost_us,
-            "dearest_us": self.dearest_us,
-        }
-        if self.value is not None:
-            told |= {"value": self.value.value, "low": self.value.low, "high": self.value.high}
-            told |= {"verdict": self.value.diagnostics.verdict, "rows": self.value.n}
-        if self.gain is not None:
-            told |= {"gain": self.gain.value, "gain_low": self.gain.low, "gain_high": self.gain.high}
-        return {
-            name: None if isinstance(fact, float) and not math.isfinite(fact) else fact
-            for name, fact in told.items()
-        }
-
-    def as_evidence(self) -> Evidence:
-        """What a registry keeps of it.
-
-        It passes when the policy was asked, failed on at most 1 % of what it was asked, and is not shown to
-        earn less; it is weak where nothing can be said of its worth.
-        """
-        if not self.weighed or self.failed > 0.01 * (self.weighed + self.failed):
-            verdict = "fail"
-        elif self.value is None or self.gain is None or self.value.diagnostics.verdict != "ok":
-            verdict = "weak"
-        else:
-            verdict = "fail" if self.gain.high < 0.0 else "pass"
-        return Evidence("shadow", verdict, self.facts)
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.weighed:,} of {self.passed:,} decisions weighed: {self.disagreement:.1%} are other",
-            f"  distance {self.distance:.3f}, another action with chance {self.other:.3f}",
-            f"  {self.cost_us:.2f} us per decision, {self.skipped:,} skipped for their cost",
-        ]
-        if self.failed:
-            told = ", ".join(f"{name} {count:,} times" for name, count in self.errors.items())
-            lines.append(f"  failed on {self.failed:,} ({told})")
-        if self.unreadable:
-            lines.append(f"  {self.unreadable:,} could not be read with the agent's actions and features")
-        if self.value is not None and self.gain is not None:
-            lines.append(f"  {self.earned:.6g} was earned; it would be worth {self.value}")
-            lines.append(
-                f"  gain {self.gain.value:+.6g}, {100 * self.gain.level:g} % interval {self.gain.low:+.6g} to"
-                f" {self.gain.high:+.6g}; {self.pending:,} without a final reward"
-            )
-        large = sorted(self.changes.segments, key=lambda segment: (-segment.share, -segment.decisions))
-        large = [s for s in large if s.changed and s.decisions * 100 >= self.changes.decisions][:5]
-        lines += [f"  {s.share:.1%} of the {s.decisions:,} with {s.name} {s.value}" for s in large]
-        return "\n".join(lines)
 
 
 class Shadow:
@@ -233,7 +84,7 @@ class Shadow:
         self._share, self._most_us, self._timer = float(share), float(most_us), timer
         self._salt = _noise.text_key(salt)
         self._next = end_of(agent.log) if after is None else after
-        self._seen = _Seen(agent.plan.catalogue.ids, agent.schema)
+        self._seen = Seen(agent.plan.catalogue.ids, agent.schema)
 
     @property
     def policy(self) -> Policy:
@@ -282,7 +133,7 @@ class Shadow:
         Args:
             others: Of agents with the same actions and features: shards, hosts.
         """
-        whole = _Seen(self._agent.plan.catalogue.ids, self._agent.schema)
+        whole = Seen(self._agent.plan.catalogue.ids, self._agent.schema)
         for shadow in (self, *others):
             whole.merge(shadow._seen)
         return whole.report()
@@ -342,133 +193,6 @@ class Shadow:
         target = odds(plan, batch.take(rows), kept, [])
         changed = (drawn.action != part.action).any(axis=1)[rows]
         seen.add(part.take(rows), drawn.action[rows], changed, target)
-
-
-@attrs.define(eq=False)
-class _Seen:
-    """What a shadow has counted; what several have adds up.
-
-    Attributes:
-        ids: Action ids.
-        schema: Of the features.
-    """
-
-    ids: tuple[str, ...]
-    schema: Schema
-    passed: int = 0
-    weighed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    unreadable: int = 0
-    spent_ns: int = 0
-    dearest_ns: float = 0.0
-    distance: float = 0.0
-    other: float = 0.0
-    errors: Counter[str] = attrs.field(factory=Counter)
-    open: NDArray[Any] = attrs.field(factory=lambda: np.zeros(0, _ROW))  # structured
-    final: list[NDArray[Any]] = attrs.field(factory=list)
-    tally: Tally = attrs.field(init=False)
-    mass: F64 = attrs.field(init=False)
-    taken: Bools = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.tally = Tally(self.ids, self.schema)
-        self.mass, self.taken = np.zeros(len(self.ids)), np.zeros(len(self.ids), dtype=np.bool_)
-
-    def add(self, part: DecisionBatch, action: I64, changed: Bools, target: F64) -> None:
-        """Count rows on which the policy had an opinion."""
-        logged = part.action[:, 0]
-        chosen = target[np.arange(len(part)), logged]
-        self.weighed += len(part)
-        self.distance += float(np.maximum(0.0, 1.0 - chosen / part.probability[:, 0]).sum())
-        self.other += float((1.0 - chosen).sum())
-        self.mass += target.sum(axis=0)
-        self.taken[logged] = True
-        self.tally.add(part, action, changed)
-        rows = np.empty(len(part), _ROW)
-        rows["position"], rows["key"], rows["at"] = part.positions, part.columns["key"], part.columns["at"]
-        rows["action"], rows["probability"], rows["chosen"] = logged, part.probability[:, 0], chosen
-        self.open = np.concatenate([self.open, rows])
-
-    def close(self, columns: Mapping[str, NDArray[Any]], over: int) -> None:
-        """Join rewards; let go of decisions made before ``over`` that have none and will never get any."""
-        first = columns["slot"] == 0
-        position, reward = columns["decision"][first], columns["reward"][first]
-        order = np.argsort(position, kind="stable")
-        position, reward = position[order], reward[order]
-        if len(position) and len(self.open):
-            at = np.minimum(np.searchsorted(position, self.open["position"]), len(position) - 1)
-            known = position[at] == self.open["position"]
-            rows = np.empty(int(np.count_nonzero(known)), _FINAL)
-            for name in _ROW.names or ():
-                rows[name] = self.open[name][known]
-            rows["reward"] = reward[at[known]]
-            self.final.append(rows)
-            self.open = self.open[~known]
-        self.open = self.open[self.open["at"] >= over]
-
-    def merge(self, other: _Seen) -> None:
-        """Add what another one counted."""
-        if other.ids != self.ids:
-            raise ConfigurationError(
-                "shadows of agents with other actions cannot be reported together: report them one by one",
-                value=len(other.ids),
-            )
-        for name in ("passed", "weighed", "failed", "skipped", "unreadable", "spent_ns", "distance", "other"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.dearest_ns = max(self.dearest_ns, other.dearest_ns)
-        self.errors.update(other.errors)
-        self.open = np.concatenate([self.open, other.open])
-        self.final += other.final
-        self.mass += other.mass
-        self.taken |= other.taken
-        self.tally.merge(other.tally)
-
-    def report(self) -> Shadowed:
-        """What was counted, and what it is worth."""
-        value, gain, earned = self._worth()
-        many = max(self.weighed, 1)
-        return Shadowed(
-            passed=self.passed,
-            weighed=self.weighed,
-            failed=self.failed,
-            skipped=self.skipped,
-            unreadable=self.unreadable,
-            errors=dict(self.errors),
-            distance=self.distance / many,
-            other=self.other / many,
-            changes=self.tally.changes(),
-            value=value,
-            gain=gain,
-            earned=earned,
-            pending=len(self.open),
-            cost_us=self.spent_ns / 1e3 / max(self.passed, 1),
-            dearest_us=self.dearest_ns / 1e3,
-        )
-
-    def _worth(self, level: float = 0.95) -> tuple[Estimate | None, Gain | None, float]:
-        rows = np.concatenate(self.final) if self.final else np.zeros(0, _FINAL)
-        if not len(rows):
-            return None, None, math.nan
-        reward = np.ascontiguousarray(rows["reward"])
-        logged = Logged(
-            np.ascontiguousarray(rows["action"]),
-            reward,
-            probability=np.ascontiguousarray(rows["probability"]),
-            groups=np.ascontiguousarray(rows["key"]),
-        )
-        hidden = float(self.mass[~self.taken].sum()) / self.weighed
-        weighed = attrs.evolve(overlap(logged, np.ascontiguousarray(rows["chosen"])), unseen_mass=hidden)
-        found = judge(weighed, probability=logged.probability, estimator=SNIPW(), level=level)
-        earned = float(reward.mean())
-        influence = SNIPW().contribute(weighed).influence - (reward - earned)
-        error = standard_error(influence, degrees=len(reward) - 1, groups=weighed.groups)
-        many = len(np.unique(rows["key"]))
-        gap = found.value - earned
-        if found.diagnostics.verdict == "insufficient support" or many < 2 or not error > 0.0:
-            return found, Gain(gap, -math.inf, math.inf, math.inf, level), earned
-        margin = student_t(level, many - 1) * error
-        return found, Gain(gap, gap - margin, gap + margin, error, level), earned
 
 
 def _fits(agent: Watchable, part: DecisionBatch) -> bool:

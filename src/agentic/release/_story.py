@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
+from agentic._releases import Event
 from agentic.release._watch import Step
 
 BEGAN: Final = "rollout.began"
@@ -38,30 +39,6 @@ class Move(enum.StrEnum):
 ENDS: Final = frozenset({Move.ROLL_BACK, Move.PROMOTE, Move.GIVE_UP})
 
 
-class Told(Protocol):
-    """An event of the log of releases."""
-
-    @property
-    def number(self) -> int:
-        """Its place among them."""
-
-    @property
-    def position(self) -> int:
-        """Its log number."""
-
-    @property
-    def at(self) -> int:
-        """Microseconds since 1970."""
-
-    @property
-    def what(self) -> str:
-        """What happened."""
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """The rest, as JSON."""
-
-
 @attrs.frozen(eq=False)
 class Story:
     """What the log says of a rollout.
@@ -79,7 +56,7 @@ class Story:
     began: Mapping[str, Any] | None = None
     begin: int = 0
     steps: tuple[Step, ...] = ()
-    pending: Told | None = None
+    pending: Event | None = None
     ended: Move | None = None
     reason: str = ""
     looked: Mapping[str, Any] | None = None
@@ -89,7 +66,7 @@ class Story:
         """The challenger's share now."""
         return self.steps[-1].share if self.steps and self.ended is None else 0.0
 
-    def after(self, event: Told, /) -> Story:
+    def after(self, event: Event, /) -> Story:
         """The story with one more event of this rollout."""
         if self.ended is not None:
             return self
@@ -113,7 +90,7 @@ class Story:
             return self._moved(event, Move(facts["move"]))
         return self
 
-    def _moved(self, event: Told, move: Move) -> Story:
+    def _moved(self, event: Event, move: Move) -> Story:
         facts, steps = event.facts, list(self.steps)
         if steps:  # what was decided since somebody set about it may be of this share or of the next
             last = attrs.evolve(steps[-1], end=int(facts["position"]), until=int(facts["since"]))
@@ -130,13 +107,13 @@ class Story:
         )
 
 
-def place_of(event: Told, /) -> int:
+def place_of(event: Event, /) -> int:
     """Log number that an event had when it was logged; it may have been written once more since."""
     place = event.facts.get("log")
     return place if type(place) is int else event.position
 
 
-def told(events: Iterable[Told], name: str, /) -> Story:
+def told(events: Iterable[Event], name: str, /) -> Story:
     """The story of a rollout of this name."""
     story = Story()
     for event in events:

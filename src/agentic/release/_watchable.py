@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Protocol
 
-from agentic._flow import Plan
 from agentic._releases import Releases
-from agentic.features import Schema
+from agentic.evaluation import Judged
 from agentic.protocols import ProvenanceLog
 from agentic.rewards import Goals
 
 
-class Watchable(Protocol):
+class Watchable(Judged, Protocol):
     """An agent whose log is followed: every ``Agent`` is one."""
-
-    @property
-    def name(self) -> str:
-        """Names its decisions in the log."""
-
-    @property
-    def plan(self) -> Plan:
-        """Catalogue, features and guardrails."""
-
-    @property
-    def schema(self) -> Schema:
-        """How features are described."""
-
-    @property
-    def log(self) -> ProvenanceLog:
-        """What was decided, and what came of it."""
 
     @property
     def releases(self) -> Releases:

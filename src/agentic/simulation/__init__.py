@@ -7,7 +7,7 @@ from agentic.simulation._greed import FearedLoop, careful, feared_loop, greedy
 from agentic.simulation._lifetime import Lifetime, Observation
 from agentic.simulation._oracle import Oracle, truths
 from agentic.simulation._presets import SCENARIOS, scenario
-from agentic.simulation._rehearsal import MEASURES, Gain, Rehearsal, Staging, rehearse
+from agentic.simulation._rehearsal import MEASURES, PairedDifference, Rehearsal, Staging, rehearse
 from agentic.simulation._scenario import Appeal, Country, Reach, Scenario
 from agentic.simulation._simulate import Simulated, one_step_value, simulate
 from agentic.simulation._trials import Making, Trial, Trials, alone_in_charge
@@ -23,12 +23,12 @@ __all__ = [
     "Connectivity",
     "Country",
     "FearedLoop",
-    "Gain",
     "Lifetime",
     "Making",
     "Moment",
     "Observation",
     "Oracle",
+    "PairedDifference",
     "Reach",
     "Rehearsal",
     "Response",

@@ -18,7 +18,7 @@ from agentic.protocols import Guardrail, Policy
 from agentic.rewards import Goals
 from agentic.simulation._campaign import MARGIN, actions, features
 from agentic.simulation._presets import SCENARIOS
-from agentic.simulation._rehearsal import MEASURES, Gain, measured, seeds_of
+from agentic.simulation._rehearsal import MEASURES, PairedDifference, measured, seeds_of
 from agentic.simulation._scenario import Scenario
 from agentic.simulation._simulate import simulate
 from agentic.simulation._weekly import Weekly
@@ -107,7 +107,7 @@ class FearedLoop:
         )
         return greedy, careful
 
-    def gain(self, measure: str, /, *, weeks: slice = slice(None)) -> Gain:
+    def difference(self, measure: str, /, *, weeks: slice = slice(None)) -> PairedDifference:
         """One measure summed over weeks, per customer of the first day; the greedy agent is the challenger.
 
         Args:
@@ -122,16 +122,16 @@ class FearedLoop:
             np.array([self._column(one, measure)[weeks].sum() for one in side]) / self.customers
             for side in (self.careful, self.greedy)
         )
-        return Gain.of(champion, challenger)
+        return PairedDifference.of(champion, challenger)
 
-    def gains(self) -> dict[str, Gain]:
+    def differences(self) -> dict[str, PairedDifference]:
         """The measures of a ``Rehearsal``, over all weeks; the greedy agent is the challenger."""
         champion, challenger = (
             [measured(one, self.customers, self.margin) for one in side]
             for side in (self.careful, self.greedy)
         )
         return {
-            name: Gain.of(
+            name: PairedDifference.of(
                 np.array([one[name] for one in champion]), np.array([one[name] for one in challenger])
             )
             for name in MEASURES

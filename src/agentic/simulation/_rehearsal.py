@@ -41,7 +41,7 @@ MEASURES: Final[Mapping[str, int]] = {
 
 
 @attrs.frozen
-class Gain:
+class PairedDifference:
     """One measure under both policies, means over seeds, and the paired difference.
 
     Attributes:
@@ -59,7 +59,7 @@ class Gain:
     high: float
 
     @classmethod
-    def of(cls, champion: F64, challenger: F64) -> Gain:
+    def of(cls, champion: F64, challenger: F64) -> PairedDifference:
         """Student's t on the differences seed by seed: shape (s,) each, s of 2 or more."""
         gap = challenger - champion
         mean, n = float(gap.mean()), len(gap)
@@ -94,8 +94,8 @@ class Rehearsal:
         weeks: For how long decisions were made.
         seeds: Of the crowds.
         margin: Share of sales that is earned.
-        gains: By measure. Per customer of the first day, whether or not he stayed: ``"value"``, what was
-            earned less the price of messages, over all weeks; ``"purchases"``, ``"clicks"``,
+        differences: By measure. Per customer of the first day, whether or not they stayed: ``"value"``, what
+            was earned less the price of messages, over all weeks; ``"purchases"``, ``"clicks"``,
             ``"messages"``, ``"cost"``, ``"unsubscribes"`` and ``"complaints"``. Share of customers who
             ``"left"``. Of those who stayed: ``"late_value"``, earned in a week of the last quarter, and
             mean ``"trust"`` at the end.
@@ -109,12 +109,12 @@ class Rehearsal:
     weeks: int
     seeds: tuple[int, ...]
     margin: float
-    gains: Mapping[str, Gain] = attrs.field(hash=False)
+    differences: Mapping[str, PairedDifference] = attrs.field(hash=False)
 
     @property
     def verdict(self) -> str:
         """``"better"`` or ``"worse"`` where the interval of the value leaves 0 out, else ``"undecided"``."""
-        value = self.gains["value"]
+        value = self.differences["value"]
         return "better" if value.low > 0.0 else "worse" if value.high < 0.0 else "undecided"
 
     @property
@@ -123,14 +123,16 @@ class Rehearsal:
         return tuple(
             name
             for name, sign in MEASURES.items()
-            if (sign > 0 and self.gains[name].high < 0.0) or (sign < 0 and self.gains[name].low > 0.0)
+            if (sign > 0 and self.differences[name].high < 0.0)
+            or (sign < 0 and self.differences[name].low > 0.0)
         )
 
     @property
     def digest(self) -> str:
         """Hash of all of it, the same in every process."""
-        return fingerprint(self.facts())
+        return fingerprint(self.facts)
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """All of it as plain values; what is asked by a property is left out."""
         return {
@@ -142,7 +144,7 @@ class Rehearsal:
             "weeks": self.weeks,
             "seeds": list(self.seeds),
             "margin": self.margin,
-            "gains": {name: attrs.asdict(gain) for name, gain in self.gains.items()},
+            "differences": {name: attrs.asdict(one) for name, one in self.differences.items()},
         }
 
     @classmethod
@@ -154,11 +156,11 @@ class Rehearsal:
         """
         try:
             plain = dict(facts)
-            gains = {name: Gain(**plain["gains"][name]) for name in MEASURES}
-            return cls(**plain | {"seeds": tuple(plain["seeds"]), "gains": gains})
+            found = {name: PairedDifference(**plain["differences"][name]) for name in MEASURES}
+            return cls(**plain | {"seeds": tuple(plain["seeds"]), "differences": found})
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
-                "these are not the facts of a rehearsal: pass what facts() told", value=None
+                "these are not the facts of a rehearsal: pass those of one, rehearsal.facts", value=None
             ) from error
 
     def __str__(self) -> str:
@@ -170,7 +172,7 @@ class Rehearsal:
         rows += [
             f"{name:<14}{one.champion:>12,.3f}{one.challenger:>12,.3f}{one.difference:>+12,.3f}"
             f"   {one.low:+,.3f} to {one.high:+,.3f}{'  worse' if name in self.harms else ''}"
-            for name, one in self.gains.items()
+            for name, one in self.differences.items()
         ]
         return "\n".join([head, *rows])
 
@@ -224,15 +226,16 @@ def rehearse(
                 progress(2 * place + side + 1, 2 * len(chosen))
     return Rehearsal(
         scenario=scenario.name,
-        scenario_hash=fingerprint(scenario.facts()),
+        scenario_hash=fingerprint(scenario.facts),
         champion=versions[0],
         challenger=versions[1],
         customers=customers,
         weeks=weeks,
         seeds=chosen,
         margin=margin,
-        gains={
-            name: Gain.of(*(np.array([one[name] for one in side]) for side in sides)) for name in MEASURES
+        differences={
+            name: PairedDifference.of(*(np.array([one[name] for one in side]) for side in sides))
+            for name in MEASURES
         },
     )
 

@@ -243,6 +243,7 @@ class Scenario:
                 value=self.countries,
             )
 
+    @property
     def facts(self) -> dict[str, Any]:  # JSON-compatible
         """All of it as plain values, for a report or a digest; the keys are the attributes' names."""
         return {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(type(self))}

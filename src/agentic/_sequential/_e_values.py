@@ -10,7 +10,7 @@ from agentic._sequential._checks import Floats
 
 
 @attrs.frozen(kw_only=True)
-class Evidences:
+class EValues:
     """Holds e-values at many looks.
 
     Attributes:
