@@ -119,8 +119,7 @@ class StandingAnswers:
 
     def __str__(self) -> str:
         lines = [
-            f"five standing questions, {self.decisions:,} decisions of the policy; all of it net of the"
-            " price of messages"
+            f"five standing questions, {self.decisions:,} decisions of the policy, net of messages' price"
         ]
         if self.check is not None:
             lines.append(f"  arms: {self.check}")
