@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from agentic.errors import ReleaseError
 from agentic.evaluation import Estimate
 from agentic.release._training import Taught, training_digest
 
-_VERDICTS = {"ok": "pass", "weak": "weak", "insufficient support": "fail"}
+_VERDICTS: Final = {"ok": "pass", "weak": "weak"}  # any other fails
 
 
 def evaluation_evidence(
