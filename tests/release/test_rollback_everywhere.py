@@ -126,3 +126,37 @@ def test_no_decision_after_a_rollback_is_the_challengers(tmp_path: Path, where: 
                     before.add(name.split("-")[0])
         assert before == later == {"first", "second", "third", "fourth"}
         assert agent.policy_version != rollout.name
+
+
+DIE = """
+import os, signal, sys
+from agentic import Agent
+from trials_of_two import ACTIONS, NEW, parts, trying
+
+with Agent.open(sys.argv[1], "shop", ACTIONS, challengers=[NEW], durability="process", **parts()) as agent:
+    real = agent.exchange
+
+    def exchange(*words):
+        if sys.argv[2] == "after":
+            real(*words)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    agent.exchange = exchange
+    trying(agent, steps=(0.5,)).roll_back("a call from the floor", by="ann")
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_that_is_killed_in_a_rollback_leaves_it_to_the_next(tmp_path: Path, moment: str) -> None:
+    """Decided and logged, not made or not said to be: whoever looks next completes it, once."""
+    path = str(tmp_path / "shop.db")
+    with Agent.open(path, "shop", ACTIONS, challengers=[NEW], **parts()) as agent:
+        trying(agent, steps=(0.5,)).start()
+        with process(DIE, path, moment) as monitor:
+            assert monitor.wait(60) == -9
+        assert "new" in agent.decide_many([str(i) for i in range(50)]).action_ids or moment == "after"
+        for _ in range(2):
+            assert trying(agent, steps=(0.5,)).look().share == 0.0
+        assert "new" not in agent.decide_many([str(i) for i in range(50)]).action_ids
+        moves = [event.facts["move"] for event in agent.releases.events("rollout.moved")]
+        assert moves == ["ramp", "roll_back"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from agentic import Agent
 from agentic.policies import Fixed, LinearThompson
 from agentic.release import Move, Registry, Requirements
-from trials_of_two import ACTIONS, NEW, at, parts, serve, shop, trying
+from trials_of_two import ACTIONS, NEW, OLD, at, parts, serve, shop, trying
 
 
 @pytest.mark.parametrize("level", ["suggest_only", "approve_each"])
@@ -105,3 +106,57 @@ def test_a_rollback_and_what_the_registry_says_of_it_stand_together(
         assert [len(registry.history(challenger)), len(agent.releases.events("rollout.moved"))] == [3, 2]
         rollout.look(now=at(3))
         assert [len(registry.history(challenger)), len(agent.releases.events("rollout.moved"))] == [3, 2]
+
+
+@pytest.mark.parametrize("change", ["more", "less", "another", "none"])
+def test_who_changes_shares_by_hand_ends_it(change: str) -> None:
+    """What was decided by whom is not what the steps say any more; the challenger can still be taken out."""
+    agent = shop()
+    rollout = trying(agent, steps=(0.2, 0.5), least=1)
+    rollout.start(now=at(0))
+    challengers: dict[str, Any] = {
+        "more": [(NEW, 0.3)],
+        "less": [(NEW, 0.05)],
+        "another": [(NEW, 0.2), (Fixed({"old": 1.0, "new": 1.0}), 0.2)],
+        "none": [],
+    }
+    agent.policy = changed = attrs.evolve(agent.policy, challengers=challengers[change])
+    serve(agent, 1, 500)
+    agent.learn(now=at(5))
+    look = rollout.look(now=at(5))
+    assert (look.move, look.ended, agent.policy) == (Move.GIVE_UP, True, changed)
+    assert "by hand" in look.reasons[0]
+    rollout.roll_back("a call", by="ann", now=at(6))
+    assert agent.policy == OLD
+
+
+def test_a_person_rolls_back_what_somebody_changed_by_hand() -> None:
+    """Before anybody has looked."""
+    agent = shop()
+    rollout = trying(agent)
+    rollout.start(now=at(0))
+    agent.policy = attrs.evolve(agent.policy, challengers=[(NEW, 0.3), (Fixed({"new": 2.0}), 0.2)])
+    assert rollout.roll_back("a call", by="ann", now=at(1)).ended
+    assert agent.policy == OLD
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"move": "nonsense"},
+        {"move": ["ramp"]},
+        {"move": "ramp"},
+        {"move": "ramp", "share": "x", "reasons": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("what", ["rollout.moving", "rollout.moved"])
+def test_what_no_rollout_says_stops_no_rollout(what: str, facts: dict[str, Any]) -> None:
+    """Anybody may log events with a dot in their name."""
+    agent = shop()
+    rollout = trying(agent)
+    rollout.start(now=at(0))
+    agent.releases.append(what, {"rollout": "trial", **facts}, by="x")
+    assert rollout.look(now=at(1)).move is Move.HOLD
+    assert rollout.roll_back("a call", by="ann", now=at(1)).ended
+    assert agent.policy == OLD

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from agentic._offpolicy._columns import Floats, Ints
 
 FALSE_ALARMS = 1e-4
-"""Of how many sound logs one action or another is wrongly named."""
+"""Of how many sound logs one action or another is wrongly named, where the finding is `sure`."""
 
 OFF = 0.1
 """By which part the sums must be off for an action to be named."""
@@ -170,7 +170,9 @@ class Calibration:
         """Return the actions whose probabilities look wrong, the heaviest in the target first.
 
         An action is named when it is off by more than `OFF` and by so many standard errors that chance does
-        so in about one of 1 / `FALSE_ALARMS` logs, whatever the number of actions. Where the whole logging
+        so in about one of 1 / `FALSE_ALARMS` logs, whatever the number of actions. That is no promise for
+        findings that are not `sure`: where the log took an action only when it was likely, and the target
+        takes it elsewhere, a sound log is named too, in a few of a hundred. Where the whole logging
         policy is known it was to take every action about as often as it says. Elsewhere the inverse
         probabilities of an action's rows must not exceed the number of rows, which shows what is too low,
         and its weights must add up to what the target gives it, which shows both.

@@ -35,6 +35,9 @@ class EmpiricalLikelihood:
     other side as far as the skewness of the observations warrants. For equal weights and rewards of 0 and 1
     that is exactly the mid-P interval of a binomial share.
 
+    Of slates that are weighed place by place, the worst one more is a slate that earns all it can at the
+    heaviest weight of any place.
+
     Without a reward range the ends are the least and the greatest reward seen, and of a share that was never
     seen to happen nothing is known: pass the range.
 

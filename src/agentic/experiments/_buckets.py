@@ -11,6 +11,8 @@ from typing import (
 import numpy as np
 from numpy.typing import NDArray
 
+from agentic.errors import ConfigurationError
+
 U32 = NDArray[np.uint32]
 
 _CHUNK: Final = 16_384
@@ -28,6 +30,7 @@ def fnv32a(texts: Sequence[str], /, *, prefix: str = "", suffix: str = "") -> U3
 
     Source: Fowler, Noll and Vo 1991, FNV-1a.
     """
+    _check(texts)
     start = np.full(1, _FNV_OFFSET, dtype=np.uint32)
     start = _fnv(start, _units([prefix])) if prefix else start
     out = np.empty(len(texts), dtype=np.uint32)
@@ -51,15 +54,47 @@ def fnv32a_of_decimals(numbers: U32, /) -> U32:
 def murmur3(texts: Sequence[str], /, *, prefix: str = "", seed: int = 0) -> U32:
     """Hash each text, after a prefix, by MurmurHash3 x86 32 over its UTF-8 bytes.
 
+    Half a surrogate pair counts as U+FFFD, as JavaScript encodes it.
+
     Source: Appleby 2011, MurmurHash3_x86_32.
     """
-    head = np.frombuffer(prefix.encode(), dtype=np.uint8)
+    _check(texts)
+    head = np.frombuffer(_utf8(prefix), dtype=np.uint8)
     out = np.empty(len(texts), dtype=np.uint32)
     for first in range(0, len(texts), _CHUNK):
         part = texts[first : first + _CHUNK]
-        table, length = _table([text.encode() for text in part], np.dtype(np.uint8), head)
+        table, length = _table(list(map(_utf8, part)), np.dtype(np.uint8), head)
         out[first : first + len(part)] = _murmur(table, length, seed)
     return out
+
+
+def _check(texts: Sequence[str]) -> None:
+    """Refuse one text for many, and what is no text; names places, never ids.
+
+    Raises:
+        ConfigurationError: It is either.
+    """
+    if isinstance(texts, str | bytes):
+        raise ConfigurationError(
+            "subjects must be a sequence of texts, got a single one: put it into a list",
+            value=type(texts).__name__,
+        )
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            name = type(text).__name__
+            raise ConfigurationError(
+                f"subject {place} must be a text, got {name}: write the id as the other system does, as by"
+                " str(id)",
+                value=name,
+                expected="str",
+            )
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _murmur(table: NDArray[np.uint8], length: NDArray[np.int64], seed: int) -> U32:

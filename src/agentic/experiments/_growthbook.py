@@ -125,8 +125,13 @@ class GrowthBook:
         """Refuse what GrowthBook could not run.
 
         Raises:
-            ConfigurationError: Fewer than two variations, as many ranges as none, or an unknown version.
+            ConfigurationError: Fewer than two variations, two of one name, as many ranges as none, or an
+                unknown version.
         """
+        if len(set(self.names)) < len(self.names):
+            raise ConfigurationError(
+                f"each variation must have a name of its own, got {list(self.names)!r}", value=self.names
+            )
         if len(self.names) < 2:
             raise ConfigurationError(
                 f"an experiment has two variations or more, got {len(self.names)}", value=self.names

@@ -26,7 +26,12 @@ def unleash_number(group: str, values: Sequence[str], /, *, buckets: int = 100, 
         values: n texts: what the rollout sticks to, a user's or a session's id.
         buckets: 100 for rollouts, the sum of weights for variants.
         seed: 0 for rollouts, 86028157 for variants.
+
+    Raises:
+        ConfigurationError: Fewer than one bucket, or a value is no text.
     """
+    if buckets < 1:
+        raise ConfigurationError(f"buckets must be 1 or more, got {buckets!r}", value=buckets)
     return (murmur3(values, prefix=f"{group}:", seed=seed) % np.uint32(buckets)).astype(np.int64) + 1
 
 
@@ -56,8 +61,11 @@ class Unleash:
         Raises:
             ConfigurationError: No variant, a weight that is no whole number from 0, or no percentage.
         """
-        if not self.weights:
-            raise ConfigurationError("weights must name one variant or more: write {'on': 1}", value={})
+        if not isinstance(self.weights, Mapping) or not self.weights:
+            raise ConfigurationError(
+                "weights must map the name of one variant or more to its weight: write {'on': 1}",
+                value=self.weights,
+            )
         for name, weight in self.weights.items():
             if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
                 raise ConfigurationError(

@@ -68,6 +68,19 @@ class Mover:
         policy = self.agent.policy
         return policy if isinstance(policy, Split) and policy.salt == self.salt else None
 
+    def meddled(self, story: Story) -> bool:
+        """Whether somebody changed the split by hand: its shares, or who challenges besides."""
+        split = self.split
+        if split is None or not story.steps:
+            return False
+        known = {story.share} | ({story.pending.facts["share"]} if story.pending is not None else set())
+        return len(split.challengers) != 1 or split.shares[1] not in known
+
+    def take_out(self, reason: str, *, by: str, at: int | None) -> None:
+        """Take the challenger out where it was put in charge again after the rollout was over."""
+        if self._exchange(Move.ROLL_BACK, 0.0) and self.registry is not None:
+            close_registry(self.agent.releases, self.version, reason, by=by, at=at)
+
     def story(self, name: str | None = None) -> Story:
         """How far this rollout has come, or one of another name: as all processes know it now."""
         with self.journal.writing():  # has heard what others logged, and put in charge
@@ -108,7 +121,7 @@ class Mover:
             now = self.story()
             if now.ended is not None or len(now.steps) != len(story.steps):
                 return False
-            if move is Move.GIVE_UP and self.split is not None:
+            if move is Move.GIVE_UP and self.split is not None and not self.meddled(now):
                 return False
             moving = now.pending
             if moving is None or _outranks(move, Move(moving.facts["move"])):
@@ -125,7 +138,7 @@ class Mover:
         with self.journal.writing():
             story = self.story()
             known = story.ended is not None or (move is Move.RAMP and story.share >= share)
-            if move is Move.RAMP and (self.split is None or self.split.shares[1] < share):
+            if move is Move.RAMP and (self.split is None or sum(self.split.shares[1:]) < share):
                 known = True  # somebody else put something in charge
             if not known:
                 said = {"move": move.value, "share": share, "moving": moving.number}
@@ -144,7 +157,7 @@ class Mover:
             following = self._following(move, share)
             if following is None and move is Move.ROLL_BACK and seen is not None:
                 # Another monitor promoted at this moment, for reasons that are out of date.
-                champion, challenger = seen.members
+                champion, challenger = seen.champion, seen.members[-1]
                 following = champion if version == fingerprint(challenger) else None
             seen = self.split or seen
             if following is None:
@@ -163,7 +176,10 @@ class Mover:
         if split is None:
             begins = move is Move.RAMP and not self.story().steps
             return Split(self.agent.policy, [(self.challenger, share)], salt=self.salt) if begins else None
-        champion, challenger = split.members
+        champion = split.champion
+        if not split.challengers:
+            return champion if move is Move.ROLL_BACK else None
+        challenger = split.members[1]
         if move is Move.RAMP:
             grown = attrs.evolve(split, challengers=[(challenger, share)])
             return grown if share > split.shares[1] else None

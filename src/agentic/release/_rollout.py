@@ -199,6 +199,9 @@ class Rollout:
             return self._begin(story, at)
         if self._mover.split is None:
             return self._made(story, Move.GIVE_UP, 0.0, ("another policy was put in charge",), None, at)
+        if self._mover.meddled(story):
+            why = "somebody changed shares or challengers by hand, so nobody watches over what is in charge"
+            return self._made(story, Move.GIVE_UP, 0.0, (why,), None, at)
         if self._trail is None:
             self._trail = Trail(self._agent, story.begin)
         self._trail.read()
@@ -228,6 +231,7 @@ class Rollout:
                 value=self._name,
             )
         if story.ended is not None:
+            self._mover.take_out(reason, by=by, at=at)
             return self._told(story, Move.HOLD, (f"it is over: {story.reason}",))
         while story.ended is None:  # it may ramp meanwhile
             self._mover.make(story, Move.ROLL_BACK, 0.0, (reason,), {}, at, by=by)
@@ -237,7 +241,7 @@ class Rollout:
     def _caught_up(self, story: Story, at: int | None) -> Story:
         """Say of a share that is in charge that it is, where somebody crashed before that."""
         split, pending = self._mover.split, story.pending
-        if split is None or pending is None or split.shares[1] < pending.facts["share"]:
+        if split is None or pending is None or sum(split.shares[1:]) < pending.facts["share"]:
             return story
         self._mover.finish(pending, at)
         return self._mover.story()

@@ -68,9 +68,15 @@ class Story:
 
     def after(self, event: Event, /) -> Story:
         """The story with one more event of this rollout."""
-        facts = event.facts
         if self.ended is not None:
             return self
+        try:
+            return self._after(event)
+        except (KeyError, TypeError, ValueError):  # no rollout says such things
+            return self
+
+    def _after(self, event: Told, /) -> Story:
+        facts = event.facts
         if event.what == BEGAN and self.began is None:
             return attrs.evolve(self, began=facts, begin=place_of(event))
         if self.began is None:
@@ -78,7 +84,8 @@ class Story:
         if event.what == LOOKED:
             return attrs.evolve(self, looked=facts)
         if event.what == MOVING:
-            return attrs.evolve(self, pending=event, reason="; ".join(facts.get("reasons", ())))
+            Move(facts["move"]), float(facts["share"])
+            return attrs.evolve(self, pending=event, reason="; ".join(facts["reasons"]))
         if event.what == MOVED:
             return self._moved(event, Move(facts["move"]))
         return self

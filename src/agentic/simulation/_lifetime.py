@@ -148,8 +148,8 @@ class Lifetime:
         loop, turn = self._loop, self._turn
         if loop is None or turn is None:
             raise EvaluationError("this episode has not begun, or is over: call reset() first", value=action)
-        number = int(action)
-        if number != action or not 0 <= number < len(self.actions):
+        number = next((one for one in range(len(self.actions)) if one == action), None)
+        if number is None:
             raise ConfigurationError(
                 f"an action is a whole number from 0 to {len(self.actions) - 1}, got {action!r}", value=action
             )

@@ -214,6 +214,8 @@ def rehearse(
         ConfigurationError: An argument is out of range, or a policy does not fit the campaign.
     """
     chosen = seeds_of(seeds)
+    if not math.isfinite(margin):
+        raise ConfigurationError(f"margin must be a finite number, got {margin!r}", value=margin)
     sides: list[list[dict[str, float]]] = [[], []]
     versions: list[str] = ["", ""]
     for place, seed in enumerate(chosen):

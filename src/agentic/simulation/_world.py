@@ -165,19 +165,25 @@ class World:
             scenario: How they live, answer and tire.
 
         Raises:
-            ConfigurationError: The number of customers is something else.
+            ConfigurationError: The number of customers, the seed or the scenario is something else.
         """
+        if not isinstance(scenario, Scenario):
+            raise ConfigurationError(
+                f"scenario must be a Scenario, got {scenario!r}: find one by scenario('retail')",
+                value=scenario,
+            )
         if (
             isinstance(customers, bool)
-            or not isinstance(customers, int)
+            or not isinstance(customers, int | np.integer)
             or not 1 <= customers <= _MOST_CUSTOMERS
         ):
             raise ConfigurationError(
                 f"customers must be a whole number from 1 to {_MOST_CUSTOMERS:,}, got {customers!r}",
                 value=customers,
             )
-        if isinstance(seed, bool) or not isinstance(seed, int):
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise ConfigurationError(f"seed must be an integer, got {seed!r}", value=seed)
+        customers, seed = int(customers), int(seed)
         dice = Dice(seed, np.arange(customers, dtype=np.uint64))
         tier = np.searchsorted([0.55, 0.85], dice.uniform(Stream.TIER), side="right")
         age = np.searchsorted([0.2, 0.55, 0.85], dice.uniform(Stream.AGE), side="right")
