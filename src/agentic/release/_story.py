@@ -75,7 +75,7 @@ class Story:
         except (KeyError, TypeError, ValueError):  # no rollout says such things
             return self
 
-    def _after(self, event: Told, /) -> Story:
+    def _after(self, event: Event, /) -> Story:
         facts = event.facts
         if event.what == BEGAN and self.began is None:
             return attrs.evolve(self, began=facts, begin=place_of(event))
