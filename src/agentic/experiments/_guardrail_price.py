@@ -21,7 +21,7 @@ from agentic._flow import (
     deny_outranked,
     probabilities,
 )
-from agentic._offpolicy import standard_error
+from agentic._offpolicy import UNSUPPORTED, standard_error
 from agentic._plan import bind
 from agentic.arrays import F64, I64, Bools
 from agentic.evaluation import Joined, Logistic, fit_ridge, predict_rewards, teach
@@ -36,7 +36,7 @@ _FEWEST: Final = 30  # rows of an action from which anything can be said of it
 _EXTRAPOLATED: Final = 0.1
 _ALWAYS: Final = 0.9  # of ten such states, more than nine are struck out: next to nothing is known of them
 COSTS, PAYS, WEAK, NEVER_ALONE = "it costs", "it pays", "weak", "never alone"
-UNPROVEN, UNSUPPORTED, NOT_FOR_SALE = "no price proven", "insufficient support", "not for sale"
+UNPROVEN, NOT_FOR_SALE = "no price proven", "not for sale"
 _FAR: Final = 0.999  # quantile of the leverages of the rows that a model learned from
 
 

@@ -118,9 +118,8 @@ class StandingAnswers:
         return dict(zip(asked, holm(list(asked.values())).tolist(), strict=True))
 
     def __str__(self) -> str:
-        lines = [
-            f"five standing questions, {self.decisions:,} decisions of the policy, net of messages' price"
-        ]
+        many = f"{self.decisions:,} decisions of the policy"
+        lines = [f"five standing questions, {many}; all of it net of the price of messages"]
         if self.check is not None:
             lines.append(f"  arms: {self.check}")
         lines += [f"  {one}" for one in (self.random, self.nothing, self.rules, self.champion)]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from agentic._releases import Evidence
+from agentic._statistics import student_t
 from agentic.errors import ReleaseError
 from agentic.evaluation import Estimate
 from agentic.release._training import Taught, training_digest
 
-_VERDICTS = {"ok": "pass", "weak": "weak", "insufficient support": "fail"}
+_VERDICTS: Final = {"ok": "pass", "weak": "weak"}  # any other fails
 
 
 def evaluation_evidence(
@@ -80,8 +82,9 @@ def simulation_evidence(
         world: Which world that was, in a few words.
 
     Returns:
-        Evidence of kind ``"simulation"``: it passes where the mean difference less 1.64 standard errors is
-        above ``-margin``, fails where the mean difference itself is not, and is weak in between.
+        Evidence of kind ``"simulation"``: it passes where the lower 95 % bound of the mean difference, by
+        Student's t, reaches ``-margin``, fails where the mean difference itself does not, and is weak in
+        between.
 
     Raises:
         ReleaseError: There are not as many of both, fewer than 2, or not finite ones.
@@ -97,7 +100,7 @@ def simulation_evidence(
     difference = ours - theirs
     mean = float(difference.mean())
     error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
-    low = mean - 1.6448536269514722 * error
+    low = mean - student_t(0.9, len(difference) - 1) * error  # one-sided 95 %
     verdict = "fail" if mean < -margin else "pass" if low >= -margin else "weak"
     return Evidence(
         "simulation",
