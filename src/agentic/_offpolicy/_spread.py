@@ -105,7 +105,8 @@ class ByRow:
         for start in range(0, n, _AT_ONCE):
             seen = _seen(columns[:, start : start + _AT_ONCE], frame)
             pairs = np.empty((len(i), seen.shape[1]))
-            np.multiply(seen[i], seen[j], out=pairs)
+            for place, (one, other) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
+                np.multiply(seen[one], seen[other], out=pairs[place])
             gram += pairs @ pairs.T
         return type(self)(n, gram)
 

@@ -410,7 +410,7 @@ class Tally:
             # By BLAS: a sum over the first axis takes five times as long.
             mass = np.ones(len(matrix)) @ matrix.astype(np.float64, copy=False)
         # Groups are told apart by their keys, across chunks: no codes are needed.
-        rows = overlap(attrs.evolve(logged, groups=None), target, q=q)
+        rows = overlap(attrs.evolve(logged, groups=None), target, q=q, capped=False)
         return self.add(rows, probability=logged.probability, action=logged.action, keys=keys, mass=mass)
 
     def add(
